@@ -1,0 +1,110 @@
+"""Querysets that speak of the shop, and tell of every change to photos whichever way it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from catalogue.signals import announce
+
+if TYPE_CHECKING:
+    from catalogue.models import Category, Product, ProductImage
+
+M = TypeVar("M", bound=models.Model)
+
+
+class AnnouncingQuerySet(models.QuerySet[M]):
+    """A queryset whose bulk writes send `photos_changed` as the models' own `save` and `delete` do.
+
+    `bulk_update` needs no method here: Django implements it with `update`.
+    """
+
+    def photos(self) -> models.QuerySet[ProductImage]:
+        """The photos that a change to these rows touches."""
+        raise NotImplementedError
+
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic(using=self.db):
+            # Read first: the update may change what this queryset matches.
+            ids = list(self.photos().values_list("pk", flat=True))
+            count = super().update(**kwargs)
+            announce(ids)
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        from catalogue.files import remove_unused_after_commit
+
+        with transaction.atomic(using=self.db):
+            photos = list(self.photos().values_list("pk", "file", "thumbnail"))
+            result = super().delete()
+            announce(pk for pk, *_ in photos)
+            remove_unused_after_commit(name for _, *names in photos for name in names)
+        return result
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:
+        with transaction.atomic(using=self.db):
+            created = super().bulk_create(objs, *args, **kwargs)
+            announce(self._photos_of(created))
+        return created
+
+    def _photos_of(self, created: Sequence[M]) -> Iterable[int]:
+        """The photos that a bulk creation of `created` adds or changes."""
+        raise NotImplementedError
+
+
+class ProductQuerySet(AnnouncingQuerySet["Product"]):
+    def visible(self, at: datetime | None = None) -> ProductQuerySet:
+        """Products that shoppers may see at a moment (now by default)."""
+        at = at or timezone.now()
+        return self.filter(
+            Q(visible_from__isnull=True) | Q(visible_from__lte=at),
+            Q(visible_until__isnull=True) | Q(visible_until__gt=at),
+        )
+
+    def in_stock(self) -> ProductQuerySet:
+        """Products that can be bought: in stock, or of uncounted stock."""
+        return self.filter(Q(stock__isnull=True) | Q(stock__gt=0))
+
+    def in_category(self, category: Category) -> ProductQuerySet:
+        """Products of a category and of all categories below it."""
+        return self.filter(category__in=category.descendants(include_self=True))
+
+    def for_display(self) -> ProductQuerySet:
+        """With all that a card or a result shows, in a fixed number of queries."""
+        return self.select_related("category", "brand").prefetch_related("photos")
+
+    def photos(self) -> models.QuerySet[ProductImage]:
+        from catalogue.models import ProductImage
+
+        return ProductImage.objects.filter(product__in=self.order_by())
+
+    def _photos_of(self, created: Sequence[Product]) -> Iterable[int]:
+        # Only an upsert can meet products that have photos. SQLite and PostgreSQL give no keys back for rows that
+        # a conflict left alone, so the natural key finds them.
+        from catalogue.models import ProductImage
+
+        skus = [product.sku for product in created]
+        return ProductImage.objects.filter(product__sku__in=skus).values_list("pk", flat=True)
+
+
+class ProductImageQuerySet(AnnouncingQuerySet["ProductImage"]):
+    def photos(self) -> models.QuerySet[ProductImage]:
+        return self.order_by()
+
+    def _photos_of(self, created: Sequence[ProductImage]) -> Iterable[int]:
+        from catalogue.models import ProductImage
+
+        if all(photo.pk for photo in created):
+            return [photo.pk for photo in created]
+        digests = {photo.sha256 for photo in created}
+        return ProductImage.objects.filter(sha256__in=digests).values_list("pk", flat=True)
