@@ -1,0 +1,28 @@
+"""The models that turn pictures into vectors: `embedders["default"].embed(squares)`."""
+
+from __future__ import annotations
+
+import sys
+
+from django.core.checks import CheckMessage
+
+from search.backends import BackendHandler, InvalidBackend
+from search.embedders.base import Embedder
+
+__all__ = ["Embedder", "InvalidEmbedder", "check_all", "embedders"]
+
+# `import openvino` reports itself to its makers unless this package, which it can do without, is missing.
+# None in sys.modules makes it so, and has to be there first; nothing is installed, written or sent.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
+class InvalidEmbedder(InvalidBackend):
+    """EMBEDDERS names no such alias, or what it says of the alias cannot be built."""
+
+
+embedders = BackendHandler("EMBEDDERS", Embedder, InvalidEmbedder)  # type: ignore[type-abstract]
+
+
+def check_all() -> list[CheckMessage]:
+    """Say what is wrong with EMBEDDERS: for Django's system checks."""
+    return embedders.check()

@@ -1,0 +1,61 @@
+"""Everything that can go wrong in search, as one small tree.
+
+`permanent` tells the write path what to do with a photo that met the error: true marks it failed and tells
+staff why, false tries again later with a growing pause. Messages are sentences for the people who read them.
+"""
+
+from __future__ import annotations
+
+
+class SearchError(Exception):
+    """Base of every error that search raises on purpose."""
+
+    permanent = False
+
+
+class EmbedderError(SearchError):
+    """The model could not be asked, or answered with something that is not an embedding."""
+
+
+class EmbedderUnavailable(EmbedderError):
+    """The model does not answer now: worth another try."""
+
+
+class PictureRejected(EmbedderError):
+    """The model refuses this one picture and will refuse it again."""
+
+    permanent = True
+
+
+class VectorIndexError(SearchError):
+    """The vector index could not do what was asked."""
+
+
+class IndexUnavailable(VectorIndexError):
+    """The index does not answer now: worth another try."""
+
+
+class IndexMissing(VectorIndexError):
+    """There is no index for this version (never built, or dropped after it was retired)."""
+
+
+class SpaceMismatch(SearchError):
+    """A vector of one space met an index of another; comparing them would give nonsense."""
+
+
+class BuildRunning(SearchError):
+    """Another process is building a version of the index."""
+
+
+class BuildInterrupted(SearchError):
+    """A build could not go on because the model or the index is away; the next call goes on with it."""
+
+
+class NotIndexed(SearchError):
+    """The product has no photo that search knows yet."""
+
+
+class QueryGone(SearchError):
+    """The query has expired or its picture was deleted."""
+
+    permanent = True
