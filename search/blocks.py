@@ -1,0 +1,35 @@
+"""What search keeps of a picture: the model's square, and the colours seen in it.
+
+One way for catalogue photos and for shoppers' pictures: `indexing` and `querying` both come through here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from search import colours, pictures
+from search.pictures import Box
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """A picture, ready for the model."""
+
+    #: uint8 (size, size, 3)
+    square: npt.NDArray[np.uint8]
+    #: float32 (125,), unit length
+    colour: npt.NDArray[np.float32]
+    #: up to three names with their shares, the largest first
+    names: list[tuple[str, float]]
+
+
+def blocks(image: Image.Image, size: int, box: Box | None = None) -> Blocks:
+    """The blocks of an upright RGB picture, or of a box of it, for a model that sees `size` pixels."""
+    square = pictures.square(image, size, box)
+    boxed = box is not None
+    names = [(name, round(share, 3)) for name, share in colours.named(square, boxed=boxed)]
+    return Blocks(square, colours.block(square, boxed=boxed), names)

@@ -1,0 +1,219 @@
+"""A new version of the index, built beside the live one and switched to in one step.
+
+A build embeds what has no embedding yet, fits the projection and the calibration to what the catalogue holds now,
+indexes every photo, looks for those that came meanwhile, and only then goes live. Where embeddings are stored
+already (a refit, a lost index) the model is not asked. A build that was interrupted is gone on with by the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from catalogue.models import Category, ProductImage
+from search import colours, indexing, matches, projection
+from search.embedders import Embedder, embedders
+from search.exceptions import BuildInterrupted, BuildRunning
+from search.indexes import index_of
+from search.models import Embedding, IndexEntry, IndexVersion
+
+logger = logging.getLogger(__name__)
+
+#: How long a retired version stays for readers that took it before the switch.
+GRACE = timedelta(minutes=10)
+
+#: Told of a stage by name, with the photos done and the photos in all.
+Progress = Callable[[str, int, int], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a catalogue's photos teach a version from, a row per photo."""
+
+    #: float16 (n, d)
+    embeddings: npt.NDArray[np.float16]
+    categories: list[int | None]
+    products: list[int]
+
+
+def rebuild(embedder_alias: str = "default", progress: Progress | None = None) -> IndexVersion:
+    """Build a new version, make it live, and return it.
+
+    Raises `BuildRunning` if another process begins one at the same moment, and what the model or the index raise:
+    the live version then goes on answering, and another call goes on where this one stopped.
+    """
+    report = progress or (lambda stage, done, total: None)
+    indexing.live_version()
+    embedder = embedders[embedder_alias]
+    version = _unfinished(embedder_alias, embedder)
+    if version is None:
+        _embed_all(embedder, report)
+        version = _begin(embedder_alias, embedder, report)
+    index_of(version).create()
+    _index_all(version, report)
+    return _activate(version)
+
+
+def maintain(progress: Progress | None = None) -> IndexVersion | None:
+    """Housekeeping: compact the live index, refit when the catalogue has grown enough, drop old versions.
+
+    Returns the new version if one was built. Cheap when there is nothing to do.
+    """
+    live = indexing.live_version()
+    index_of(live).maintain()
+    drop_retired()
+    forget_orphans()
+    if not projection.due(IndexEntry.objects.filter(version=live, state="indexed").count(), live.photos):
+        return None
+    if IndexEntry.objects.filter(version=live).due().exists():
+        return None  # wait until the photos at hand are in
+    return rebuild(live.embedder, progress)
+
+
+def drop_retired(grace: timedelta = GRACE) -> int:
+    """Drop the versions that were retired before the grace period; returns how many."""
+    old = IndexVersion.objects.defer("projection_bytes").filter(
+        state=IndexVersion.State.RETIRED, retired__lt=timezone.now() - grace
+    )
+    for version in old:
+        logger.info("Dropping index version %s, retired since %s.", version.pk, version.retired)
+        index_of(version).drop()
+        version.delete()
+    return len(old)
+
+
+def forget_orphans() -> int:
+    """Delete embeddings of contents that no photo has any more; returns how many."""
+    used = ProductImage.objects.filter(sha256=OuterRef("digest"))
+    return Embedding.objects.filter(~Exists(used)).delete()[0]
+
+
+def _unfinished(alias: str, embedder: Embedder) -> IndexVersion | None:
+    """A build of the same model that was interrupted; one of another model is dropped."""
+    states = [IndexVersion.State.BUILDING, IndexVersion.State.READY]
+    version = IndexVersion.objects.filter(state__in=states).first()
+    if version is None:
+        return None
+    space = (version.embedder, version.fingerprint, version.colours_version)
+    if space == (alias, embedder.fingerprint, colours.COLOURS_VERSION):
+        return version
+    index_of(version).drop()
+    version.delete()
+    return None
+
+
+def _embed_all(embedder: Embedder, report: Progress) -> None:
+    """Make the embeddings that are missing for this model."""
+    stored = Embedding.objects.filter(
+        digest=OuterRef("sha256"), fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION
+    )
+    missing = ProductImage.objects.filter(~Exists(stored)).order_by("pk")
+    total = missing.count()
+    ids = iter(list(missing.values_list("pk", flat=True)))
+    done = 0
+    while chunk := list(islice(ids, indexing.CLAIM)):
+        embedded = indexing.embed(ProductImage.objects.filter(pk__in=chunk), embedder)
+        if embedded.postponed and not embedded.found:
+            raise _interrupted(next(iter(embedded.postponed.values())))
+        done += len(chunk)
+        report("embed", done, total)
+
+
+def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
+    """Fit to what is embedded, and write down the new version with every photo pending."""
+    report("fit", 0, 1)
+    lesson = study(embedder)
+    parents = dict(Category.objects.values_list("pk", "parent_id"))
+    fit = projection.fit(lesson.embeddings, lesson.categories, parents, lesson.products)
+    calibration = matches.calibrate(lesson.embeddings, np.array(lesson.products)) if lesson.products else None
+    style = fit.projection.width if fit.projection else embedder.dimensions
+    report("fit", 1, 1)
+    try:
+        with transaction.atomic():
+            version = IndexVersion.objects.create(
+                embedder=alias,
+                fingerprint=embedder.fingerprint,
+                colours_version=colours.COLOURS_VERSION,
+                projection_bytes=fit.projection.to_bytes() if fit.projection else None,
+                width=style + colours.WIDTH,
+                photos=len(lesson.products),
+                calibration_json=calibration.to_json() if calibration else "",
+                quality=fit.report,
+            )
+    except IntegrityError as error:
+        raise BuildRunning(
+            "Another build of the index has just begun; let it end, then try again."
+        ) from error
+    return version
+
+
+def study(embedder: Embedder) -> Lesson:
+    """Read the catalogue's stored embeddings, 2.5 KB a photo, with each photo's category and product."""
+    photos = ProductImage.objects.order_by("pk").values_list("sha256", "product__category_id", "product_id")
+    stored = Embedding.objects.filter(
+        fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION
+    )
+    rows = {
+        digest: number for number, digest in enumerate(stored.order_by("pk").values_list("digest", flat=True))
+    }
+    matrix = np.empty((len(rows), embedder.dimensions), np.float16)
+    for digest, data in stored.values_list("digest", "embedding").iterator():
+        if digest in rows:  # one that was added since is left for the next fit
+            matrix[rows[digest]] = np.frombuffer(data, "<f2")
+    known = [(rows[digest], category, product) for digest, category, product in photos if digest in rows]
+    return Lesson(
+        embeddings=matrix[[row for row, _category, _product in known]],
+        categories=[category for _row, category, _product in known],
+        products=[product for _row, _category, product in known],
+    )
+
+
+def _index_all(version: IndexVersion, report: Progress) -> None:
+    """Bring the version up to date, then look again for photos that came meanwhile, until none does."""
+    while True:
+        indexing.add_missing(version)
+        pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
+        total = pending.count()
+        if not total:
+            return
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            report("index", done, total)  # noqa: B023 - called before the loop goes on
+
+        outcome = indexing.sync_version(version, progress=advance)
+        if outcome.postponed:
+            raise _interrupted(pending.exclude(reason="").values_list("reason", flat=True).first() or "")
+        if not outcome.total:
+            time.sleep(0.2)  # another process holds what is left; if it has died, its lease runs out
+
+
+def _interrupted(reason: str) -> BuildInterrupted:
+    return BuildInterrupted(f"The build has stopped and the same command goes on with it. {reason}")
+
+
+def _activate(version: IndexVersion) -> IndexVersion:
+    """Switch to a version in one step."""
+    index_of(version).refresh()
+    now = timezone.now()
+    with transaction.atomic():
+        IndexVersion.objects.filter(state=IndexVersion.State.LIVE).update(
+            state=IndexVersion.State.RETIRED, retired=now
+        )
+        IndexVersion.objects.filter(pk=version.pk).update(state=IndexVersion.State.LIVE, activated=now)
+    version.refresh_from_db(fields=["state", "activated", "retired"])
+    # A change that was committed between the last look and the switch is pending in the ledger: nothing is lost.
+    indexing.sync_version(version)
+    return version

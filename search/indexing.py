@@ -1,0 +1,378 @@
+"""The write path: what is pending -> embedded -> in the index.
+
+The ledger (`IndexEntry`) says what is pending; it was written in the transaction that changed the catalogue. Every
+function here may run twice, late, in several processes at once, or die half-way: entries are claimed for the time of
+a lease, embeddings are stored once per content, and an index keeps the document of the highest generation.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from catalogue import images
+from catalogue.models import ProductImage
+from search import colours, pictures, vectors
+from search.blocks import Blocks, blocks
+from search.embedders import Embedder, embedders
+from search.exceptions import EmbedderError, SpaceMismatch, VectorIndexError
+from search.indexes import index_of
+from search.indexes.base import Document
+from search.models import Embedding, IndexEntry, IndexVersion
+
+logger = logging.getLogger(__name__)
+
+#: Photos claimed at a time: enough to keep the model busy, few enough to hold their squares (150 KB each).
+CLAIM = 256
+#: Longer than any claim takes; a dead worker's entries come back after it.
+LEASE = timedelta(minutes=10)
+#: The pause after the first temporary failure; each further one doubles it, up to the longest.
+FIRST_PAUSE = timedelta(seconds=2)
+LONGEST_PAUSE = timedelta(hours=1)
+
+Progress = Callable[[int], object]
+
+
+@dataclass
+class Outcome:
+    """What a run of the write path did, in photos."""
+
+    indexed: int = 0
+    gone: int = 0
+    failed: int = 0
+    postponed: int = 0
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.indexed + other.indexed,
+            self.gone + other.gone,
+            self.failed + other.failed,
+            self.postponed + other.postponed,
+        )
+
+    @property
+    def total(self) -> int:
+        return self.indexed + self.gone + self.failed + self.postponed
+
+
+@dataclass
+class Embedded:
+    """The embeddings of some contents, and why others have none."""
+
+    found: dict[str, Embedding] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    #: temporary failures: worth another try
+    postponed: dict[str, str] = field(default_factory=dict)
+
+
+# The version ------------------------------------------------------------------------------------------------
+
+
+def live_version() -> IndexVersion:
+    """The live version; the first is made on the spot, without a projection, with every photo pending."""
+    version = IndexVersion.objects.live()
+    if version is None:
+        embedder = embedders["default"]
+        try:
+            with transaction.atomic():
+                version = IndexVersion.objects.create(
+                    fingerprint=embedder.fingerprint,
+                    colours_version=colours.COLOURS_VERSION,
+                    width=embedder.dimensions + colours.WIDTH,
+                    state=IndexVersion.State.LIVE,
+                    activated=timezone.now(),
+                )
+        except IntegrityError:  # another process was first
+            return live_version()
+        add_missing(version)
+    index_of(version).create()
+    return version
+
+
+def embedder_of(version: IndexVersion) -> Embedder:
+    """The model whose vectors a version holds. Raises SpaceMismatch if the configured one is another by now."""
+    embedder = embedders[version.embedder]
+    if embedder.fingerprint != version.fingerprint or version.colours_version != colours.COLOURS_VERSION:
+        raise SpaceMismatch(
+            f"The index was built with the model {version.fingerprint} (colours {version.colours_version}), but "
+            f"{embedder.fingerprint} (colours {colours.COLOURS_VERSION}) is configured. Run "
+            "“manage.py rebuild_index” to build an index with it; until then, configure the former model."
+        )
+    return embedder
+
+
+def add_missing(version: IndexVersion) -> int:
+    """Make pending every photo that the ledger of a version does not know; returns how many."""
+    known = IndexEntry.objects.filter(version=version, photo_id=OuterRef("pk"))
+    ids = ProductImage.objects.filter(~Exists(known)).order_by("pk").values_list("pk", flat=True).iterator()
+    added = 0
+    while chunk := list(islice(ids, 5_000)):
+        with transaction.atomic():
+            IndexEntry.objects.change(version, chunk)
+        added += len(chunk)
+    return added
+
+
+# Pending -> indexed -----------------------------------------------------------------------------------------
+
+
+def reconcile(progress: Progress | None = None) -> Outcome:
+    """Bring every version up to date: whatever is pending, due for another try, or left by a dead worker."""
+    add_missing(live_version())
+    return sync(progress=progress)
+
+
+def sync(ids: Iterable[int] | None = None, progress: Progress | None = None) -> Outcome:
+    """Index the pending ones of these photos (all by default) in every version that is written to."""
+    chosen = None if ids is None else sorted(set(ids))
+    outcome = Outcome()
+    for version in IndexVersion.objects.writable():
+        outcome += sync_version(version, chosen, progress)
+    return outcome
+
+
+def sync_version(
+    version: IndexVersion, ids: Sequence[int] | None = None, progress: Progress | None = None
+) -> Outcome:
+    """Index what is pending in one version. Raises SpaceMismatch where the model has changed."""
+    outcome = Outcome()
+    entries = IndexEntry.objects.filter(version=version)
+    if ids is not None:
+        entries = entries.filter(photo_id__in=ids)
+    while claimed := entries.claim(CLAIM, lease=LEASE):
+        try:
+            step = _sync_claimed(version, claimed)
+        except BaseException:
+            release(claimed)
+            raise
+        outcome += step
+        if progress:
+            progress(step.total)
+        if step.postponed == len(claimed):
+            break  # the model or the index is away: do not ask it again for each photo
+    return outcome
+
+
+def release(entries: Sequence[IndexEntry]) -> None:
+    """Give claimed entries back at once, for whoever comes next."""
+    IndexEntry.objects.filter(pk__in=[entry.pk for entry in entries]).update(leased_until=None)
+
+
+def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry]) -> Outcome:
+    embedder = embedder_of(version)
+    photos = {
+        photo.pk: photo
+        for photo in ProductImage.objects.filter(pk__in=[entry.photo_id for entry in entries]).select_related(
+            "product"
+        )
+    }
+    present = [entry for entry in entries if entry.photo_id in photos]
+    gone = [entry for entry in entries if entry.photo_id not in photos]
+
+    embedded = embed(photos.values(), embedder)
+    ready = [entry for entry in present if photos[entry.photo_id].sha256 in embedded.found]
+    failed = {e: embedded.failed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.failed}
+    postponed = {
+        e: embedded.postponed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.postponed
+    }
+
+    index = index_of(version)
+    try:
+        index.upsert(documents(version, [(e, photos[e.photo_id]) for e in ready], embedded.found))
+        # A photo that can no longer be embedded must not be found by what it showed before.
+        index.delete({entry.photo_id: entry.generation for entry in [*gone, *failed]})
+    except VectorIndexError as error:
+        logger.warning("The index did not take %d photos: %s", len(entries), error)
+        if error.permanent:
+            raise
+        _postpone(dict.fromkeys(entries, str(error)))
+        return Outcome(postponed=len(entries))
+
+    _settle(ready, IndexEntry.State.INDEXED)
+    _settle(gone, IndexEntry.State.GONE)
+    for entry, reason in failed.items():
+        _settle([entry], IndexEntry.State.FAILED, reason)
+    _postpone(postponed)
+    return Outcome(len(ready), len(gone), len(failed), len(postponed))
+
+
+def documents(
+    version: IndexVersion, rows: Sequence[tuple[IndexEntry, ProductImage]], embeddings: dict[str, Embedding]
+) -> list[Document]:
+    """The documents of photos (their products loaded) in the space of a version."""
+    if not rows:
+        return []
+    stored = [embeddings[photo.sha256] for _entry, photo in rows]
+    colour = Embedding.unpack(row.colour for row in stored)
+    found = vectors.document(style_of(version, Embedding.unpack(row.embedding for row in stored)), colour)
+    return [
+        Document(
+            photo_id=photo.pk,
+            generation=entry.generation,
+            vector=vector,
+            product_id=photo.product_id,
+            category_id=photo.product.category_id,
+            brand_id=photo.product.brand_id,
+            colours=tuple(name for name, _share in embedding.colours),
+            price=photo.product.price,
+            in_stock=photo.product.in_stock,
+            visible_from=photo.product.visible_from,
+            visible_until=photo.product.visible_until,
+        )
+        for (entry, photo), embedding, vector in zip(rows, stored, found, strict=True)
+    ]
+
+
+def style_of(version: IndexVersion, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Raw embeddings (n, d) -> style blocks (n, w) in the space of a version."""
+    projection = version.projection
+    return vectors.unit(embeddings) if projection is None else projection.apply(embeddings)
+
+
+def _settle(entries: Sequence[IndexEntry], state: str, reason: str = "") -> None:
+    """Record what was done, except where a newer change has come meanwhile: that stays pending."""
+    by_generation: dict[int, list[IndexEntry]] = defaultdict(list)
+    for entry in entries:
+        by_generation[entry.generation].append(entry)
+    overtaken: list[IndexEntry] = []
+    with transaction.atomic():
+        for generation, group in by_generation.items():
+            ids = [entry.pk for entry in group]
+            settled = IndexEntry.objects.filter(pk__in=ids, generation=generation).update(
+                state=state, reason=reason, attempts=0, leased_until=None
+            )
+            if settled < len(group):
+                overtaken += group
+        if overtaken:
+            _look_again(overtaken)
+
+
+def _look_again(entries: Sequence[IndexEntry]) -> None:
+    """A slow writer's document may have landed after a newer change was settled; make that change pending again.
+
+    OpenSearch forgets a deletion after a while, so that a late write could bring a deleted photo back.
+    """
+    written = {entry.pk: entry.generation for entry in entries}
+    for entry in IndexEntry.objects.filter(pk__in=written).exclude(state=IndexEntry.State.PENDING):
+        if entry.generation > written[entry.pk]:
+            IndexEntry.objects.change(entry.version, [entry.photo_id])
+
+
+def _postpone(reasons: dict[IndexEntry, str]) -> None:
+    """Let entries wait for another try, longer each time."""
+    now = timezone.now()
+    for entry, reason in reasons.items():
+        pause = min(FIRST_PAUSE * 2 ** min(entry.attempts, 20), LONGEST_PAUSE)
+        IndexEntry.objects.filter(pk=entry.pk, generation=entry.generation).update(
+            attempts=F("attempts") + 1, next_try=now + pause, reason=reason, leased_until=None
+        )
+
+
+# Content -> embedding ---------------------------------------------------------------------------------------
+
+
+def embed(photos: Iterable[ProductImage], embedder: Embedder) -> Embedded:
+    """The embeddings of photos by the digests of their contents; missing ones are made and stored."""
+    by_digest = {photo.sha256: photo for photo in photos}
+    result = Embedded(
+        found={
+            row.digest: row
+            for row in Embedding.objects.filter(digest__in=by_digest, fingerprint=embedder.fingerprint)
+            if row.colours_version == colours.COLOURS_VERSION
+        }
+    )
+    missing = [photo for digest, photo in by_digest.items() if digest not in result.found]
+    made: list[Embedding] = []
+    prepared = _prepared(missing, embedder, result)
+    while batch := list(islice(prepared, embedder.batch_size)):
+        made += _embed_batch(batch, embedder, result)
+    if made:
+        Embedding.objects.bulk_create(
+            made,
+            update_conflicts=True,
+            unique_fields=["digest", "fingerprint"],
+            update_fields=["embedding", "colour", "colours_version", "colours"],
+            batch_size=100,
+        )
+        result.found.update({row.digest: row for row in made})
+    return result
+
+
+def _prepared(
+    photos: Sequence[ProductImage], embedder: Embedder, result: Embedded
+) -> Iterator[tuple[str, Blocks]]:
+    """Read and decode photos in a few threads, ahead of the model; those that cannot be go into `result`."""
+    if not photos:
+        return
+    size, short_side = embedder.size, pictures.short_side(embedder.size)
+
+    def prepare(photo: ProductImage) -> Blocks:
+        with photo.file.open() as file:
+            return blocks(images.read(file.read(), short_side=short_side).image, size)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8), thread_name_prefix="prepare") as pool:
+        futures = [(photo, pool.submit(prepare, photo)) for photo in photos]
+        try:
+            for photo, future in futures:
+                try:
+                    yield photo.sha256, future.result()
+                except images.ImageRefused as error:
+                    result.failed[photo.sha256] = str(error)
+                except FileNotFoundError:
+                    result.failed[photo.sha256] = _("The file %(name)s is missing from the storage.") % {
+                        "name": photo.file.name
+                    }
+                except OSError as error:
+                    result.postponed[photo.sha256] = str(error)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _embed_batch(
+    batch: Sequence[tuple[str, Blocks]], embedder: Embedder, result: Embedded
+) -> list[Embedding]:
+    """Embed a batch; one that fails for good is halved until the picture to blame is alone."""
+    try:
+        rows = embedder.embed(np.stack([prepared.square for _digest, prepared in batch]))
+    except EmbedderError as error:
+        if error.permanent and len(batch) > 1:
+            half = len(batch) // 2
+            return _embed_batch(batch[:half], embedder, result) + _embed_batch(batch[half:], embedder, result)
+        reasons = result.failed if error.permanent else result.postponed
+        reasons.update({digest: str(error) for digest, _prepared in batch})
+        return []
+    return [
+        Embedding(
+            digest=digest,
+            fingerprint=embedder.fingerprint,
+            embedding=Embedding.pack(row),
+            colour=Embedding.pack(prepared.colour),
+            colours_version=colours.COLOURS_VERSION,
+            colours=prepared.names,
+        )
+        for (digest, prepared), row in zip(batch, rows, strict=True)
+    ]
+
+
+# What staff see ---------------------------------------------------------------------------------------------
+
+
+def try_again(photo_ids: Iterable[int]) -> None:
+    """Make photos pending once more, whatever their state."""
+    ids = sorted(set(photo_ids))
+    with transaction.atomic():
+        for version in IndexVersion.objects.writable():
+            IndexEntry.objects.change(version, ids)

@@ -1,0 +1,313 @@
+"""What search remembers: embeddings, versions of the index, the ledger of photos in them, and shoppers' queries."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+from django.core.files.storage import storages
+from django.db import connections, models, transaction
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from catalogue.models import ProductImage
+from search import vectors
+from search.matches import DEFAULT, Calibration
+from search.projection import Projection
+
+if TYPE_CHECKING:
+    from django.core.files.storage import Storage
+
+
+class Embedding(models.Model):
+    """What the model and the colour block say of one content, stored once whichever photos share it."""
+
+    digest = models.CharField(max_length=64)
+    fingerprint = models.CharField(max_length=120)
+    embedding = models.BinaryField(help_text="float16, little-endian, unit length")
+    colour = models.BinaryField(help_text="float16, little-endian, unit length")
+    colours_version = models.PositiveSmallIntegerField()
+    colours = models.JSONField(default=list, help_text="named colours with their shares, the largest first")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["digest", "fingerprint"], name="embedding_once_per_content")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.digest[:12]} by {self.fingerprint}"
+
+    @staticmethod
+    def pack(row: npt.NDArray[np.floating[Any]]) -> bytes:
+        """A row of floats as little-endian float16 bytes."""
+        return row.astype("<f2").tobytes()
+
+    @staticmethod
+    def unpack(rows: Iterable[bytes | memoryview]) -> npt.NDArray[np.float32]:
+        """Stored rows of one width as float32 (n, width)."""
+        joined = [bytes(row) for row in rows]
+        if not joined:
+            return np.zeros((0, 0), np.float32)
+        return np.frombuffer(b"".join(joined), "<f2").reshape(len(joined), -1).astype(np.float32)
+
+
+class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
+    def live(self) -> IndexVersion | None:
+        """The version that answers searches."""
+        return self.defer("projection_bytes").filter(state=IndexVersion.State.LIVE).first()
+
+    def writable(self) -> IndexVersionQuerySet:
+        """The versions that changes go to: the live one and one that is being built."""
+        states = [IndexVersion.State.LIVE, IndexVersion.State.BUILDING, IndexVersion.State.READY]
+        return self.defer("projection_bytes").filter(state__in=states).order_by("pk")
+
+
+class IndexVersion(models.Model):
+    """One index of one space: an embedder, a projection and a colours' version, with a document per photo."""
+
+    class State(models.TextChoices):
+        BUILDING = "building", _("building")
+        READY = "ready", _("ready")
+        LIVE = "live", _("live")
+        RETIRED = "retired", _("retired")
+
+    backend = models.CharField(
+        _("index"), max_length=50, default="default", help_text="alias in VECTOR_INDEXES"
+    )
+    embedder = models.CharField(_("model"), max_length=50, default="default", help_text="alias in EMBEDDERS")
+    fingerprint = models.CharField(_("fingerprint"), max_length=120)
+    projection_bytes = models.BinaryField(null=True, blank=True)
+    colours_version = models.PositiveSmallIntegerField()
+    width = models.PositiveIntegerField(_("width"), help_text="numbers in a document")
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.BUILDING)
+    #: Counts the changes of the index. Whoever publishes one takes the next number first, and holds the row's lock
+    #: until the commit: the order of the numbers is the order of the commits.
+    sequence = models.PositiveBigIntegerField(default=0)
+    #: The embedded index's file holds every change up to this number; newer ones are in `IndexDelta`.
+    base_sequence = models.PositiveBigIntegerField(default=0)
+    photos = models.PositiveIntegerField(_("photos when built"), default=0)
+    calibration_json = models.TextField(blank=True)
+    quality = models.JSONField(_("quality"), default=dict, blank=True)
+    created = models.DateTimeField(_("created"), default=timezone.now)
+    activated = models.DateTimeField(_("activated"), null=True, blank=True)
+    retired = models.DateTimeField(_("retired"), null=True, blank=True)
+
+    objects: ClassVar[IndexVersionQuerySet] = IndexVersionQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("index version")
+        verbose_name_plural = _("index versions")
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["state"], condition=Q(state="live"), name="one_live_version"),
+            models.UniqueConstraint(
+                fields=["backend"], condition=Q(state__in=["building", "ready"]), name="one_building_version"
+            ),
+            models.CheckConstraint(
+                condition=Q(base_sequence__lte=F("sequence")), name="base_not_ahead_of_sequence"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.pk} ({self.get_state_display()})"
+
+    @property
+    def projection(self) -> Projection | None:
+        """The version's projection; read from the database once per process."""
+        return _projection(self.pk, self.created)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What cosines mean in words; the default until the catalogue is large enough to calibrate."""
+        return Calibration.from_json(self.calibration_json) if self.calibration_json else DEFAULT
+
+    @property
+    def space(self) -> str:
+        digest = self.projection.digest if self.projection else None
+        return vectors.space(self.fingerprint, digest, self.colours_version)
+
+    def next_sequence(self) -> int:
+        """Take the next number of this version's changes; must run inside the transaction that makes the change."""
+        connection = transaction.get_connection()
+        if not connection.in_atomic_block:
+            raise transaction.TransactionManagementError(
+                "A sequence number must be taken inside a transaction."
+            )
+        IndexVersion.objects.filter(pk=self.pk).update(sequence=F("sequence") + 1)
+        self.sequence = IndexVersion.objects.values_list("sequence", flat=True).get(pk=self.pk)
+        return self.sequence
+
+
+@lru_cache(maxsize=4)
+def _projection(pk: int, created: datetime) -> Projection | None:
+    """A version's projection, a megabyte or two; `created` tells versions apart where a database reuses keys."""
+    data = IndexVersion.objects.values_list("projection_bytes", flat=True).get(pk=pk)
+    return None if data is None else Projection.from_bytes(bytes(data))
+
+
+class IndexDelta(models.Model):
+    """A change of an embedded index that is not in its file yet: a document, or a tombstone where there is no vector.
+
+    The embedded index keeps its changes here so that every process sees them by one cheap query.
+    """
+
+    version = models.ForeignKey(IndexVersion, models.CASCADE, related_name="deltas")
+    sequence = models.PositiveBigIntegerField()
+    photo_id = models.PositiveBigIntegerField()
+    generation = models.PositiveBigIntegerField()
+    vector = models.BinaryField(null=True, help_text="float16, little-endian; none in a tombstone")
+    attributes = models.JSONField(default=dict, help_text="what a filter asks for")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "photo_id"], name="delta_once_per_photo")]
+        indexes = [models.Index(fields=["version", "sequence"], name="delta_by_sequence")]
+
+    def __str__(self) -> str:
+        return f"photo {self.photo_id} at {self.sequence}"
+
+
+class IndexEntryQuerySet(models.QuerySet["IndexEntry"]):
+    def due(self) -> IndexEntryQuerySet:
+        """Pending entries whose next try has come and that no living worker holds."""
+        now = timezone.now()
+        return self.filter(
+            Q(leased_until__isnull=True) | Q(leased_until__lte=now), state="pending", next_try__lte=now
+        )
+
+    def change(self, version: IndexVersion, photo_ids: list[int]) -> None:
+        """Make these photos pending in a version, with a higher generation; part of the change's own transaction.
+
+        Missing entries are added first: an insert waits for another transaction that inserts the same, so that the
+        generation is raised after it and no change hides behind an older one.
+        """
+        self.bulk_create(
+            [IndexEntry(version=version, photo_id=pk) for pk in photo_ids],
+            ignore_conflicts=True,
+            batch_size=500,
+        )
+        for start in range(0, len(photo_ids), 500):
+            self.filter(version=version, photo_id__in=photo_ids[start : start + 500]).update(
+                generation=F("generation") + 1,
+                state=IndexEntry.State.PENDING,
+                attempts=0,
+                next_try=timezone.now(),
+                reason="",
+                leased_until=None,
+            )
+
+    def claim(self, limit: int, *, lease: timedelta) -> list[IndexEntry]:
+        """Take up to `limit` entries that are due, for the time of a lease; a dead worker's come back after it."""
+        with transaction.atomic(using=self.db):
+            rows = self.due().order_by("pk")
+            if connections[self.db].features.has_select_for_update_skip_locked:
+                rows = rows.select_for_update(skip_locked=True)
+            entries = list(rows[:limit])
+            until = timezone.now() + lease
+            self.model.objects.filter(pk__in=[entry.pk for entry in entries]).update(leased_until=until)
+        return entries
+
+
+class IndexEntry(models.Model):
+    """The ledger: where one photo stands in one version of the index.
+
+    `photo_id` is a plain number, so that the entry of a deleted photo stays to see its document deleted.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", _("pending")
+        INDEXED = "indexed", _("indexed")
+        FAILED = "failed", _("failed")
+        GONE = "gone", _("gone")
+
+    version = models.ForeignKey(IndexVersion, models.CASCADE, related_name="entries")
+    photo_id = models.PositiveBigIntegerField()
+    generation = models.PositiveBigIntegerField(default=0)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_try = models.DateTimeField(default=timezone.now)
+    leased_until = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+
+    objects: ClassVar[IndexEntryQuerySet] = IndexEntryQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "photo_id"], name="entry_once_per_photo")]
+        indexes = [models.Index(fields=["version", "state", "next_try"], name="entry_due")]
+
+    def __str__(self) -> str:
+        return f"photo {self.photo_id} in {self.version_id}: {self.get_state_display()}"
+
+
+def query_expiry() -> datetime:
+    return timezone.now() + timedelta(hours=settings.QUERY_LIFETIME_HOURS)
+
+
+def query_storage() -> Storage:
+    return storages["queries"]
+
+
+class QueryQuerySet(models.QuerySet["Query"]):
+    def current(self) -> QueryQuerySet:
+        return self.filter(expires__gt=timezone.now())
+
+    def to_forget(self) -> QueryQuerySet:
+        """Queries that have expired and still hold something."""
+        return self.filter(expires__lte=timezone.now()).exclude(embedding=b"")
+
+
+class Query(models.Model):
+    """What a shopper asks with: a picture of their own, or a photo of the catalogue. Refinements live in addresses.
+
+    It never changes but to forget: `forget` deletes the picture and all that was derived from it, and keeps the
+    row for a while, so that its address can say that it is gone.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    picture = models.FileField(
+        storage=query_storage, max_length=200, blank=True, help_text="upright JPEG without metadata"
+    )
+    photo = models.ForeignKey(ProductImage, models.SET_NULL, null=True, blank=True, related_name="+")
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    fingerprint = models.CharField(max_length=120)
+    embedding = models.BinaryField(help_text="float16, little-endian, unit length")
+    colour = models.BinaryField(help_text="float16, little-endian, unit length")
+    colours_version = models.PositiveSmallIntegerField()
+    colours = models.JSONField(default=list, help_text="named colours with their shares, the largest first")
+    created = models.DateTimeField(default=timezone.now)
+    expires = models.DateTimeField(default=query_expiry, db_index=True)
+
+    objects: ClassVar[QueryQuerySet] = QueryQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("query")
+        verbose_name_plural = _("queries")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    def get_absolute_url(self) -> str:
+        return reverse("search:results", args=[self.pk])
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has expired or was deleted, or its photo has left the catalogue."""
+        return self.expires <= timezone.now() or not (self.picture or self.photo_id)
+
+    def forget(self) -> None:
+        """Delete the picture and what was derived from it, at once."""
+        name = self.picture.name
+        self.picture, self.photo, self.embedding, self.colour, self.colours = "", None, b"", b"", []
+        self.expires = min(self.expires, timezone.now())
+        self.save()
+        if name:
+            transaction.on_commit(lambda: query_storage().delete(name))

@@ -1,0 +1,405 @@
+"""The read path: a query and its refinements -> ranked, grouped products.
+
+A `Query` holds the picture's embedding, so that a refinement calls the model only for a new box. What a refinement
+finds is ranked once and frozen in the cache: pages of it neither repeat nor skip, whatever changes meanwhile. Whether
+a product may be seen, and at what price, is asked of the database each time a page is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+from django.core.cache import cache
+from django.core.files.base import ContentFile
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from catalogue import images
+from catalogue.models import Brand, Category, Product, ProductImage
+from catalogue.querysets import ProductQuerySet
+from search import colours, indexing, pictures, vectors
+from search.blocks import Blocks, blocks
+from search.embedders import Embedder
+from search.exceptions import IndexMissing, NotIndexed, QueryGone
+from search.indexes import index_of
+from search.indexes.base import Filter
+from search.matches import Match
+from search.models import Embedding, IndexVersion, Query
+from search.pictures import Box
+from search.vectors import DEFAULT_COLOUR_WEIGHT
+
+#: Products in a ranked list at the most.
+LONGEST = 500
+#: Photos asked of the index at first; more are asked for while their products are fewer than LONGEST.
+FIRST_K = 1_000
+#: Nearest photos whose raw cosine is looked up to say whether anything is alike.
+NEAREST = 10
+#: The longer side of a stored query picture, in pixels: ample for a crop box at the model's size.
+STORED_SIDE = 1_280
+DEFAULT_PAGE = 24
+LARGEST_PAGE = 200
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Which products a shopper wants to see, in the words of addresses and of the API."""
+
+    category: tuple[str, ...] = ()
+    brand: tuple[str, ...] = ()
+    colour: tuple[str, ...] = ()
+    price_min: Decimal | None = None
+    price_max: Decimal | None = None
+    in_stock: bool = False
+
+    def products(self) -> ProductQuerySet:
+        """The visible products that meet the criteria now (colours aside: they are known of photos only)."""
+        products = Product.objects.visible()
+        if self.category:
+            products = products.filter(category__in=_category_ids(self.category))
+        if self.brand:
+            products = products.filter(brand__slug__in=self.brand)
+        if self.price_min is not None:
+            products = products.filter(price__gte=self.price_min)
+        if self.price_max is not None:
+            products = products.filter(price__lte=self.price_max)
+        return products.in_stock() if self.in_stock else products
+
+    def where(self, exclude: Iterable[int] = ()) -> Filter:
+        """The same for the index, which also keeps out products that cannot be seen now."""
+        return Filter(
+            categories=frozenset(_category_ids(self.category)) if self.category else None,
+            brands=frozenset(Brand.objects.filter(slug__in=self.brand).values_list("pk", flat=True))
+            if self.brand
+            else None,
+            colours=frozenset(self.colour) if self.colour else None,
+            price_min=self.price_min,
+            price_max=self.price_max,
+            in_stock=self.in_stock,
+            visible_at=timezone.now(),
+            exclude_products=frozenset(exclude),
+        )
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How a shopper shapes a search; part of the address, never of the query."""
+
+    box: Box | None = None
+    colour_weight: float = DEFAULT_COLOUR_WEIGHT
+    criteria: Criteria = field(default_factory=Criteria)
+    like: tuple[str, ...] = ()
+    dislike: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a refinement found, frozen: products and the photo of each that matched, best first."""
+
+    key: str
+    version: int
+    #: (product id, photo id, score) each
+    rows: list[tuple[int, int, float]]
+    #: Whether anything in the catalogue is like the query at all
+    alike: bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Result:
+    product: Product
+    photo: ProductImage
+    score: float
+    match: Match
+    #: from 1
+    rank: int
+
+
+@dataclass(frozen=True)
+class Page:
+    results: list[Result]
+    #: where the next page starts, None at the end
+    next_position: int | None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The embedding and the colour block of a query's picture or of a box of it, unit rows of float32."""
+
+    embedding: npt.NDArray[np.float32]
+    colour: npt.NDArray[np.float32]
+
+
+# Queries ----------------------------------------------------------------------------------------------------
+
+
+def ask_with_picture(data: bytes) -> Query:
+    """Make a query of a picture's bytes. Raises `images.ImageRefused` and what the model raises."""
+    version = _live()
+    embedder = indexing.embedder_of(version)
+    # Decoded once, at the scale that storing it takes: the model's square is cut from the same pixels.
+    picture = images.read(data, short_side=max(pictures.short_side(embedder.size), STORED_SIDE // 2))
+    seen = blocks(picture.image, embedder.size)
+    query = Query(width=picture.width, height=picture.height, **_fields(seen, embedder))
+    query.picture.save(f"{query.pk}.jpg", ContentFile(images.encode(picture.image, STORED_SIDE)), save=False)
+    try:
+        query.save(force_insert=True)
+    except BaseException:
+        query.picture.storage.delete(query.picture.name or "")
+        raise
+    return query
+
+
+def ask_with_product(product: Product) -> Query:
+    """Make a query of a product: of its first photo that search knows. Raises `NotIndexed` if there is none."""
+    version = _live()
+    embedder = indexing.embedder_of(version)
+    photos = {photo.sha256: photo for photo in reversed(product.photos.all())}
+    known = {row.digest: row for row in _embeddings(photos, version)}
+    for digest in reversed(photos):
+        if row := known.get(digest):
+            photo = photos[digest]
+            return Query.objects.create(
+                photo=photo,
+                width=photo.width,
+                height=photo.height,
+                fingerprint=embedder.fingerprint,
+                embedding=row.embedding,
+                colour=row.colour,
+                colours_version=row.colours_version,
+                colours=row.colours,
+            )
+    raise NotIndexed(
+        _("No photo of the product %(sku)s can be searched with yet. Try again in a minute.")
+        % {"sku": product.sku}
+    )
+
+
+def find_query(pk: UUID | str) -> Query:
+    """A query that can still be asked. Raises `Query.DoesNotExist`, or `QueryGone` for one that was."""
+    query = Query.objects.select_related("photo__product").get(pk=pk)
+    if query.gone:
+        raise QueryGone(
+            _("This search has expired and its picture was deleted. Search again with the picture.")
+        )
+    return query
+
+
+def forget_expired() -> int:
+    """Delete the pictures of queries that have expired; returns how many."""
+    count = 0
+    for query in Query.objects.to_forget().iterator():
+        query.forget()
+        count += 1
+    return count
+
+
+def _fields(seen: Blocks, embedder: Embedder) -> dict[str, Any]:
+    row = embedder.embed(seen.square[np.newaxis])[0]
+    return {
+        "fingerprint": embedder.fingerprint,
+        "embedding": Embedding.pack(row),
+        "colour": Embedding.pack(seen.colour),
+        "colours_version": colours.COLOURS_VERSION,
+        "colours": seen.names,
+    }
+
+
+# Ranking ----------------------------------------------------------------------------------------------------
+
+
+def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
+    """Everything that a query and its refinement find, ranked; frozen in the cache under its key."""
+    version = _live()
+    refinement = refinement or Refinement()
+    seen = _see(query, refinement.box, version)
+    excluded = _products_of(refinement.dislike)
+    if query.photo is not None:
+        excluded.append(query.photo.product_id)
+    rows = _search(seen, refinement, version, excluded)
+    alike = _alike(seen, version, excluded if query.photo else ())
+    ranking = Ranking(_key(query, refinement, version), version.pk, rows, alike)
+    lifetime = (query.expires - timezone.now()).total_seconds()
+    cache.set(
+        _cache_key(query, ranking.key), (ranking.version, ranking.rows, ranking.alike), max(lifetime, 1)
+    )
+    return ranking
+
+
+def find_ranking(query: Query, key: str) -> Ranking:
+    """A ranking that was frozen. Raises `QueryGone` if the cache has given it up."""
+    frozen = cache.get(_cache_key(query, key))
+    if frozen is None:
+        raise QueryGone(_("This list of results is no longer kept. Start again at its first page."))
+    return Ranking(key, *frozen)
+
+
+def page(
+    query: Query, ranking: Ranking, refinement: Refinement, start: int = 0, size: int = DEFAULT_PAGE
+) -> Page:
+    """The next `size` products of a ranking from a position on, those that may be seen now."""
+    chosen: list[tuple[int, Product, ProductImage, float]] = []
+    position = start
+    while len(chosen) < size and position < len(ranking):
+        rows = ranking.rows[position : position + size]
+        shown = _shown(rows, refinement.criteria)
+        for product_id, photo_id, score in rows:
+            if len(chosen) == size:
+                break
+            position += 1
+            if found := shown.get(product_id):
+                photos = found.photos.all()
+                photo = next((photo for photo in photos if photo.pk == photo_id), None)
+                if photo is not None:
+                    chosen.append((position, found, photo, score))
+    words = _matches(query, refinement.box, [photo for _rank, _product, photo, _score in chosen])
+    results = [
+        Result(product, photo, score, match, rank)
+        for (rank, product, photo, score), match in zip(chosen, words, strict=True)
+    ]
+    return Page(results, position if position < len(ranking) else None)
+
+
+def _live() -> IndexVersion:
+    version = IndexVersion.objects.live()
+    if version is None:
+        raise IndexMissing(_("There is no index yet. Import a catalogue, or run “manage.py sync_index”."))
+    return version
+
+
+def _search(
+    seen: _Seen, refinement: Refinement, version: IndexVersion, excluded: Sequence[int]
+) -> list[tuple[int, int, float]]:
+    style = indexing.style_of(version, seen.embedding[np.newaxis])[0]
+    if refinement.like or refinement.dislike:
+        liked, disliked = (_styles(skus, version) for skus in (refinement.like, refinement.dislike))
+        style = vectors.refine(style, liked, disliked)
+    vector = vectors.scale(vectors.query(style, seen.colour, refinement.colour_weight))
+    where = refinement.criteria.where(excluded)
+    k = FIRST_K
+    while True:
+        hits = index_of(version).search(vector, k, where)
+        best: dict[int, tuple[int, int, float]] = {}
+        for hit in hits:
+            best.setdefault(hit.product_id, (hit.product_id, hit.photo_id, round(float(hit.score), 6)))
+        if len(best) >= LONGEST or len(hits) < k:
+            return list(best.values())[:LONGEST]
+        k *= 2
+
+
+def _alike(seen: _Seen, version: IndexVersion, excluded: Iterable[int]) -> bool:
+    """Whether anything visible is like the picture: without filters, without colour, by raw cosine."""
+    style = indexing.style_of(version, seen.embedding[np.newaxis])[0]
+    vector = vectors.scale(vectors.query(style, seen.colour, 0))
+    where = Filter(visible_at=timezone.now(), exclude_products=frozenset(excluded))
+    hits = index_of(version).search(vector, NEAREST, where)
+    digests = ProductImage.objects.filter(pk__in=[hit.photo_id for hit in hits]).values_list(
+        "sha256", flat=True
+    )
+    found = Embedding.unpack(row.embedding for row in _embeddings(list(digests), version))
+    return bool(len(found)) and version.calibration.alike(float((found @ seen.embedding).max()))
+
+
+def _see(query: Query, box: Box | None, version: IndexVersion) -> _Seen:
+    """What the model sees in a query, or in a box of it; the model is called only if it has not seen that yet."""
+    embedder = indexing.embedder_of(version)
+    current = (query.fingerprint, query.colours_version) == (embedder.fingerprint, colours.COLOURS_VERSION)
+    if box is None and current:
+        packed = (bytes(query.embedding), bytes(query.colour))
+    elif box is None:  # the model has changed since
+        fields = _fields(blocks(_picture(query, embedder, None), embedder.size), embedder)
+        Query.objects.filter(pk=query.pk).update(**fields)
+        packed = (fields["embedding"], fields["colour"])
+    else:
+        edges = ",".join(f"{edge:.4f}" for edge in asdict(box).values())
+        name = f"box:{query.pk}:{_digest(edges, embedder.fingerprint, str(colours.COLOURS_VERSION))}"
+        packed = cache.get(name)
+        if packed is None:
+            fields = _fields(blocks(_picture(query, embedder, box), embedder.size, box), embedder)
+            packed = (fields["embedding"], fields["colour"])
+            cache.set(name, packed)
+    embedding, colour = (Embedding.unpack([data])[0] for data in packed)
+    return _Seen(vectors.unit(embedding), colour)
+
+
+def _picture(query: Query, embedder: Embedder, box: Box | None) -> Any:
+    file = query.photo.file if query.photo is not None else query.picture
+    try:
+        with file.open() as opened:
+            data = opened.read()
+    except FileNotFoundError as error:
+        raise QueryGone(
+            _("The picture of this search was deleted. Search again with the picture.")
+        ) from error
+    return images.read(data, short_side=pictures.short_side(embedder.size, box)).image
+
+
+def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float32]:
+    """The style of each product's first photo that search knows, (n, w)."""
+    digests = ProductImage.objects.filter(product__sku__in=skus).order_by("product_id", "position", "pk")
+    known = {
+        row.digest: row.embedding
+        for row in _embeddings(list(digests.values_list("sha256", flat=True)), version)
+    }
+    first: dict[int, bytes] = {}
+    for product_id, digest in digests.values_list("product_id", "sha256"):
+        if digest in known:
+            first.setdefault(product_id, bytes(known[digest]))
+    if not first:
+        return np.zeros((0, 0), np.float32)
+    return indexing.style_of(version, Embedding.unpack(first.values()))
+
+
+def _matches(query: Query, box: Box | None, photos: Sequence[ProductImage]) -> list[Match]:
+    """How alike each photo and the query are, in words, by their raw embeddings."""
+    if not photos:
+        return []
+    version = _live()
+    seen = _see(query, box, version)
+    known = {row.digest: row.embedding for row in _embeddings([photo.sha256 for photo in photos], version)}
+    return [
+        version.calibration.match(float(Embedding.unpack([known[photo.sha256]])[0] @ seen.embedding))
+        if photo.sha256 in known
+        else Match.NONE
+        for photo in photos
+    ]
+
+
+def _embeddings(digests: Iterable[str], version: IndexVersion) -> Iterable[Embedding]:
+    return Embedding.objects.filter(digest__in=list(digests), fingerprint=version.fingerprint)
+
+
+def _shown(rows: Sequence[tuple[int, int, float]], criteria: Criteria) -> Mapping[int, Product]:
+    return criteria.products().for_display().in_bulk([product_id for product_id, _photo, _score in rows])
+
+
+def _products_of(skus: Sequence[str]) -> list[int]:
+    return list(Product.objects.filter(sku__in=skus).values_list("pk", flat=True)) if skus else []
+
+
+def _category_ids(slugs: Sequence[str]) -> list[int]:
+    """The categories of these addresses and all below them."""
+    ids: set[int] = set()
+    for category in Category.objects.filter(slug__in=slugs):
+        ids.update(category.descendants(include_self=True).values_list("pk", flat=True))
+    return sorted(ids)
+
+
+def _key(query: Query, refinement: Refinement, version: IndexVersion) -> str:
+    return _digest(str(query.pk), repr(refinement), str(version.pk), timezone.now().isoformat())
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _cache_key(query: Query, key: str) -> str:
+    return f"ranking:{query.pk}:{key}"

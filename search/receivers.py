@@ -1,0 +1,17 @@
+"""What search does when the catalogue changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.dispatch import receiver
+
+from catalogue.signals import photos_changed
+from search.models import IndexEntry, IndexVersion
+
+
+@receiver(photos_changed)
+def make_pending(ids: list[int], **kwargs: Any) -> None:
+    """In the catalogue's own transaction, write down that these photos are to be indexed anew."""
+    for version in IndexVersion.objects.writable():
+        IndexEntry.objects.change(version, ids)
