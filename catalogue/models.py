@@ -133,9 +133,7 @@ class Product(models.Model):
             models.CheckConstraint(
                 condition=Q(price__isnull=True) | Q(price__gte=0), name="product_price_not_negative"
             ),
-            models.CheckConstraint(
-                condition=Q(currency__regex=r"^[A-Z]{3}$"), name="product_currency_is_a_code"
-            ),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="product_currency_is_a_code"),
             models.CheckConstraint(
                 condition=Q(visible_from__isnull=True)
                 | Q(visible_until__isnull=True)
@@ -238,9 +236,7 @@ class ProductImage(models.Model):
         stored: list[str] = []
         try:
             with transaction.atomic():
-                before = (
-                    ProductImage.objects.filter(pk=self.pk).values_list("file", "thumbnail").first() or ()
-                )
+                before = ProductImage.objects.filter(pk=self.pk).values_list("file", "thumbnail").first() or ()
                 for field, name, data in self._content:
                     getattr(self, field).save(name, ContentFile(data), save=False)
                     stored.append(getattr(self, field).name)

@@ -19,7 +19,5 @@ def announce(ids: Iterable[int]) -> None:
     if not changed:
         return
     if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError(
-            "photos_changed must be sent inside the changing transaction."
-        )
+        raise transaction.TransactionManagementError("photos_changed must be sent inside the changing transaction.")
     photos_changed.send(sender=None, ids=changed)

@@ -151,21 +151,15 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
                 quality=fit.report,
             )
     except IntegrityError as error:
-        raise BuildRunning(
-            "Another build of the index has just begun; let it end, then try again."
-        ) from error
+        raise BuildRunning("Another build of the index has just begun; let it end, then try again.") from error
     return version
 
 
 def study(embedder: Embedder) -> Lesson:
     """Read the catalogue's stored embeddings, 2.5 KB a photo, with each photo's category and product."""
     photos = ProductImage.objects.order_by("pk").values_list("sha256", "product__category_id", "product_id")
-    stored = Embedding.objects.filter(
-        fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION
-    )
-    rows = {
-        digest: number for number, digest in enumerate(stored.order_by("pk").values_list("digest", flat=True))
-    }
+    stored = Embedding.objects.filter(fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION)
+    rows = {digest: number for number, digest in enumerate(stored.order_by("pk").values_list("digest", flat=True))}
     matrix = np.empty((len(rows), embedder.dimensions), np.float16)
     for digest, data in stored.values_list("digest", "embedding").iterator():
         if digest in rows:  # one that was added since is left for the next fit

@@ -135,24 +135,30 @@ def reconcile(progress: Progress | None = None) -> Outcome:
     return sync(progress=progress)
 
 
-def sync(ids: Iterable[int] | None = None, progress: Progress | None = None) -> Outcome:
-    """Index the pending ones of these photos (all by default) in every version that is written to."""
+def sync(ids: Iterable[int] | None = None, progress: Progress | None = None, limit: int | None = None) -> Outcome:
+    """Index the pending ones of these photos (all by default) in every version that is written to.
+
+    `limit` ends the run once it has seen about that many photos of each version.
+    """
     chosen = None if ids is None else sorted(set(ids))
     outcome = Outcome()
     for version in IndexVersion.objects.writable():
-        outcome += sync_version(version, chosen, progress)
+        outcome += sync_version(version, chosen, progress, limit)
     return outcome
 
 
 def sync_version(
-    version: IndexVersion, ids: Sequence[int] | None = None, progress: Progress | None = None
+    version: IndexVersion,
+    ids: Sequence[int] | None = None,
+    progress: Progress | None = None,
+    limit: int | None = None,
 ) -> Outcome:
     """Index what is pending in one version. Raises SpaceMismatch where the model has changed."""
     outcome = Outcome()
     entries = IndexEntry.objects.filter(version=version)
     if ids is not None:
         entries = entries.filter(photo_id__in=ids)
-    while claimed := entries.claim(CLAIM, lease=LEASE):
+    while claimed := entries.claim(min(CLAIM, limit or CLAIM), lease=LEASE):
         try:
             step = _sync_claimed(version, claimed)
         except BaseException:
@@ -161,6 +167,8 @@ def sync_version(
         outcome += step
         if progress:
             progress(step.total)
+        if limit is not None and outcome.total >= limit:
+            break
         if step.postponed == len(claimed):
             break  # the model or the index is away: do not ask it again for each photo
     return outcome
@@ -185,9 +193,7 @@ def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry]) -> Outco
     embedded = embed(photos.values(), embedder)
     ready = [entry for entry in present if photos[entry.photo_id].sha256 in embedded.found]
     failed = {e: embedded.failed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.failed}
-    postponed = {
-        e: embedded.postponed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.postponed
-    }
+    postponed = {e: embedded.postponed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.postponed}
 
     index = index_of(version)
     try:
@@ -311,9 +317,7 @@ def embed(photos: Iterable[ProductImage], embedder: Embedder) -> Embedded:
     return result
 
 
-def _prepared(
-    photos: Sequence[ProductImage], embedder: Embedder, result: Embedded
-) -> Iterator[tuple[str, Blocks]]:
+def _prepared(photos: Sequence[ProductImage], embedder: Embedder, result: Embedded) -> Iterator[tuple[str, Blocks]]:
     """Read and decode photos in a few threads, ahead of the model; those that cannot be go into `result`."""
     if not photos:
         return
@@ -341,9 +345,7 @@ def _prepared(
             pool.shutdown(cancel_futures=True)
 
 
-def _embed_batch(
-    batch: Sequence[tuple[str, Blocks]], embedder: Embedder, result: Embedded
-) -> list[Embedding]:
+def _embed_batch(batch: Sequence[tuple[str, Blocks]], embedder: Embedder, result: Embedded) -> list[Embedding]:
     """Embed a batch; one that fails for good is halved until the picture to blame is alone."""
     try:
         rows = embedder.embed(np.stack([prepared.square for _digest, prepared in batch]))

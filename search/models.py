@@ -39,9 +39,7 @@ class Embedding(models.Model):
     colours = models.JSONField(default=list, help_text="named colours with their shares, the largest first")
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["digest", "fingerprint"], name="embedding_once_per_content")
-        ]
+        constraints = [models.UniqueConstraint(fields=["digest", "fingerprint"], name="embedding_once_per_content")]
 
     def __str__(self) -> str:
         return f"{self.digest[:12]} by {self.fingerprint}"
@@ -80,9 +78,7 @@ class IndexVersion(models.Model):
         LIVE = "live", _("live")
         RETIRED = "retired", _("retired")
 
-    backend = models.CharField(
-        _("index"), max_length=50, default="default", help_text="alias in VECTOR_INDEXES"
-    )
+    backend = models.CharField(_("index"), max_length=50, default="default", help_text="alias in VECTOR_INDEXES")
     embedder = models.CharField(_("model"), max_length=50, default="default", help_text="alias in EMBEDDERS")
     fingerprint = models.CharField(_("fingerprint"), max_length=120)
     projection_bytes = models.BinaryField(null=True, blank=True)
@@ -112,9 +108,7 @@ class IndexVersion(models.Model):
             models.UniqueConstraint(
                 fields=["backend"], condition=Q(state__in=["building", "ready"]), name="one_building_version"
             ),
-            models.CheckConstraint(
-                condition=Q(base_sequence__lte=F("sequence")), name="base_not_ahead_of_sequence"
-            ),
+            models.CheckConstraint(condition=Q(base_sequence__lte=F("sequence")), name="base_not_ahead_of_sequence"),
         ]
 
     def __str__(self) -> str:
@@ -139,9 +133,7 @@ class IndexVersion(models.Model):
         """Take the next number of this version's changes; must run inside the transaction that makes the change."""
         connection = transaction.get_connection()
         if not connection.in_atomic_block:
-            raise transaction.TransactionManagementError(
-                "A sequence number must be taken inside a transaction."
-            )
+            raise transaction.TransactionManagementError("A sequence number must be taken inside a transaction.")
         IndexVersion.objects.filter(pk=self.pk).update(sequence=F("sequence") + 1)
         self.sequence = IndexVersion.objects.values_list("sequence", flat=True).get(pk=self.pk)
         return self.sequence
@@ -305,9 +297,9 @@ class Query(models.Model):
 
     def forget(self) -> None:
         """Delete the picture and what was derived from it, at once."""
-        name = self.picture.name
+        name, storage = self.picture.name, self.picture.storage
         self.picture, self.photo, self.embedding, self.colour, self.colours = "", None, b"", b"", []
         self.expires = min(self.expires, timezone.now())
         self.save()
         if name:
-            transaction.on_commit(lambda: query_storage().delete(name))
+            transaction.on_commit(lambda: storage.delete(name))

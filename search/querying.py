@@ -8,6 +8,7 @@ a product may be seen, and at what price, is asked of the database each time a p
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -37,8 +38,6 @@ from search.vectors import DEFAULT_COLOUR_WEIGHT
 
 #: Products in a ranked list at the most.
 LONGEST = 500
-#: Photos asked of the index at first; more are asked for while their products are fewer than LONGEST.
-FIRST_K = 1_000
 #: Nearest photos whose raw cosine is looked up to say whether anything is alike.
 NEAREST = 10
 #: The longer side of a stored query picture, in pixels: ample for a crop box at the model's size.
@@ -103,7 +102,8 @@ class Ranking:
     """What a refinement found, frozen: products and the photo of each that matched, best first."""
 
     key: str
-    version: int
+    #: the version that answers this request
+    version: IndexVersion
     #: (product id, photo id, score) each
     rows: list[tuple[int, int, float]]
     #: Whether anything in the catalogue is like the query at all
@@ -159,27 +159,40 @@ def ask_with_picture(data: bytes) -> Query:
 
 
 def ask_with_product(product: Product) -> Query:
-    """Make a query of a product: of its first photo that search knows. Raises `NotIndexed` if there is none."""
+    """Make a query of a product: of its first photo that search knows. Raises `NotIndexed` where there is none."""
+    query = _query_of(product, _live())
+    query.save(force_insert=True)
+    return query
+
+
+def similar_to(product: Product, size: int, refinement: Refinement | None = None) -> list[Result]:
+    """Products like a product, best first; nothing is stored. Raises `NotIndexed` as `ask_with_product` does."""
     version = _live()
-    embedder = indexing.embedder_of(version)
-    photos = {photo.sha256: photo for photo in reversed(product.photos.all())}
+    refinement = refinement or Refinement()
+    query = _query_of(product, version)
+    # A few more than are asked for, since some may have been hidden a moment ago.
+    rows = _search(query, _see(query, None, version), refinement, version, at_most=size + NEAREST)
+    ranking = Ranking("", version, rows, alike=True)
+    return page(query, ranking, refinement, size=size).results
+
+
+def _query_of(product: Product, version: IndexVersion) -> Query:
+    photos = {photo.sha256: photo for photo in product.photos.all()}
     known = {row.digest: row for row in _embeddings(photos, version)}
-    for digest in reversed(photos):
+    for digest, photo in photos.items():
         if row := known.get(digest):
-            photo = photos[digest]
-            return Query.objects.create(
+            return Query(
                 photo=photo,
                 width=photo.width,
                 height=photo.height,
-                fingerprint=embedder.fingerprint,
+                fingerprint=row.fingerprint,
                 embedding=row.embedding,
                 colour=row.colour,
                 colours_version=row.colours_version,
                 colours=row.colours,
             )
     raise NotIndexed(
-        _("No photo of the product %(sku)s can be searched with yet. Try again in a minute.")
-        % {"sku": product.sku}
+        _("No photo of the product %(sku)s can be searched with yet. Try again in a minute.") % {"sku": product.sku}
     )
 
 
@@ -187,9 +200,7 @@ def find_query(pk: UUID | str) -> Query:
     """A query that can still be asked. Raises `Query.DoesNotExist`, or `QueryGone` for one that was."""
     query = Query.objects.select_related("photo__product").get(pk=pk)
     if query.gone:
-        raise QueryGone(
-            _("This search has expired and its picture was deleted. Search again with the picture.")
-        )
+        raise QueryGone(_("This search has expired and its picture was deleted. Search again with the picture."))
     return query
 
 
@@ -221,16 +232,10 @@ def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     version = _live()
     refinement = refinement or Refinement()
     seen = _see(query, refinement.box, version)
-    excluded = _products_of(refinement.dislike)
-    if query.photo is not None:
-        excluded.append(query.photo.product_id)
-    rows = _search(seen, refinement, version, excluded)
-    alike = _alike(seen, version, excluded if query.photo else ())
-    ranking = Ranking(_key(query, refinement, version), version.pk, rows, alike)
+    rows = _search(query, seen, refinement, version)
+    ranking = Ranking(secrets.token_hex(8), version, rows, _alike(query, seen, version))
     lifetime = (query.expires - timezone.now()).total_seconds()
-    cache.set(
-        _cache_key(query, ranking.key), (ranking.version, ranking.rows, ranking.alike), max(lifetime, 1)
-    )
+    cache.set(_cache_key(query, ranking.key), (ranking.rows, ranking.alike), max(lifetime, 1))
     return ranking
 
 
@@ -239,12 +244,10 @@ def find_ranking(query: Query, key: str) -> Ranking:
     frozen = cache.get(_cache_key(query, key))
     if frozen is None:
         raise QueryGone(_("This list of results is no longer kept. Start again at its first page."))
-    return Ranking(key, *frozen)
+    return Ranking(key, _live(), *frozen)
 
 
-def page(
-    query: Query, ranking: Ranking, refinement: Refinement, start: int = 0, size: int = DEFAULT_PAGE
-) -> Page:
+def page(query: Query, ranking: Ranking, refinement: Refinement, start: int = 0, size: int = DEFAULT_PAGE) -> Page:
     """The next `size` products of a ranking from a position on, those that may be seen now."""
     chosen: list[tuple[int, Product, ProductImage, float]] = []
     position = start
@@ -260,7 +263,8 @@ def page(
                 photo = next((photo for photo in photos if photo.pk == photo_id), None)
                 if photo is not None:
                     chosen.append((position, found, photo, score))
-    words = _matches(query, refinement.box, [photo for _rank, _product, photo, _score in chosen])
+    seen = _see(query, refinement.box, ranking.version)
+    words = _matches(seen, [photo for _rank, _product, photo, _score in chosen], ranking.version)
     results = [
         Result(product, photo, score, match, rank)
         for (rank, product, photo, score), match in zip(chosen, words, strict=True)
@@ -276,36 +280,40 @@ def _live() -> IndexVersion:
 
 
 def _search(
-    seen: _Seen, refinement: Refinement, version: IndexVersion, excluded: Sequence[int]
+    query: Query, seen: _Seen, refinement: Refinement, version: IndexVersion, *, at_most: int = LONGEST
 ) -> list[tuple[int, int, float]]:
+    """Up to `at_most` products with their best photo and its score, best first."""
     style = indexing.style_of(version, seen.embedding[np.newaxis])[0]
     if refinement.like or refinement.dislike:
         liked, disliked = (_styles(skus, version) for skus in (refinement.like, refinement.dislike))
         style = vectors.refine(style, liked, disliked)
     vector = vectors.scale(vectors.query(style, seen.colour, refinement.colour_weight))
-    where = refinement.criteria.where(excluded)
-    k = FIRST_K
+    where = refinement.criteria.where([*_asking(query), *_products_of(refinement.dislike)])
+    k = 2 * at_most
     while True:
         hits = index_of(version).search(vector, k, where)
         best: dict[int, tuple[int, int, float]] = {}
         for hit in hits:
             best.setdefault(hit.product_id, (hit.product_id, hit.photo_id, round(float(hit.score), 6)))
-        if len(best) >= LONGEST or len(hits) < k:
-            return list(best.values())[:LONGEST]
+        if len(best) >= at_most or len(hits) < k:
+            return list(best.values())[:at_most]
         k *= 2
 
 
-def _alike(seen: _Seen, version: IndexVersion, excluded: Iterable[int]) -> bool:
+def _alike(query: Query, seen: _Seen, version: IndexVersion) -> bool:
     """Whether anything visible is like the picture: without filters, without colour, by raw cosine."""
     style = indexing.style_of(version, seen.embedding[np.newaxis])[0]
     vector = vectors.scale(vectors.query(style, seen.colour, 0))
-    where = Filter(visible_at=timezone.now(), exclude_products=frozenset(excluded))
+    where = Filter(visible_at=timezone.now(), exclude_products=frozenset(_asking(query)))
     hits = index_of(version).search(vector, NEAREST, where)
-    digests = ProductImage.objects.filter(pk__in=[hit.photo_id for hit in hits]).values_list(
-        "sha256", flat=True
-    )
+    digests = ProductImage.objects.filter(pk__in=[hit.photo_id for hit in hits]).values_list("sha256", flat=True)
     found = Embedding.unpack(row.embedding for row in _embeddings(list(digests), version))
     return bool(len(found)) and version.calibration.alike(float((found @ seen.embedding).max()))
+
+
+def _asking(query: Query) -> list[int]:
+    """The product that asks, which is no answer to its own question."""
+    return [] if query.photo is None else [query.photo.product_id]
 
 
 def _see(query: Query, box: Box | None, version: IndexVersion) -> _Seen:
@@ -336,9 +344,7 @@ def _picture(query: Query, embedder: Embedder, box: Box | None) -> Any:
         with file.open() as opened:
             data = opened.read()
     except FileNotFoundError as error:
-        raise QueryGone(
-            _("The picture of this search was deleted. Search again with the picture.")
-        ) from error
+        raise QueryGone(_("The picture of this search was deleted. Search again with the picture.")) from error
     return images.read(data, short_side=pictures.short_side(embedder.size, box)).image
 
 
@@ -346,8 +352,7 @@ def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float3
     """The style of each product's first photo that search knows, (n, w)."""
     digests = ProductImage.objects.filter(product__sku__in=skus).order_by("product_id", "position", "pk")
     known = {
-        row.digest: row.embedding
-        for row in _embeddings(list(digests.values_list("sha256", flat=True)), version)
+        row.digest: row.embedding for row in _embeddings(list(digests.values_list("sha256", flat=True)), version)
     }
     first: dict[int, bytes] = {}
     for product_id, digest in digests.values_list("product_id", "sha256"):
@@ -358,12 +363,8 @@ def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float3
     return indexing.style_of(version, Embedding.unpack(first.values()))
 
 
-def _matches(query: Query, box: Box | None, photos: Sequence[ProductImage]) -> list[Match]:
+def _matches(seen: _Seen, photos: Sequence[ProductImage], version: IndexVersion) -> list[Match]:
     """How alike each photo and the query are, in words, by their raw embeddings."""
-    if not photos:
-        return []
-    version = _live()
-    seen = _see(query, box, version)
     known = {row.digest: row.embedding for row in _embeddings([photo.sha256 for photo in photos], version)}
     return [
         version.calibration.match(float(Embedding.unpack([known[photo.sha256]])[0] @ seen.embedding))
@@ -391,10 +392,6 @@ def _category_ids(slugs: Sequence[str]) -> list[int]:
     for category in Category.objects.filter(slug__in=slugs):
         ids.update(category.descendants(include_self=True).values_list("pk", flat=True))
     return sorted(ids)
-
-
-def _key(query: Query, refinement: Refinement, version: IndexVersion) -> str:
-    return _digest(str(query.pk), repr(refinement), str(version.pk), timezone.now().isoformat())
 
 
 def _digest(*parts: str) -> str:

@@ -5,82 +5,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
-import environ
-from django.core.exceptions import ImproperlyConfigured
+from visualsearch.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-class Env(environ.Env):  # type: ignore[misc]
-    """django-environ, with errors that name the variable and say what was expected."""
-
-    def get_value(self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, **kwargs: Any) -> Any:
-        try:
-            return super().get_value(var, cast, default, **kwargs)
-        except (ValueError, TypeError) as error:
-            kind = {int: "a whole number", float: "a number"}.get(cast, "a valid value")
-            value = os.environ.get(var, "")
-            raise ImproperlyConfigured(
-                f"The environment variable {var} is {value!r}, which is not {kind}."
-            ) from error
-
-    def truth(self, var: str, *, default: bool) -> bool:
-        value = str(self.str(var, default=str(default))).strip().lower()
-        if value in {"1", "true", "yes", "on"}:
-            return True
-        if value in {"0", "false", "no", "off", ""}:
-            return False
-        raise ImproperlyConfigured(f"The environment variable {var} is {value!r}; use true or false.")
-
-    def at_least(self, var: str, minimum: int, *, default: int) -> int:
-        value = int(self.int(var, default=default))
-        if value < minimum:
-            raise ImproperlyConfigured(
-                f"The environment variable {var} is {value}; it must be at least {minimum}."
-            )
-        return value
-
-
-env = Env()
+env = Environment()
 
 # State ------------------------------------------------------------------------------------------------------
 
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
-try:
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
-except OSError as error:
-    raise ImproperlyConfigured(
-        f"The environment variable DATA_DIR is {str(DATA_DIR)!r}, where no folder can be made: {error.strerror}."
-    ) from error
+DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
 
 
 def _generated_secret_key() -> str:
     """The key kept in DATA_DIR, made on the first start and readable by its owner alone."""
     path = DATA_DIR / "secret_key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        key = secrets.token_urlsafe(50)
-        file.write(key)
-    return key
+    if not path.exists():
+        # Written apart and then linked: of two processes that start at once both get the same, whole key.
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(50))
+            file.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)
+    return path.read_text(encoding="ascii").strip()
 
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or _generated_secret_key()
+SECRET_KEY = env.text("SECRET_KEY") or _generated_secret_key()
 
 # The site ---------------------------------------------------------------------------------------------------
 
 DEBUG = env.truth("DEBUG", default=False)
 HTTPS = env.truth("HTTPS", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SHOP_NAME = env.str("SHOP_NAME", default="Lookalike")
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
+SHOP_NAME = env.text("SHOP_NAME", "Lookalike")
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -131,7 +96,11 @@ TEMPLATES = [
 
 # Database and cache -----------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.database("DATABASE_URL")
+    if "DATABASE_URL" in env
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3"}
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # WAL lets pages read while the worker writes; IMMEDIATE makes writers queue instead of failing half-way.
     DATABASES["default"]["OPTIONS"] = {
@@ -172,20 +141,16 @@ STORAGES = {
 
 # Pictures ---------------------------------------------------------------------------------------------------
 
-IMAGE_MAX_BYTES = env.at_least("IMAGE_MAX_BYTES", 1_000, default=10_000_000)
-IMAGE_MAX_PIXELS = env.at_least("IMAGE_MAX_PIXELS", 10_000, default=50_000_000)
-IMAGE_MIN_SIDE = env.at_least("IMAGE_MIN_SIDE", 1, default=32)
+IMAGE_MAX_BYTES = env.number("IMAGE_MAX_BYTES", 10_000_000, minimum=1_000)
+IMAGE_MAX_PIXELS = env.number("IMAGE_MAX_PIXELS", 50_000_000, minimum=10_000)
+IMAGE_MIN_SIDE = env.number("IMAGE_MIN_SIDE", 32, minimum=1)
 # A picture as base64 in JSON is a third larger, and form fields come on top.
 DATA_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES * 4 // 3 + 100_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES + 100_000
 
 # The catalogue ----------------------------------------------------------------------------------------------
 
-DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="EUR")
-if not (len(DEFAULT_CURRENCY) == 3 and DEFAULT_CURRENCY.isascii() and DEFAULT_CURRENCY.isupper()):  # noqa: PLR2004
-    raise ImproperlyConfigured(
-        f"The environment variable DEFAULT_CURRENCY is {DEFAULT_CURRENCY!r}; use three capital letters, as in EUR."
-    )
+DEFAULT_CURRENCY = env.currency("DEFAULT_CURRENCY", "EUR")
 
 # Search -----------------------------------------------------------------------------------------------------
 
@@ -193,7 +158,7 @@ EMBEDDERS: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "search.embedders.openvino.OpenVinoEmbedder",
         "OPTIONS": {
-            "variant": env.str("EMBEDDER_VARIANT", default="lite0"),
+            "variant": env.choice("EMBEDDER_VARIANT", "lite0", ("lite0", "lite1", "lite2")),
             "cache_dir": DATA_DIR / "models",
         },
     }
@@ -204,8 +169,8 @@ VECTOR_INDEXES: dict[str, dict[str, Any]] = {
         "OPTIONS": {"folder": DATA_DIR / "indexes"},
     }
 }
-QUERY_LIFETIME_HOURS = env.at_least("QUERY_LIFETIME_HOURS", 1, default=24)
-SEARCH_RATE = env.str("SEARCH_RATE", default="60/min")
+QUERY_LIFETIME_HOURS = env.number("QUERY_LIFETIME_HOURS", 24, minimum=1)
+SEARCH_RATE = env.rate("SEARCH_RATE", "60/min")
 
 # API --------------------------------------------------------------------------------------------------------
 
@@ -218,7 +183,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "visualsearch.problems.handler",
     "DEFAULT_THROTTLE_RATES": {"search": SEARCH_RATE},
     # Addresses in X-Forwarded-For are believed only as far as the site's own proxies wrote them.
-    "NUM_PROXIES": env.at_least("NUM_PROXIES", 0, default=0),
+    "NUM_PROXIES": env.number("NUM_PROXIES", 0, minimum=0),
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -234,7 +199,7 @@ SPECTACULAR_SETTINGS = {
 # Language and time ------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True
 
@@ -258,10 +223,12 @@ X_FRAME_OPTIONS = "DENY"
 
 # Logging ----------------------------------------------------------------------------------------------------
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
+    "loggers": {"faiss": {"level": "WARNING"}},
 }

@@ -62,12 +62,8 @@ class Embedder(Backend):
     def _verified(self, vectors: NDArray[np.float32], n: int) -> NDArray[np.float32]:
         if vectors.shape != (n, self.dimensions):
             expected = f"({n}, {self.dimensions})"
-            raise EmbedderError(
-                f"The model {self.alias!r} answered with shape {vectors.shape}, not {expected}."
-            )
+            raise EmbedderError(f"The model {self.alias!r} answered with shape {vectors.shape}, not {expected}.")
         # NaN and infinity fail the comparison too.
         if not np.all(np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1) <= TOLERANCE):
-            raise EmbedderError(
-                f"The model {self.alias!r} answered with vectors that are not of unit length."
-            )
+            raise EmbedderError(f"The model {self.alias!r} answered with vectors that are not of unit length.")
         return vectors

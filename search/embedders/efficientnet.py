@@ -127,14 +127,10 @@ class _Graph:
         y = self.convolution(y, f"{name}._project_conv", f"{name}._bn2")
         return self.op.add(x, y) if x.get_output_partial_shape(0) == y.get_output_partial_shape(0) else y
 
-    def convolution(
-        self, x: ov.Node, name: str, norm: str, stride: int = 1, *, depthwise: bool = False
-    ) -> ov.Node:
+    def convolution(self, x: ov.Node, name: str, norm: str, stride: int = 1, *, depthwise: bool = False) -> ov.Node:
         """Convolve without a bias, then normalise; the normalisation is folded into kernel and bias."""
         kernel = self.take(f"{name}.weight").astype(np.float64)
-        gain = self.take(f"{norm}.weight") / np.sqrt(
-            self.take(f"{norm}.running_var").astype(np.float64) + EPSILON
-        )
+        gain = self.take(f"{norm}.weight") / np.sqrt(self.take(f"{norm}.running_var").astype(np.float64) + EPSILON)
         bias = self.take(f"{norm}.bias") - gain * self.take(f"{norm}.running_mean")
         kernel = (kernel * gain[:, None, None, None]).astype(np.float32)
         # SAME_UPPER is TensorFlow's "same": an odd pixel of padding goes to the right and to the bottom.
@@ -172,9 +168,7 @@ class _Graph:
     def check_all_used(self, but: str = "") -> None:
         left = [name for name in self.unused if not (but and name.startswith(but))]
         if left:
-            raise WeightsError(
-                f"The weights have {len(left)} tensors too many ({left[0]}): another network's."
-            )
+            raise WeightsError(f"The weights have {len(left)} tensors too many ({left[0]}): another network's.")
 
     def model(self, pixels: ov.Node, output: ov.Node) -> ov.Model:
         from openvino import Model

@@ -128,9 +128,7 @@ class OpenVinoEmbedder(Embedder):
         config = {
             # One picture on all cores: a shopper waits. Batches keep all cores busy just as well.
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": self._precision(
-                core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-            ),
+            "INFERENCE_PRECISION_HINT": self._precision(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         }
         if self.threads:
             config["INFERENCE_NUM_THREADS"] = str(self.threads)
@@ -145,9 +143,7 @@ class OpenVinoEmbedder(Embedder):
     def _precision(self, capabilities: list[str]) -> str:
         offers_bf16 = "BF16" in capabilities
         if self.precision == "bf16" and not offers_bf16:
-            raise ImproperlyConfigured(
-                'This processor has no bf16: set the option precision to "auto" or "f32".'
-            )
+            raise ImproperlyConfigured('This processor has no bf16: set the option precision to "auto" or "f32".')
         return "bf16" if offers_bf16 and self.precision != "f32" else "f32"
 
 

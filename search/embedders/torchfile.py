@@ -59,9 +59,7 @@ def load(path: Path) -> Tensors:
         return _read(io.BytesIO(content))
     except Exception as error:
         # Unpickling damaged data may raise nearly anything; pickle's documentation promises no list.
-        reason = (
-            error if isinstance(error, TorchFileError) else f"it is not a whole legacy PyTorch file ({error})"
-        )
+        reason = error if isinstance(error, TorchFileError) else f"it is not a whole legacy PyTorch file ({error})"
         raise TorchFileError(f"{path.name} cannot be used as model weights: {reason}.") from error
 
 
@@ -115,9 +113,7 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(str(key), np.dtype(dtype), int(count))
 
 
-def _rebuild(
-    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
-) -> _View:
+def _rebuild(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> _View:
     # The rest (requires_grad, backward hooks) matters to training only.
     return _View(storage, offset, tuple(shape), tuple(strides))
 

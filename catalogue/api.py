@@ -1,0 +1,44 @@
+"""The catalogue's part of the API: visible products."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics
+from rest_framework.pagination import CursorPagination
+
+from catalogue.models import Product
+from catalogue.serializers import ProductSerializer
+
+
+class NewestFirst(CursorPagination):
+    """Pages of products by cursor: products that come or go meanwhile make none repeat."""
+
+    ordering = ("-created", "-pk")
+    page_size = 24
+    page_size_query_param = "k"
+    max_page_size = 200
+
+
+class ProductListView(generics.ListAPIView[Product]):
+    """The products that shoppers may see, newest first."""
+
+    serializer_class = ProductSerializer
+    pagination_class = NewestFirst
+
+    def get_queryset(self) -> QuerySet[Product]:
+        return Product.objects.visible().for_display()
+
+
+SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The shop's own number of the product.")
+
+
+@extend_schema(parameters=[SKU])
+class ProductView(generics.RetrieveAPIView[Product]):
+    """One product."""
+
+    serializer_class = ProductSerializer
+    lookup_field = "sku"
+
+    def get_queryset(self) -> QuerySet[Product]:
+        return Product.objects.visible().for_display()

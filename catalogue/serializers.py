@@ -1,0 +1,61 @@
+"""Products as the API gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from catalogue.models import Product, ProductImage
+
+
+class PhotoSerializer(serializers.ModelSerializer[ProductImage]):
+    url = serializers.SerializerMethodField()
+    thumbnail = serializers.SerializerMethodField()
+    alt = serializers.CharField(source="alternative")
+
+    class Meta:
+        model = ProductImage
+        fields = ["url", "thumbnail", "alt", "width", "height"]
+
+    def get_url(self, photo: ProductImage) -> str:
+        return absolute(self.context, photo.file.url)
+
+    def get_thumbnail(self, photo: ProductImage) -> str:
+        return absolute(self.context, photo.thumbnail.url)
+
+
+class ProductSerializer(serializers.ModelSerializer[Product]):
+    category = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    brand = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    in_stock = serializers.BooleanField(read_only=True)
+    url = serializers.SerializerMethodField()
+    photos = PhotoSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Product
+        fields = [
+            "sku",
+            "title",
+            "description",
+            "category",
+            "brand",
+            "price",
+            "currency",
+            "in_stock",
+            "attributes",
+            "url",
+            "external_url",
+            "photos",
+        ]
+
+    def get_url(self, product: Product) -> str:
+        return absolute(self.context, product.get_absolute_url())
+
+
+def absolute(context: Mapping[str, Any], address: str) -> str:
+    """An address as clients elsewhere can use it; one that is absolute already stays as it is."""
+    request: Request | None = context.get("request")
+    return address if request is None else str(request.build_absolute_uri(address))

@@ -1,0 +1,169 @@
+"""The search part of the API."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from catalogue.api import SKU
+from catalogue.images import Limits
+from catalogue.models import Product
+from search import colours, querying
+from search.forms import RefinementForm
+from search.models import Query
+from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
+from search.serializers import FoundSerializer, ProblemSerializer, SearchSerializer, SimilarSerializer
+from search.throttling import SearchThrottle
+from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+
+PROBLEMS = dict.fromkeys((400, 404, 410, 413, 415, 422, 429, 503), ProblemSerializer)
+
+REFINEMENTS = [
+    OpenApiParameter("category", str, many=True, description="Slug; the categories below count too."),
+    OpenApiParameter("brand", str, many=True, description="Slug."),
+    OpenApiParameter("colour", str, many=True, enum=colours.NAMES),
+    OpenApiParameter("price_min", float),
+    OpenApiParameter("price_max", float),
+    OpenApiParameter("in_stock", bool),
+    OpenApiParameter(
+        "colour_weight", float, description=f"0 to {MAX_COLOUR_WEIGHT}; {DEFAULT_COLOUR_WEIGHT} by default."
+    ),
+    OpenApiParameter("like", str, many=True, description="SKU."),
+    OpenApiParameter("dislike", str, many=True, description="SKU."),
+    OpenApiParameter("box", str, description="left,top,right,bottom as fractions of the upright picture."),
+]
+K = OpenApiParameter("k", int, description=f"Products, 1 to {LARGEST_PAGE}; {DEFAULT_PAGE} by default.")
+CURSOR = OpenApiParameter("cursor", str, description="As `next` of the page before has it.")
+
+
+class SearchView(APIView):
+    """Ask with a picture."""
+
+    throttle_classes = [SearchThrottle]
+
+    @extend_schema(
+        operation_id="search",
+        request={"multipart/form-data": SearchSerializer, "application/json": SearchSerializer},
+        responses={201: FoundSerializer, **PROBLEMS},
+    )
+    def post(self, request: Request) -> Response:
+        """Find products like a picture: uploaded, in base64, of a product, or of an earlier search."""
+        serializer = SearchSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        query = self._query(serializer.validated_data)
+        refinement = serializer.refinement
+        ranking = querying.rank(query, refinement)
+        found = _found(request, query, ranking, refinement, start=0, k=serializer.validated_data["k"])
+        return Response(found, HTTPStatus.CREATED, headers={"Location": found["permalink"]})
+
+    def _query(self, data: dict[str, Any]) -> Query:
+        if (sku := data.get("product")) is not None:
+            product = Product.objects.visible().filter(sku=sku).first()
+            if product is None:
+                raise NotFound(_("There is no product with the SKU %(sku)s.") % {"sku": sku})
+            return querying.ask_with_product(product)
+        if (pk := data.get("query")) is not None:
+            return _find(pk)
+        if (upload := data.get("image")) is not None:
+            Limits.from_settings().check_bytes(upload.size)
+            return querying.ask_with_picture(upload.read())
+        return querying.ask_with_picture(data["image_base64"])
+
+
+class FoundView(APIView):
+    """What an earlier search found."""
+
+    @extend_schema(
+        operation_id="search_page",
+        parameters=[*REFINEMENTS, K, CURSOR],
+        responses={200: FoundSerializer, **PROBLEMS},
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        """A page of what a search found, refined as the address says; `next` leads on, without repeat or skip."""
+        query = _find(pk)
+        refinement, k = _refinement(request), _k(request)
+        if cursor := request.query_params.get("cursor"):
+            key, position = _read_cursor(cursor)
+            ranking = querying.find_ranking(query, key)
+        else:
+            ranking, position = querying.rank(query, refinement), 0
+        return Response(_found(request, query, ranking, refinement, start=position, k=k))
+
+    @extend_schema(operation_id="forget_search", responses={204: None, **PROBLEMS})
+    def delete(self, request: Request, pk: UUID) -> Response:
+        """Delete the picture and all that was derived from it, at once."""
+        _find(pk).forget()
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+class SimilarView(APIView):
+    """Products like a product."""
+
+    @extend_schema(
+        operation_id="similar_products",
+        parameters=[SKU, *REFINEMENTS[:7], K],
+        responses={200: SimilarSerializer, **PROBLEMS},
+    )
+    def get(self, request: Request, sku: str) -> Response:
+        """The products most like a product; nothing is stored."""
+        product = get_object_or_404(Product.objects.visible().prefetch_related("photos"), sku=sku)
+        results = querying.similar_to(product, _k(request), _refinement(request))
+        return Response(SimilarSerializer({"results": results}, context={"request": request}).data)
+
+
+def _find(pk: UUID) -> Query:
+    try:
+        return querying.find_query(pk)
+    except Query.DoesNotExist:
+        raise NotFound(_("There is no such search. Search again with the picture.")) from None
+
+
+def _found(
+    request: Request, query: Query, ranking: Ranking, refinement: Refinement, *, start: int, k: int
+) -> dict[str, Any]:
+    page = querying.page(query, ranking, refinement, start, k)
+    parameters = RefinementForm.parameters(refinement)
+    following = None
+    if page.next_position is not None:
+        following = (
+            reverse("search-page", args=[query.pk], request=request)
+            + "?"
+            + urlencode([*parameters, ("k", k), ("cursor", f"{ranking.key}.{page.next_position}")])
+        )
+    permalink = query.get_absolute_url() + ("?" + urlencode(parameters) if parameters else "")
+    found = {"query": query, "ranking": ranking, "page": page, "next": following, "permalink": permalink}
+    return dict(FoundSerializer(found, context={"request": request}).data)
+
+
+def _refinement(request: Request) -> Refinement:
+    form = RefinementForm(request.query_params)
+    if not form.is_valid():
+        raise ValidationError({name: list(errors) for name, errors in form.errors.items()})
+    return form.refinement
+
+
+def _k(request: Request) -> int:
+    field = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE)
+    try:
+        return int(field.run_validation(request.query_params.get("k", DEFAULT_PAGE)))
+    except ValidationError as error:
+        raise ValidationError({"k": error.detail}) from error
+
+
+def _read_cursor(cursor: str) -> tuple[str, int]:
+    key, _dot, position = cursor.partition(".")
+    if not (key.isalnum() and key.isascii() and position.isdecimal() and len(position) < 6):  # noqa: PLR2004
+        raise ValidationError({"cursor": _("This is no cursor. Take the address in `next` as it is.")})
+    return key, int(position)

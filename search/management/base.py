@@ -1,0 +1,60 @@
+"""What the commands of search have in common: a progress bar, `--json`, and errors told as sentences."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from search.exceptions import SearchError
+
+#: As shells report a process that SIGINT ended.
+INTERRUPTED = 130
+
+
+class SearchCommand(BaseCommand):
+    """A command that does one piece of work and tells what came of it.
+
+    Subclasses write `run`, which returns the figures to show; `failed` makes the exit status 1.
+    """
+
+    failed = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="Print the result as one JSON object.")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.json, self.verbosity = options["json"], options["verbosity"]
+        try:
+            result = self.run(**options)
+        except SearchError as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            self.say("Stopped. What is done is kept; the same command goes on with the rest.")
+            sys.exit(INTERRUPTED)
+        if self.json:
+            self.stdout.write(json.dumps(result, ensure_ascii=False, default=str))
+        elif self.verbosity:
+            self.show(result)
+        if self.failed:
+            sys.exit(1)
+
+    def show(self, result: dict[str, Any]) -> None:
+        """Print the result for a person."""
+        for name, value in result.items():
+            self.stdout.write(f"{name.replace('_', ' ')}: {value}")
+
+    def say(self, sentence: str) -> None:
+        """Tell a person something beside the result."""
+        self.stderr.write(sentence)
+
+    def bar(self, total: int, what: str) -> tqdm[Any]:
+        """A progress bar on the terminal; silent where there is none."""
+        quiet = self.json or not self.verbosity or not sys.stderr.isatty()
+        return tqdm(total=total, desc=what, unit=" photos", disable=quiet, file=sys.stderr)

@@ -1,0 +1,38 @@
+"""`manage.py index_status`: what is indexed, what waits, and what failed and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count
+
+from catalogue.models import ProductImage
+from search import indexing
+from search.indexes import index_of
+from search.management.base import SearchCommand
+from search.models import Embedding, IndexEntry, IndexVersion
+
+
+class Command(SearchCommand):
+    help = "Show the state of the index: coverage, what waits, what failed and why."
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        version = indexing.live_version()
+        entries = IndexEntry.objects.filter(version=version)
+        states = dict(entries.order_by().values_list("state").annotate(Count("pk")))
+        reasons = entries.exclude(reason="").order_by().values_list("reason").annotate(number=Count("pk"))
+        building = IndexVersion.objects.filter(state__in=["building", "ready"]).first()
+        return {
+            "photos": ProductImage.objects.count(),
+            "embeddings": Embedding.objects.filter(fingerprint=version.fingerprint).count(),
+            "documents": index_of(version).count(),
+            **{state.value: states.get(state.value, 0) for state in IndexEntry.State},
+            "reasons": dict(reasons.order_by("-number")[:10]),
+            "version": version.pk,
+            "model": version.fingerprint,
+            "space": version.space,
+            "width": version.width,
+            "projection": version.quality.get("kept", "nothing"),
+            "activated": version.activated,
+            "building": building.pk if building else None,
+        }

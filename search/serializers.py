@@ -1,0 +1,242 @@
+"""What the API takes and gives when it searches."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from catalogue.models import Brand, Category, Product
+from catalogue.serializers import absolute
+from search import colours
+from search.matches import Match
+from search.models import Query
+from search.pictures import Box
+from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Criteria, Refinement, Result
+from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+
+#: How a picture may be named in a request; exactly one of them.
+SOURCES = ("image", "image_base64", "product", "query")
+#: More products than anyone likes or dislikes by hand.
+MOST_FEEDBACK = 50
+
+
+class FiniteFloatField(serializers.FloatField):
+    """A number; JSON as Python reads it also knows NaN and infinities, which are none."""
+
+    def to_internal_value(self, data: Any) -> float:
+        value = super().to_internal_value(data)
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
+class BoxField(serializers.ListField):
+    """[left, top, right, bottom] -> `Box`."""
+
+    child = FiniteFloatField()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_length=4, max_length=4, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        edges = super().to_internal_value(data)
+        try:
+            return Box.from_sequence(edges)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
+
+
+class FiltersSerializer(serializers.Serializer[Any]):
+    """Which products to find; each list admits any of its values."""
+
+    category = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text=_("Slugs; the categories below count too.")
+    )
+    brand = serializers.ListField(child=serializers.CharField(), required=False, help_text=_("Slugs."))
+    colour = serializers.ListField(child=serializers.ChoiceField(colours.NAMES), required=False)
+    price_min = serializers.DecimalField(12, 2, min_value=Decimal(0), required=False, allow_null=True)
+    price_max = serializers.DecimalField(12, 2, min_value=Decimal(0), required=False, allow_null=True)
+    in_stock = serializers.BooleanField(required=False, default=False)
+
+    def get_value(self, dictionary: Any) -> Any:
+        # A form has no nested fields: there the filters are a JSON object, as OpenAPI has it.
+        value = dictionary.get(self.field_name)
+        return serializers.empty if value is None else value
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            try:
+                data = json.loads(data)
+            except ValueError as error:
+                raise serializers.ValidationError(_("In a form, give the filters as a JSON object.")) from error
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({name: _("No such filter; there are: ") + known for name in unknown})
+        return super().to_internal_value(data)
+
+    def validate_category(self, slugs: list[str]) -> list[str]:
+        return _known(slugs, set(Category.objects.filter(slug__in=slugs).values_list("slug", flat=True)))
+
+    def validate_brand(self, slugs: list[str]) -> list[str]:
+        return _known(slugs, set(Brand.objects.filter(slug__in=slugs).values_list("slug", flat=True)))
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        low, high = attrs.get("price_min"), attrs.get("price_max")
+        if low is not None and high is not None and low > high:
+            raise serializers.ValidationError({"price_min": _("The lowest price is above the highest.")})
+        return attrs
+
+
+def _known(slugs: list[str], known: set[str]) -> list[str]:
+    if unknown := [slug for slug in slugs if slug not in known]:
+        raise serializers.ValidationError(_("There is none called ") + ", ".join(unknown) + ".")
+    return slugs
+
+
+class SearchSerializer(serializers.Serializer[Any]):
+    """A search: one of `image`, `image_base64`, `product` and `query`, and how to shape it."""
+
+    image = serializers.FileField(required=False, allow_empty_file=True, help_text=_("A picture, in a form."))
+    image_base64 = serializers.CharField(
+        required=False,
+        trim_whitespace=True,
+        help_text=_("A picture's bytes in base64; a data: address is understood too."),
+    )
+    product = serializers.CharField(required=False, help_text=_("A product's SKU."))
+    query = serializers.UUIDField(required=False, help_text=_("The id of an earlier search, to refine it."))
+    k = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=DEFAULT_PAGE, help_text=_("Products."))
+    filters = FiltersSerializer(required=False)
+    colour_weight = FiniteFloatField(
+        min_value=0,
+        max_value=MAX_COLOUR_WEIGHT,
+        default=DEFAULT_COLOUR_WEIGHT,
+        help_text=_("0: the colour does not matter; 0.5: as much as the style."),
+    )
+    like = serializers.ListField(
+        child=serializers.CharField(), required=False, max_length=MOST_FEEDBACK, help_text=_("SKUs: more like these.")
+    )
+    dislike = serializers.ListField(
+        child=serializers.CharField(), required=False, max_length=MOST_FEEDBACK, help_text=_("SKUs: less like these.")
+    )
+    box = BoxField(
+        required=False,
+        allow_null=True,
+        help_text=_("[left, top, right, bottom] of the part to search with, as fractions of the upright picture."),
+    )
+
+    def validate_image_base64(self, text: str) -> bytes:
+        if text.startswith("data:"):
+            text = text.partition(",")[2]
+        try:
+            return base64.b64decode("".join(text.split()), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise serializers.ValidationError(
+                _("This is not base64. Encode the picture's bytes with the standard alphabet and padding.")
+            ) from error
+
+    def validate_like(self, skus: list[str]) -> list[str]:
+        return _known(skus, set(Product.objects.visible().filter(sku__in=skus).values_list("sku", flat=True)))
+
+    def validate_dislike(self, skus: list[str]) -> list[str]:
+        return self.validate_like(skus)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if sum(attrs.get(name) is not None for name in SOURCES) != 1:
+            raise serializers.ValidationError(_("Give exactly one of %(sources)s.") % {"sources": ", ".join(SOURCES)})
+        return attrs
+
+    @property
+    def refinement(self) -> Refinement:
+        """The validated data without its picture."""
+        data = self.validated_data
+        filters = data.get("filters") or {}
+        return Refinement(
+            box=data.get("box"),
+            colour_weight=data["colour_weight"],
+            criteria=Criteria(
+                category=tuple(filters.get("category", ())),
+                brand=tuple(filters.get("brand", ())),
+                colour=tuple(filters.get("colour", ())),
+                price_min=filters.get("price_min"),
+                price_max=filters.get("price_max"),
+                in_stock=filters.get("in_stock", False),
+            ),
+            like=tuple(data.get("like", ())),
+            dislike=tuple(data.get("dislike", ())),
+        )
+
+
+class ResultSerializer(serializers.Serializer[Result]):
+    """A product that was found, with the photo of it that matched."""
+
+    sku = serializers.CharField(source="product.sku")
+    title = serializers.CharField(source="product.title")
+    category = serializers.CharField(source="product.category.slug", default=None, allow_null=True)
+    brand = serializers.CharField(source="product.brand.slug", default=None, allow_null=True)
+    price = serializers.DecimalField(12, 2, source="product.price", allow_null=True)
+    currency = serializers.CharField(source="product.currency")
+    url = serializers.SerializerMethodField(help_text=_("The product's page."))
+    image = serializers.SerializerMethodField(help_text=_("The photo that matched."))
+    thumbnail = serializers.SerializerMethodField()
+    photo = serializers.IntegerField(source="photo.pk", help_text=_("The number of the photo that matched."))
+    score = serializers.FloatField(help_text=_("The cosine that ranks: of the query's and the photo's vector."))
+    match = serializers.ChoiceField(Match.choices, help_text=_("How alike they are, in terms of this catalogue."))
+    rank = serializers.IntegerField(help_text=_("From 1."))
+
+    def get_url(self, result: Result) -> str:
+        return absolute(self.context, result.product.get_absolute_url())
+
+    def get_image(self, result: Result) -> str:
+        return absolute(self.context, result.photo.file.url)
+
+    def get_thumbnail(self, result: Result) -> str:
+        return absolute(self.context, result.photo.thumbnail.url)
+
+
+class FoundSerializer(serializers.Serializer[Any]):
+    """A page of what a search found."""
+
+    id = serializers.UUIDField(source="query.pk", help_text=_("Of the query: name it to refine the search."))
+    permalink = serializers.SerializerMethodField(help_text=_("The page that shows this search, until it expires."))
+    expires = serializers.DateTimeField(source="query.expires")
+    alike = serializers.BooleanField(
+        source="ranking.alike", help_text=_("False: nothing in the catalogue is really like the picture.")
+    )
+    total = serializers.SerializerMethodField(help_text=_("Products in the ranked list, 500 at the most."))
+    colours = serializers.SerializerMethodField(help_text=_("Named colours of the picture with their shares."))
+    next = serializers.CharField(allow_null=True, help_text=_("Where the next page is."))
+    results = ResultSerializer(source="page.results", many=True)
+
+    def get_permalink(self, found: Any) -> str:
+        return absolute(self.context, found["permalink"])
+
+    def get_total(self, found: Any) -> int:
+        return len(found["ranking"])
+
+    def get_colours(self, found: Any) -> list[tuple[str, float]]:
+        query: Query = found["query"]
+        return [(name, share) for name, share in query.colours]
+
+
+class SimilarSerializer(serializers.Serializer[Any]):
+    results = ResultSerializer(many=True)
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """RFC 9457 problem details."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField(help_text=_("A sentence that says what to do."))
+    code = serializers.CharField(required=False, help_text=_("Why a picture was refused."))
+    errors = serializers.ListField(  # type: ignore[assignment]
+        child=serializers.DictField(), required=False, help_text=_("By field.")
+    )

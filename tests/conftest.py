@@ -1,0 +1,37 @@
+"""What every test stands on: its own folders for files, and a cache that forgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.files.storage import storages
+
+from search.models import Query
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Files of a test go to its own folder; nothing of a developer's DATA_DIR is touched."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "queries": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": tmp_path / "queries", "base_url": None},
+        },
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    monkeypatch.setattr(Query._meta.get_field("picture"), "storage", storages["queries"])
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.VECTOR_INDEXES = {
+        "default": {
+            "BACKEND": "search.indexes.embedded.EmbeddedBackend",
+            "OPTIONS": {"folder": tmp_path / "indexes"},
+        }
+    }
+    yield
+    cache.clear()

@@ -1,0 +1,209 @@
+"""New versions of the index, built beside the live one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from catalogue.models import Category, Product, ProductImage
+from search import building, colours, indexing, matches
+from search.embedders import embedders
+from search.exceptions import BuildInterrupted, IndexMissing
+from search.indexes import index_of
+from search.models import Embedding, IndexDelta, IndexEntry, IndexVersion
+from tests import shop
+from tests.drawing import photo
+from tests.search.test_indexing import Grid
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def grid(settings: Any) -> type[Grid]:
+    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
+    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
+    return Grid
+
+
+def many(count: int) -> None:
+    """Photos in two categories with embeddings that lean to one side or the other: rows alone, no pictures."""
+    rng = np.random.default_rng(1)
+    groups = [Category.objects.create(name=name, slug=name) for name in ("left", "right")]
+    products = Product.objects.bulk_create(
+        [Product(sku=f"p{n}", title="x", category=groups[n % 2]) for n in range(count)]
+    )
+    ProductImage.objects.bulk_create(
+        [
+            ProductImage(product=made, file="f", thumbnail="t", width=1, height=1, sha256=f"{n:064x}")
+            for n, made in enumerate(products)
+        ]
+    )
+    rows = rng.normal(size=(count, 192)).astype(np.float32) + 2
+    rows[::2, :20] += 1
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    colour = np.full(125, 125**-0.5, np.float32)
+    Embedding.objects.bulk_create(
+        [
+            Embedding(
+                digest=f"{n:064x}",
+                fingerprint=embedders["default"].fingerprint,
+                embedding=Embedding.pack(row),
+                colour=Embedding.pack(colour),
+                colours_version=colours.COLOURS_VERSION,
+            )
+            for n, row in enumerate(rows)
+        ]
+    )
+
+
+def count() -> int:
+    return index_of(indexing.live_version()).count()
+
+
+def test_the_index_can_be_lost_and_built_again_without_the_model(grid: type[Grid]) -> None:
+    for seed in range(3):
+        shop.product(f"p{seed}", photo(seed=seed))
+    indexing.reconcile()
+    index_of(indexing.live_version()).drop()
+    calls = grid.calls
+    version = building.rebuild()
+    assert grid.calls == calls
+    assert index_of(version).count() == 3
+    assert indexing.live_version().pk == version.pk
+
+
+def test_a_build_learns_a_projection_and_words_for_scores_from_the_catalogue(grid: type[Grid]) -> None:
+    many(400)
+    version = building.rebuild()
+    assert version.projection is not None
+    assert version.width == version.projection.width + colours.WIDTH
+    assert version.calibration.photos == 400
+    assert grid.calls == 0
+    assert count() == 400
+
+
+def test_search_answers_throughout_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    live = indexing.live_version()
+    counts: list[tuple[int, int]] = []
+    building.rebuild(progress=lambda *_: counts.append((indexing.live_version().pk, count())))
+    assert counts
+    assert set(counts) == {(live.pk, 1)}
+
+
+def test_photos_that_come_during_a_build_are_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    arrived = []
+
+    def arrive(stage: str, done: int, total: int) -> None:
+        if stage == "index" and not arrived:
+            arrived.append(shop.product("b", photo("hat")))
+
+    version = building.rebuild(progress=arrive)
+    assert index_of(version).count() == 2
+    assert indexing.sync().total == 0
+
+
+def test_changes_during_a_build_reach_both_versions() -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    IndexVersion.objects.create(fingerprint="grid", colours_version=1, width=317)
+    Product.objects.update(price=4)
+    assert IndexEntry.objects.filter(state="pending").count() == 2
+
+
+def test_an_interrupted_build_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage == "index":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        building.rebuild(progress=interrupt)
+    unfinished = IndexVersion.objects.get(state="building")
+    assert count() == 1
+    version = building.rebuild()
+    assert version.pk == unfinished.pk
+    assert version.state == "live"
+
+
+def test_a_build_without_the_model_stops_and_the_live_version_stays(grid: type[Grid], settings: Any) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    live = indexing.live_version()
+    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid", "OPTIONS": {"name": "new"}}}
+    grid.unavailable = True
+    with pytest.raises(BuildInterrupted, match="asleep"):
+        building.rebuild()
+    assert indexing.live_version().pk == live.pk
+    grid.unavailable = False
+    version = building.rebuild()
+    assert version.fingerprint == "new"
+    assert count() == 1
+
+
+def test_an_unfinished_build_of_another_model_is_dropped(settings: Any) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    old = IndexVersion.objects.create(fingerprint="gone", colours_version=1, width=317)
+    building.rebuild()
+    assert not IndexVersion.objects.filter(pk=old.pk).exists()
+
+
+def test_there_is_one_live_version_and_one_build() -> None:
+    indexing.live_version()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="live")
+    IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="building")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="ready")
+
+
+def test_retired_versions_are_dropped_after_a_grace_period() -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    old = indexing.live_version()
+    building.rebuild()
+    assert building.drop_retired() == 0
+    assert index_of(old).count() == 1
+    IndexVersion.objects.filter(pk=old.pk).update(retired=timezone.now() - building.GRACE - timedelta(seconds=1))
+    assert building.drop_retired() == 1
+    assert not IndexDelta.objects.filter(version_id=old.pk).exists()
+    with pytest.raises(IndexMissing):
+        index_of(old).count()
+
+
+def test_the_worker_refits_when_the_catalogue_has_grown_enough() -> None:
+    many(matches.MIN_PHOTOS - 1)
+    indexing.reconcile()
+    assert building.maintain() is None
+    shop.product("one more", photo())
+    indexing.reconcile()
+    version = building.maintain()
+    assert version is not None
+    assert version.calibration.photos == matches.MIN_PHOTOS
+    assert building.maintain() is None
+
+
+def test_a_refit_waits_until_what_is_pending_is_in() -> None:
+    many(matches.MIN_PHOTOS)
+    indexing.reconcile()
+    Product.objects.filter(sku="p0").update(price=1)
+    assert building.maintain() is None
+
+
+def test_embeddings_that_no_photo_has_any_more_are_deleted() -> None:
+    kept, gone = shop.product("a", photo()), shop.product("b", photo("hat"))
+    indexing.reconcile()
+    gone.delete()
+    assert building.forget_orphans() == 1
+    assert Embedding.objects.get().digest == kept.photos.get().sha256

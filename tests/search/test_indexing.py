@@ -1,0 +1,336 @@
+"""The write path and its invariants."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from catalogue.models import Product, ProductImage
+from search import indexing
+from search.embedders import embedders
+from search.embedders.base import Embedder
+from search.exceptions import EmbedderUnavailable, IndexUnavailable, PictureRejected, SpaceMismatch
+from search.indexes import index_of
+from search.indexes.base import Document
+from search.indexes.embedded import EmbeddedIndex
+from search.models import Embedding, IndexEntry, IndexVersion
+from tests import shop
+from tests.drawing import photo
+
+pytestmark = pytest.mark.django_db
+
+
+class Grid(Embedder):
+    """A real if simple model: the mean colours of an 8 x 8 grid. It can be told to fail."""
+
+    calls = 0
+    unavailable = False
+    rejects: int | None = None
+
+    def __init__(self, alias: str, *, name: str = "grid") -> None:
+        super().__init__(alias)
+        self.name = name
+
+    @property
+    def fingerprint(self) -> str:
+        return self.name
+
+    @property
+    def dimensions(self) -> int:
+        return 192
+
+    @property
+    def size(self) -> int:
+        return 64
+
+    def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        type(self).calls += len(squares)
+        if self.unavailable:
+            raise EmbedderUnavailable("The model is asleep.")
+        if self.rejects is not None and (squares[:, 32, 32, 0] == self.rejects).any():
+            raise PictureRejected("The model does not take this picture.")
+        cells = squares.reshape(-1, 8, 8, 8, 8, 3).mean(axis=(2, 4), dtype=np.float32).reshape(-1, 192) + 1
+        rows: NDArray[np.float32] = cells / np.linalg.norm(cells, axis=1, keepdims=True)
+        return rows
+
+
+@pytest.fixture(autouse=True)
+def grid(settings: Any) -> type[Grid]:
+    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
+    settings.EMBEDDERS = {"default": {"BACKEND": f"{__name__}.Grid"}}
+    return Grid
+
+
+def states() -> dict[int, str]:
+    return dict(IndexEntry.objects.values_list("photo_id", "state"))
+
+
+def found() -> set[int]:
+    """The photos that a search without filter finds."""
+    version = indexing.live_version()
+    vector = np.ones(version.width, np.float32)
+    return {hit.photo_id for hit in index_of(version).search(vector, 1_000)}
+
+
+def test_new_photos_become_searchable() -> None:
+    shop.product("a", photo(), photo("hat"))
+    assert indexing.reconcile().indexed == 2
+    assert found() == set(ProductImage.objects.values_list("pk", flat=True))
+    assert set(states().values()) == {"indexed"}
+
+
+def test_a_change_is_pending_in_the_transaction_that_makes_it() -> None:
+    made = shop.product("a", photo())
+    indexing.reconcile()
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        Product.objects.filter(sku="a").update(price=5)
+        assert set(states().values()) == {"pending"}
+        raise ZeroDivisionError
+    assert set(states().values()) == {"indexed"}
+    made.price = 5
+    made.save()
+    assert set(states().values()) == {"pending"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: Product.objects.filter(pk=p.pk).update(stock=0),
+        lambda p: Product.objects.bulk_update([p], ["title"]),
+        lambda p: p.save(),
+        lambda p: p.photos.get().save(),
+        lambda p: p.photos.update(alt="From the front"),
+        lambda p: Product.objects.bulk_create(
+            [Product(sku=p.sku, title="New")], update_conflicts=True, unique_fields=["sku"], update_fields=["title"]
+        ),
+        lambda p: p.delete(),
+        lambda p: Product.objects.all().delete(),
+        lambda p: p.photos.all().delete(),
+        lambda p: p.photos.get().delete(),
+    ],
+)
+def test_every_way_of_changing_a_product_makes_its_photos_pending(change: Any) -> None:
+    made = shop.product("a", photo())
+    pk = made.photos.get().pk
+    indexing.reconcile()
+    before = IndexEntry.objects.get(photo_id=pk).generation
+    change(made)
+    entry = IndexEntry.objects.get(photo_id=pk)
+    assert (entry.state, entry.generation > before) == ("pending", True)
+
+
+def test_a_deleted_product_leaves_search() -> None:
+    made = shop.product("a", photo())
+    kept = shop.product("b", photo("hat"))
+    indexing.reconcile()
+    made.delete()
+    assert indexing.sync().gone == 1
+    assert found() == {kept.photos.get().pk}
+
+
+def test_a_late_write_does_not_bring_a_deleted_photo_back() -> None:
+    made = shop.product("a", photo())
+    pk = made.photos.get().pk
+    indexing.reconcile()
+    version = indexing.live_version()
+    entry = IndexEntry.objects.get(photo_id=pk)
+    stored = {row.digest: row for row in Embedding.objects.all()}
+    late = indexing.documents(version, [(entry, made.photos.select_related("product").get())], stored)
+    made.delete()
+    indexing.sync()
+    index_of(version).upsert(late)
+    assert found() == set()
+
+
+def test_an_unchanged_picture_is_not_embedded_again(grid: type[Grid]) -> None:
+    made = shop.product("a", photo())
+    indexing.reconcile()
+    assert grid.calls == 1
+    shop.product("b", photo())  # the same content
+    made.price = 7
+    made.save()
+    assert indexing.reconcile().indexed == 2
+    assert grid.calls == 1
+
+
+def test_one_broken_photo_fails_alone_with_its_reason() -> None:
+    good, bad = shop.product("a", photo()), shop.product("b", photo("hat"))
+    broken = bad.photos.get()
+    with broken.file.storage.open(broken.file.name, "wb") as file:
+        file.write(b"no picture")
+    outcome = indexing.reconcile()
+    assert (outcome.indexed, outcome.failed) == (1, 1)
+    assert found() == {good.photos.get().pk}
+    entry = IndexEntry.objects.get(photo_id=broken.pk)
+    assert entry.state == "failed"
+    assert "picture" in entry.reason
+
+
+def test_a_missing_file_fails_with_its_name() -> None:
+    made = shop.product("a", photo()).photos.get()
+    made.file.storage.delete(made.file.name)
+    indexing.reconcile()
+    assert made.file.name in IndexEntry.objects.get(photo_id=made.pk).reason
+
+
+def test_a_picture_that_the_model_refuses_does_not_hold_back_its_batch(grid: type[Grid]) -> None:
+    from catalogue import images
+    from search.blocks import blocks
+
+    for seed, colour in enumerate(["#000000", "#404040", "#808080", "#c0c0c0"]):
+        shop.product(f"p{seed}", photo("trousers", colour, seed=seed))
+    some = ProductImage.objects.order_by("pk")[1]
+    square = blocks(images.read(shop.content(some), short_side=64).image, 64).square
+    grid.rejects = int(square[32, 32, 0])
+    outcome = indexing.reconcile()
+    assert outcome.failed >= 1
+    assert outcome.indexed == 4 - outcome.failed
+    assert IndexEntry.objects.get(photo_id=some.pk).reason == "The model does not take this picture."
+
+
+def test_while_the_model_is_away_photos_wait_and_then_go_in(grid: type[Grid]) -> None:
+    shop.product("a", photo())
+    grid.unavailable = True
+    assert indexing.reconcile().postponed == 1
+    entry = IndexEntry.objects.get()
+    assert (entry.state, entry.attempts, entry.reason) == ("pending", 1, "The model is asleep.")
+    assert entry.next_try > timezone.now()
+    assert indexing.sync().total == 0  # not before its time
+    grid.unavailable = False
+    IndexEntry.objects.update(next_try=timezone.now())
+    assert indexing.sync().indexed == 1
+
+
+def test_pauses_grow_up_to_the_longest(grid: type[Grid]) -> None:
+    shop.product("a", photo())
+    grid.unavailable = True
+    pauses = []
+    for _ in range(15):
+        IndexEntry.objects.update(next_try=timezone.now())
+        indexing.reconcile()
+        pauses.append(IndexEntry.objects.get().next_try - timezone.now())
+    assert pauses[0] < pauses[3] < pauses[6]
+    assert pauses[-1] <= indexing.LONGEST_PAUSE
+
+
+def test_while_the_index_is_away_nothing_is_marked_as_indexed(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.product("a", photo())
+
+    def away(self: EmbeddedIndex, documents: list[Document]) -> None:
+        raise IndexUnavailable("The index is asleep.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedIndex, "upsert", away)
+        assert indexing.reconcile().postponed == 1
+    assert set(states().values()) == {"pending"}
+    IndexEntry.objects.update(next_try=timezone.now())
+    assert indexing.sync().indexed == 1
+
+
+def test_a_change_during_the_write_stays_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = shop.product("a", photo())
+    upsert = EmbeddedIndex.upsert
+
+    def meanwhile(self: EmbeddedIndex, documents: list[Document]) -> None:
+        upsert(self, documents)
+        Product.objects.filter(pk=made.pk).update(price=9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedIndex, "upsert", meanwhile)
+        indexing.sync_version(indexing.live_version(), limit=1)
+    assert set(states().values()) == {"pending"}
+    assert indexing.sync().indexed == 1
+    assert set(states().values()) == {"indexed"}
+
+
+def test_a_photo_deleted_while_it_is_embedded_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = shop.product("a", photo())
+    embed = indexing.embed
+
+    def meanwhile(*args: Any) -> indexing.Embedded:
+        result = embed(*args)
+        Product.objects.filter(pk=made.pk).delete()
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "embed", meanwhile)
+        indexing.sync_version(indexing.live_version(), limit=1)
+    indexing.sync()
+    assert found() == set()
+    assert set(states().values()) == {"gone"}
+
+
+def test_a_settled_change_is_looked_at_again_when_a_slow_writer_lands_after_it() -> None:
+    made = shop.product("a", photo())
+    indexing.reconcile()
+    slow = list(IndexEntry.objects.all())
+    made.save()
+    indexing.sync()
+    assert set(states().values()) == {"indexed"}
+    indexing._settle(slow, "indexed")
+    assert set(states().values()) == {"pending"}
+
+
+def test_a_dead_workers_photos_come_back_when_the_lease_ends() -> None:
+    shop.product("a", photo())
+    version = indexing.live_version()
+    assert len(IndexEntry.objects.claim(10, lease=timedelta(minutes=10))) == 1
+    assert indexing.sync_version(version).total == 0
+    IndexEntry.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    assert indexing.sync_version(version).indexed == 1
+
+
+def test_an_interrupted_run_gives_its_photos_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.product("a", photo())
+
+    def interrupted(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "embed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            indexing.reconcile()
+    assert indexing.sync().indexed == 1
+
+
+def test_another_model_is_refused_with_what_to_do(settings: Any) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    settings.EMBEDDERS = {"default": {"BACKEND": f"{__name__}.Grid", "OPTIONS": {"name": "other"}}}
+    shop.product("b", photo("hat"))
+    with pytest.raises(SpaceMismatch, match="rebuild_index"):
+        indexing.reconcile()
+    assert embedders["default"].fingerprint == "other"
+    assert IndexEntry.objects.filter(leased_until__isnull=False).count() == 0
+
+
+def test_try_again_makes_failed_photos_pending() -> None:
+    made = shop.product("a", photo()).photos.get()
+    data = shop.content(made)
+    made.file.storage.delete(made.file.name)
+    indexing.reconcile()
+    with made.file.storage.open(made.file.name, "wb") as file:
+        file.write(data)
+    indexing.try_again([made.pk])
+    assert indexing.sync().indexed == 1
+
+
+def test_photos_that_were_there_before_the_index_are_found_by_the_ledger() -> None:
+    shop.product("a", photo())
+    IndexVersion.objects.all().delete()
+    ProductImage.objects.count()
+    assert indexing.reconcile().indexed == 1
+
+
+def test_the_number_of_queries_does_not_grow_with_the_photos(django_assert_max_num_queries: Any) -> None:
+    indexing.live_version()
+    for number in range(20):
+        shop.product(f"p{number}", photo(seed=number))
+    with django_assert_max_num_queries(45):
+        assert indexing.sync().indexed == 20

@@ -1,0 +1,98 @@
+"""Errors of the API as problem details (RFC 9457), each with the status that says whose turn it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler, set_rollback
+
+from catalogue.images import EmptyFile, ImageRefused, TooManyBytes, UnsupportedFormat
+from search.exceptions import NotIndexed, QueryGone, SearchError
+
+CONTENT_TYPE = "application/problem+json"
+
+#: By the kind of refusal; any other picture that cannot be used is 422.
+_IMAGE_STATUS: dict[type[ImageRefused], int] = {
+    EmptyFile: HTTPStatus.BAD_REQUEST,
+    TooManyBytes: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedFormat: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+}
+
+
+def image_status(error: ImageRefused) -> int:
+    return _IMAGE_STATUS.get(type(error), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def search_status(error: SearchError) -> int:
+    """410 for what is gone, 422 for a product that cannot be searched with, else 503: try again later."""
+    if isinstance(error, QueryGone):
+        return HTTPStatus.GONE
+    if isinstance(error, NotIndexed):
+        return HTTPStatus.UNPROCESSABLE_ENTITY
+    return HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
+    """The members of a problem: `about:blank` says that the status itself is the type."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail,
+    } | members
+
+
+def handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Django REST framework's exception handler: known errors as problems, unknown ones as the bugs they are."""
+    headers: dict[str, str] = {}
+    if isinstance(error, ImageRefused):
+        body = problem(image_status(error), str(error), code=error.code)
+    elif isinstance(error, SearchError):
+        body = problem(search_status(error), str(error))
+        if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = "30"
+    elif isinstance(error, exceptions.ValidationError):
+        errors = [{"field": field, "detail": detail} for field, detail in _flatten(error.detail)]
+        detail = " ".join(f"{e['field']}: {e['detail']}" if e["field"] else e["detail"] for e in errors)
+        body = problem(error.status_code, detail, errors=errors)
+    else:
+        if isinstance(error, (Http404, PermissionDenied)):
+            error = (
+                exceptions.NotFound(*error.args[:1]) if isinstance(error, Http404) else exceptions.PermissionDenied()
+            )
+        plain = exception_handler(error, context)
+        if plain is None:
+            return None
+        detail = getattr(error, "detail", "")
+        body = problem(plain.status_code, str(detail))
+        headers = {
+            name: value for name, value in plain.items() if name in {"Retry-After", "Allow", "WWW-Authenticate"}
+        }
+    set_rollback()
+    return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Validation errors, however nested, as (field, sentence)."""
+    if isinstance(detail, Mapping):
+        for key, value in detail.items():
+            name = "" if key == "non_field_errors" else str(key)
+            yield from _flatten(value, ".".join(filter(None, [path, name])))
+    elif isinstance(detail, list):
+        for value in detail:
+            yield from _flatten(value, path)
+    else:
+        yield path, str(detail)
+
+
+def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
+    """The answer for an address below /api/ that does not exist."""
+    body = problem(HTTPStatus.NOT_FOUND, _("There is nothing at this address. See /api/docs/ for those there are."))
+    return JsonResponse(body, status=body["status"], content_type=CONTENT_TYPE)
