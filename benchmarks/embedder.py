@@ -52,9 +52,7 @@ def measure(rounds: int) -> list[Timing]:
         precision: OpenVinoEmbedder("benchmark", precision=precision, batch_size=max(BATCHES))
         for precision in precisions
     }
-    graphs = {
-        precision: embedder.compile().create_infer_request() for precision, embedder in embedders.items()
-    }
+    graphs = {precision: embedder.compile().create_infer_request() for precision, embedder in embedders.items()}
     timings = []
     for batch in BATCHES:
         size = embedders["f32"].size
@@ -80,9 +78,7 @@ def _medians(ways: dict[Any, Callable[[], object]], rounds: int) -> dict[Any, fl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rounds", type=int, default=30, help="how often each way is timed (30)")
     options = parser.parse_args()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
 
 from catalogue.models import Product
 from catalogue.serializers import ProductSerializer
@@ -16,8 +22,15 @@ class NewestFirst(CursorPagination):
 
     ordering = ("-created", "-pk")
     page_size = 24
+    invalid_cursor_message = _("This is no cursor. Take the address in “next” as it is.")
     page_size_query_param = "k"
     max_page_size = 200
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except ValidationError as error:  # well-formed, but the place it names is no time
+            raise NotFound(self.invalid_cursor_message) from error
 
 
 class ProductListView(generics.ListAPIView[Product]):

@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from catalogue.models import Product, ProductImage
+from catalogue.models import Brand, Category, Product, ProductImage
 
 
 class PhotoSerializer(serializers.ModelSerializer[ProductImage]):
@@ -28,8 +28,12 @@ class PhotoSerializer(serializers.ModelSerializer[ProductImage]):
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
-    category = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
-    brand = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True, allow_null=True
+    )
+    brand: serializers.SlugRelatedField[Brand] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True, allow_null=True
+    )
     in_stock = serializers.BooleanField(read_only=True)
     url = serializers.SerializerMethodField()
     photos = PhotoSerializer(many=True, read_only=True)

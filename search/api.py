@@ -150,7 +150,7 @@ def _found(
 def _refinement(request: Request) -> Refinement:
     form = RefinementForm(request.query_params)
     if not form.is_valid():
-        raise ValidationError({name: list(errors) for name, errors in form.errors.items()})
+        raise ValidationError({name: [str(error) for error in errors] for name, errors in form.errors.items()})
     return form.refinement
 
 

@@ -42,9 +42,6 @@ class BoxField(serializers.ListField):
 
     child = FiniteFloatField()
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_length=4, max_length=4, **kwargs)
-
     def to_internal_value(self, data: Any) -> Any:
         edges = super().to_internal_value(data)
         try:

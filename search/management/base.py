@@ -56,5 +56,9 @@ class SearchCommand(BaseCommand):
 
     def bar(self, total: int, what: str) -> tqdm[Any]:
         """A progress bar on the terminal; silent where there is none."""
-        quiet = self.json or not self.verbosity or not sys.stderr.isatty()
-        return tqdm(total=total, desc=what, unit=" photos", disable=quiet, file=sys.stderr)
+        return progress_bar(total, what, quiet=self.json or not self.verbosity)
+
+
+def progress_bar(total: int, what: str, *, quiet: bool = False) -> tqdm[Any]:
+    """A bar that counts photos on a terminal; silent if it is to be, or where there is no terminal."""
+    return tqdm(total=total, desc=what, unit=" photos", disable=quiet or not sys.stderr.isatty(), file=sys.stderr)

@@ -1,0 +1,65 @@
+"""How fast a folder of photos becomes a searchable catalogue, and in how much memory.
+
+`python -m benchmarks.ingest FOLDER [--data-dir DIR] [--json]` runs `manage.py import_catalogue` on an empty shop in a
+process of its own: files, thumbnails, embeddings, projection and index included. Target: 60 photos/s, 800 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.machine import processor
+
+MANAGE = [sys.executable, str(Path(__file__).resolve().parent.parent / "manage.py")]
+
+
+def ingest(folder: Path, data_dir: Path) -> dict[str, object]:
+    environment = os.environ | {"DATA_DIR": str(data_dir), "LOG_LEVEL": "WARNING"}
+    for command in (["migrate", "-v0"], ["createcachetable"]):
+        subprocess.run([*MANAGE, *command], env=environment, check=True)
+    start = time.perf_counter()
+    done = subprocess.run(
+        [*MANAGE, "import_catalogue", str(folder), "--json"], env=environment, check=True, stdout=subprocess.PIPE
+    )
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    status = subprocess.run([*MANAGE, "index_status", "--json"], env=environment, check=True, stdout=subprocess.PIPE)
+    indexed = json.loads(status.stdout)["indexed"]
+    return {
+        "processor": processor(),
+        "indexed": indexed,
+        "seconds": round(seconds, 1),
+        "photos_per_second": round(indexed / seconds, 1),
+        "peak_mb": round(peak),
+        "import": json.loads(done.stdout),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data-dir", type=Path, help="Keep the catalogue here (an empty or new folder).")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        result = ingest(options.folder, options.data_dir or Path(scratch))
+    if options.json:
+        print(json.dumps(result))
+    else:
+        print(result["processor"])
+        print(
+            f"{result['indexed']} photos in {result['seconds']} s: {result['photos_per_second']} photos/s (target 60), "
+            f"peak memory {result['peak_mb']} MB (target below 800)"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Products by the API."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from catalogue.models import Product
+from tests import shop
+from tests.drawing import photo
+
+pytestmark = pytest.mark.django_db
+
+PRODUCTS = "/api/v1/products/"
+
+
+def test_a_product_has_all_that_a_client_shows(client: Client) -> None:
+    made = shop.product(
+        "a",
+        photo(),
+        title="Shirt",
+        description="Soft.",
+        category=shop.category("Tops"),
+        brand=shop.brand("Acme"),
+        price="9.50",
+        stock=0,
+        attributes={"cut": "slim"},
+        external_url="https://shop.example/a",
+    )
+    image = made.photos.get()
+    assert client.get(f"{PRODUCTS}a/").json() == {
+        "sku": "a",
+        "title": "Shirt",
+        "description": "Soft.",
+        "category": "tops",
+        "brand": "acme",
+        "price": "9.50",
+        "currency": "EUR",
+        "in_stock": False,
+        "attributes": {"cut": "slim"},
+        "url": f"http://testserver{made.get_absolute_url()}",
+        "external_url": "https://shop.example/a",
+        "photos": [
+            {
+                "url": f"http://testserver{image.file.url}",
+                "thumbnail": f"http://testserver{image.thumbnail.url}",
+                "alt": "Shirt",
+                "width": 240,
+                "height": 320,
+            }
+        ],
+    }
+
+
+def test_products_come_newest_first_in_pages_without_repeat(client: Client) -> None:
+    now = timezone.now()
+    for number in range(7):
+        shop.product(f"p{number}", created=now - timedelta(hours=number))
+    page = client.get(f"{PRODUCTS}?k=3").json()
+    seen = [product["sku"] for product in page["results"]]
+    shop.product("newer")
+    while page["next"]:
+        page = client.get(page["next"]).json()
+        seen += [product["sku"] for product in page["results"]]
+    assert seen == [f"p{number}" for number in range(7)]
+
+
+def test_hidden_products_are_not_listed(client: Client) -> None:
+    shop.product("seen")
+    shop.product("hidden", visible_from=timezone.now() + timedelta(days=1))
+    assert [product["sku"] for product in client.get(PRODUCTS).json()["results"]] == ["seen"]
+
+
+def test_a_list_costs_the_same_number_of_queries_for_any_number_of_products(client: Client) -> None:
+    counts = []
+    for number in range(2):
+        for extra in range(4):
+            shop.product(f"{number}-{extra}", photo(seed=extra), category=shop.category("Tops"))
+        with CaptureQueriesContext(connection) as captured:
+            assert len(client.get(PRODUCTS).json()["results"]) == Product.objects.count()
+        counts.append(len(captured))
+    assert counts[0] == counts[1] <= 3
+
+
+@pytest.mark.parametrize("cursor", ["x", "!!", "cD1ub3RhZGF0ZQ=="])
+def test_a_bad_cursor_is_a_problem(client: Client, cursor: str) -> None:
+    shop.product("a")
+    response: Any = client.get(f"{PRODUCTS}?cursor={cursor}")
+    assert response.status_code in {400, 404}
+    assert response["Content-Type"] == "application/problem+json"

@@ -1,0 +1,381 @@
+"""The search part of the API, one outcome each."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+from PIL import Image
+
+from catalogue.models import Product
+from search import indexing
+from search.matches import Match
+from search.models import IndexVersion, Query
+from tests import shop
+from tests.drawing import encoded, photo, picture
+
+pytestmark = pytest.mark.django_db
+
+SEARCH = "/api/v1/search/"
+
+
+@pytest.fixture
+def products() -> list[Product]:
+    made = shop.fill()
+    indexing.reconcile()
+    return made
+
+
+def upload(client: Client, data: bytes, **fields: Any) -> Any:
+    return client.post(SEARCH, {"image": SimpleUploadedFile("photo.jpg", data), **fields})
+
+
+def post(client: Client, **body: Any) -> Any:
+    return client.post(SEARCH, json.dumps(body), content_type="application/json")
+
+
+def skus(response: Any) -> list[str]:
+    return [result["sku"] for result in response.json()["results"]]
+
+
+def is_problem(response: Any, status: int, *words: str) -> bool:
+    """Whether it is a problem as RFC 9457 has it, with these words in its sentence."""
+    body = response.json()
+    assert response.status_code == status, body
+    assert response["Content-Type"] == "application/problem+json"
+    assert body["status"] == status
+    assert {"type", "title", "detail"} <= set(body)
+    assert all(word in body["detail"] for word in words), body["detail"]
+    return True
+
+
+# What it answers --------------------------------------------------------------------------------------------
+
+
+def test_an_upload_finds_its_like(client: Client, products: list[Product]) -> None:
+    response = upload(client, photo("dress", shop.COLOURS["blue"], seed=1))
+    body = response.json()
+    assert response.status_code == 201
+    assert skus(response)[:2] == ["dress-blue-1", "dress-blue-0"]
+    assert body["alike"] is True
+    assert body["total"] == len(products)
+    assert body["permalink"] == f"http://testserver/search/{body['id']}/" == response["Location"]
+    assert body["expires"] > timezone.now().isoformat()
+
+
+def test_a_result_has_all_that_a_client_shows(client: Client, products: list[Product]) -> None:
+    result = upload(client, photo("hat", shop.COLOURS["red"], seed=0)).json()["results"][0]
+    made = Product.objects.get(sku="hat-red-0")
+    matched = made.photos.get()
+    assert result == {
+        "sku": "hat-red-0",
+        "title": made.title,
+        "category": "hat",
+        "brand": "globex",
+        "price": str(made.price),
+        "currency": "EUR",
+        "url": f"http://testserver{made.get_absolute_url()}",
+        "image": f"http://testserver{matched.file.url}",
+        "thumbnail": f"http://testserver{matched.thumbnail.url}",
+        "photo": matched.pk,
+        "score": pytest.approx(0.857, abs=0.01),
+        "match": Match.SAME_ITEM,
+        "rank": 1,
+    }
+
+
+def test_base64_finds_the_same(client: Client, products: list[Product]) -> None:
+    data = base64.b64encode(photo("hat", seed=5)).decode()
+    expected = skus(upload(client, photo("hat", seed=5)))
+    assert skus(post(client, image_base64=data)) == expected
+    assert skus(post(client, image_base64=f"data:image/jpeg;base64,{data}")) == expected
+
+
+def test_a_product_finds_others_like_it(client: Client, products: list[Product]) -> None:
+    response = post(client, product="shirt-red-0")
+    assert response.status_code == 201
+    assert skus(response)[0] == "shirt-red-1"
+    assert "shirt-red-0" not in skus(response)
+
+
+def test_an_earlier_query_is_refined_without_its_picture(client: Client, products: list[Product]) -> None:
+    first = upload(client, photo("shirt", seed=9)).json()
+    response = post(client, query=first["id"], filters={"category": ["hat"]}, k=50)
+    assert response.json()["id"] == first["id"]
+    assert {sku.split("-")[0] for sku in skus(response)} == {"hat"}
+    assert Query.objects.count() == 1
+
+
+def test_filters_box_weight_and_feedback_work_in_a_form_too(client: Client, products: list[Product]) -> None:
+    response = upload(
+        client,
+        photo("shirt", seed=9),
+        filters=json.dumps({"brand": ["acme"], "price_max": "100"}),
+        box=["0", "0", "0.5", "1"],
+        colour_weight="0.4",
+        like=["hat-red-1"],
+        dislike=["shirt-red-1"],
+        k="3",
+    )
+    results = response.json()["results"]
+    assert len(results) == 3
+    assert all(result["brand"] == "acme" and float(result["price"]) <= 100 for result in results)
+    parameters = parse_qs(urlsplit(response.json()["permalink"]).query)
+    assert parameters == {
+        "brand": ["acme"],
+        "price_max": ["100.00"],
+        "colour_weight": ["0.4"],
+        "like": ["hat-red-1"],
+        "dislike": ["shirt-red-1"],
+        "box": ["0,0,0.5,1"],
+    }
+
+
+def test_the_permalinks_parameters_give_the_same_results_again(client: Client, products: list[Product]) -> None:
+    body = post(client, product="hat-red-0", filters={"colour": ["blue"]}, colour_weight=0.1).json()
+    again = client.get(f"{SEARCH}{body['id']}/?{urlsplit(body['permalink']).query}")
+    assert skus(again) == [result["sku"] for result in body["results"]] != []
+
+
+def test_pages_neither_repeat_nor_skip(client: Client, products: list[Product]) -> None:
+    response = upload(client, photo(), k="5")
+    seen = skus(response)
+    ranks = [result["rank"] for result in response.json()["results"]]
+    while following := response.json()["next"]:
+        Product.objects.filter(sku=seen[-1]).update(price=1)
+        indexing.sync()
+        response = client.get(following)
+        seen += skus(response)
+        ranks += [result["rank"] for result in response.json()["results"]]
+    assert sorted(seen) == sorted(product.sku for product in products)
+    assert ranks == list(range(1, len(products) + 1))
+
+
+def test_similar_products_need_no_query(client: Client, products: list[Product]) -> None:
+    response = client.get("/api/v1/products/hat-blue-0/similar/?k=3&category=hat")
+    assert skus(response)[0] == "hat-blue-1"
+    assert len(skus(response)) == 3
+    assert not Query.objects.exists()
+
+
+def test_a_sku_with_a_slash_has_its_address(client: Client, products: list[Product]) -> None:
+    Product.objects.filter(sku="hat-blue-0").update(sku="hats/blue 0")
+    indexing.sync()
+    assert skus(client.get("/api/v1/products/hats/blue%200/similar/"))[0] == "hat-blue-1"
+    assert client.get("/api/v1/products/hats/blue%200/").json()["sku"] == "hats/blue 0"
+
+
+def test_a_picture_can_be_deleted_at_once(client: Client, products: list[Product]) -> None:
+    pk = upload(client, photo()).json()["id"]
+    assert client.delete(f"{SEARCH}{pk}/").status_code == 204
+    assert is_problem(client.get(f"{SEARCH}{pk}/"), 410, "expired")
+    assert is_problem(client.delete(f"{SEARCH}{pk}/"), 410)
+    assert is_problem(post(client, query=pk), 410)
+
+
+def test_all_kinds_of_pictures_are_taken(client: Client, products: list[Product]) -> None:
+    image = picture("hat", shop.COLOURS["red"], seed=1)
+    transparent = image.convert("RGBA")
+    transparent.putalpha(200)
+    frames = BytesIO()
+    image.save(frames, "GIF", save_all=True, append_images=[Image.new("RGB", image.size, "blue")])
+    pictures = [
+        encoded(image, "PNG"),
+        encoded(transparent, "PNG"),
+        encoded(image.convert("CMYK"), "JPEG"),
+        encoded(image, "WEBP"),
+        encoded(image, "AVIF"),
+        encoded(image, "BMP"),
+        encoded(image, "TIFF"),
+        frames.getvalue(),
+    ]
+    for data in pictures:
+        response = upload(client, data, k="1")
+        assert (response.status_code, skus(response)[0].split("-")[0]) == (201, "hat")
+
+
+# What it refuses --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code", "word"),
+    [
+        (b"", 400, "empty", "empty"),
+        (b"Dear shop, ...", 415, "unsupported_format", "JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "unsupported_format", "JPEG"),
+        (photo()[:3000], 422, "broken", ""),
+        (encoded(Image.new("RGB", (1, 1))), 422, "too_small", "32"),
+        (b"x" * 10_000_001, 413, "too_many_bytes", "MB"),
+    ],
+    ids=["empty", "text", "svg", "truncated", "1x1", "too many bytes"],
+)
+def test_a_picture_that_cannot_be_used_is_refused_with_its_reason(
+    client: Client, products: list[Product], data: bytes, status: int, code: str, word: str
+) -> None:
+    for response in (upload(client, data), post(client, image_base64=base64.b64encode(data).decode() or "=")):
+        if data or response.json().get("code"):
+            assert is_problem(response, status, word)
+            assert response.json()["code"] == code
+        else:
+            assert is_problem(response, 400)
+    assert not Query.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"k": 0}, "k"),
+        ({"k": 10**9}, "k"),
+        ({"k": "many"}, "k"),
+        ({"box": [0, 0, 2, 2]}, "box"),
+        ({"box": [0.5, 0, 0.5, 1]}, "box"),
+        ({"box": [0, 0, 1]}, "box"),
+        ({"box": ["NaN", 0, 1, 1]}, "box"),
+        ({"colour_weight": 0.6}, "colour_weight"),
+        ({"colour_weight": -1}, "colour_weight"),
+        ({"colour_weight": "NaN"}, "colour_weight"),
+        ({"filters": {"colour": ["ultraviolet"]}}, "filters.colour"),
+        ({"filters": {"category": ["nowhere"]}}, "filters.category"),
+        ({"filters": {"brand": ["nobody"]}}, "filters.brand"),
+        ({"filters": {"size": ["XL"]}}, "filters.size"),
+        ({"filters": {"price_min": "NaN"}}, "filters.price_min"),
+        ({"filters": {"price_min": 9, "price_max": 1}}, "filters.price_min"),
+        ({"filters": "all"}, "filters"),
+        ({"filters": []}, "filters"),
+        ({"like": ["unknown"]}, "like"),
+        ({"like": ["x"] * 51}, "like"),
+        ({"query": "not an id"}, "query"),
+        ({"product": None, "image_base64": "not base64!"}, "image_base64"),
+        ({"product": "shirt-red-0", "image_base64": "aaaa"}, ""),
+        ({"product": None}, ""),
+        ({"image": "a name", "product": None}, "image"),
+    ],
+)
+def test_bad_input_is_refused_by_its_name(
+    client: Client, products: list[Product], body: dict[str, Any], field: str
+) -> None:
+    merged = {"product": "shirt-red-0"} | body
+    response = post(client, **{name: value for name, value in merged.items() if value is not None})
+    assert is_problem(response, 400)
+    assert any(error["field"].startswith(field) for error in response.json()["errors"]), response.json()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "k=0",
+        "k=x",
+        "box=1,2",
+        "colour=octarine",
+        "category=nowhere",
+        "colour_weight=2",
+        "colour_weight=nan",
+        "price_min=-1",
+        "price_min=NaN",
+        "cursor=zzz",
+        "cursor=..",
+        "cursor=abc.99999999999",
+    ],
+)
+def test_a_bad_address_is_refused(client: Client, products: list[Product], parameters: str) -> None:
+    pk = upload(client, photo()).json()["id"]
+    assert is_problem(client.get(f"{SEARCH}{pk}/?{parameters}"), 400)
+
+
+def test_json_that_is_none_is_refused(client: Client) -> None:
+    assert is_problem(client.post(SEARCH, "{", content_type="application/json"), 400)
+    assert is_problem(client.post(SEARCH, "[1]", content_type="application/json"), 400)
+
+
+def test_another_content_type_is_refused(client: Client) -> None:
+    assert is_problem(client.post(SEARCH, photo(), content_type="image/jpeg"), 415)
+
+
+def test_another_method_is_refused(client: Client) -> None:
+    assert is_problem(client.get(SEARCH), 405)
+
+
+def test_a_cursor_whose_list_is_gone_says_so(client: Client, products: list[Product]) -> None:
+    pk = upload(client, photo()).json()["id"]
+    assert is_problem(client.get(f"{SEARCH}{pk}/?cursor=0123456789abcdef.5"), 410, "first page")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{SEARCH}00000000-0000-4000-8000-000000000000/",
+        "/api/v1/products/none/",
+        "/api/v1/products/none/similar/",
+        "/api/v1/nowhere/",
+        "/api/",
+    ],
+)
+def test_what_does_not_exist_is_a_problem_too(client: Client, path: str) -> None:
+    assert is_problem(client.get(path), 404)
+
+
+def test_an_unknown_product_is_404(client: Client, products: list[Product]) -> None:
+    assert is_problem(post(client, product="none"), 404, "none")
+
+
+def test_a_hidden_product_is_neither_searched_with_nor_found(client: Client, products: list[Product]) -> None:
+    Product.objects.filter(sku="hat-red-0").update(visible_until=timezone.now() - timedelta(days=1))
+    assert is_problem(post(client, product="hat-red-0"), 404)
+    assert is_problem(client.get("/api/v1/products/hat-red-0/"), 404)
+    assert "hat-red-0" not in skus(upload(client, photo("hat", shop.COLOURS["red"], seed=0), k="100"))
+
+
+def test_a_product_that_is_not_indexed_yet_is_422(client: Client, products: list[Product]) -> None:
+    shop.product("new", photo(seed=3))
+    assert is_problem(client.get("/api/v1/products/new/similar/"), 422, "new")
+
+
+def test_without_an_index_it_is_503(client: Client) -> None:
+    response = upload(client, photo())
+    assert is_problem(response, 503, "Import a catalogue")
+    assert response["Retry-After"] == "30"
+
+
+def test_when_the_model_was_changed_it_is_503_with_what_to_do(client: Client, products: list[Product]) -> None:
+    IndexVersion.objects.update(fingerprint="another")
+    assert is_problem(upload(client, photo()), 503, "rebuild_index")
+
+
+def test_searches_from_one_address_are_limited(
+    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from search.throttling import SearchThrottle
+
+    monkeypatch.setattr(SearchThrottle, "THROTTLE_RATES", {"search": "2/min"})
+    assert [post(client, product="hat-red-0").status_code for _ in range(3)] == [201, 201, 429]
+    response = post(client, product="hat-red-0")
+    assert is_problem(response, 429)
+    assert 0 < int(response["Retry-After"]) <= 60
+
+
+# What it says of itself -------------------------------------------------------------------------------------
+
+
+def test_the_schema_describes_every_address(client: Client) -> None:
+    schema = client.get("/api/schema/?format=json").json()
+    assert set(schema["paths"]) == {
+        "/api/v1/search/",
+        "/api/v1/search/{id}/",
+        "/api/v1/products/",
+        "/api/v1/products/{sku}/",
+        "/api/v1/products/{sku}/similar/",
+    }
+
+
+def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:
+    page = client.get("/api/docs/").content.decode()
+    assert "swagger" in page
+    assert "https://" not in page
