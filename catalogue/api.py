@@ -22,7 +22,9 @@ class NewestFirst(CursorPagination):
 
     ordering = ("-created", "-pk")
     page_size = 24
-    invalid_cursor_message = _("This is no cursor. Take the address in “next” as it is.")
+    invalid_cursor_message = _(  # type: ignore[assignment]
+        "This is no cursor. Take the address in “next” as it is."
+    )
     page_size_query_param = "k"
     max_page_size = 200
 

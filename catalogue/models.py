@@ -102,7 +102,8 @@ class Product(models.Model):
         validators=[RegexValidator(r"^[A-Z]{3}\Z", _("Use three capital letters, as in EUR."))],
     )
     attributes = models.JSONField(_("attributes"), default=dict, blank=True)
-    external_url = models.URLField(
+    # No URLField: its form field changes what it takes a bare name for from one Django to the next.
+    external_url = models.CharField(
         _("external address"),
         max_length=500,
         blank=True,

@@ -25,7 +25,7 @@ from search import colours, indexing, matches, projection
 from search.embedders import Embedder, embedders
 from search.exceptions import BuildInterrupted, BuildRunning
 from search.indexes import index_of
-from search.models import Embedding, IndexEntry, IndexVersion
+from search.models import Embedding, IndexEntry, IndexEntryQuerySet, IndexVersion
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def rebuild(embedder_alias: str = "default", progress: Progress | None = None) -
     Raises `BuildRunning` if another process begins one at the same moment, and what the model or the index raise:
     the live version then goes on answering, and another call goes on where this one stopped.
     """
-    report = progress or (lambda stage, done, total: None)
+    report = progress or _silent
     indexing.live_version()
     embedder = embedders[embedder_alias]
     version = _unfinished(embedder_alias, embedder)
@@ -62,6 +62,20 @@ def rebuild(embedder_alias: str = "default", progress: Progress | None = None) -
     index_of(version).create()
     _index_all(version, report)
     return _activate(version)
+
+
+def catch_up(progress: Progress | None = None) -> None:
+    """Index all that the catalogue holds, and return when it can be searched; for the end of an import.
+
+    Where so much has come that a refit is due, the new version is built at once: each photo is indexed only once.
+    """
+    live = indexing.live_version()
+    if projection.due(ProductImage.objects.count(), live.photos):
+        rebuild(live.embedder, progress)
+    else:
+        indexing.add_missing(live)
+        _drain(live, progress or _silent)
+    maintain(progress)
 
 
 def maintain(progress: Progress | None = None) -> IndexVersion | None:
@@ -174,24 +188,39 @@ def study(embedder: Embedder) -> Lesson:
 
 def _index_all(version: IndexVersion, report: Progress) -> None:
     """Bring the version up to date, then look again for photos that came meanwhile, until none does."""
-    while True:
-        indexing.add_missing(version)
-        pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
-        total = pending.count()
-        if not total:
-            return
-        done = 0
+    while indexing.add_missing(version) or IndexEntry.objects.filter(version=version, state="pending").exists():
+        if postponed := _drain(version, report):
+            raise _interrupted(postponed)
 
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            report("index", done, total)  # noqa: B023 - called before the loop goes on
 
+def _drain(version: IndexVersion, report: Progress) -> str:
+    """Index what is pending until nothing is, or until what is left waits for another try: then says why."""
+    pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
+    total, done = pending.count(), 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        report("index", done, max(done, total))
+
+    while pending.exists():
         outcome = indexing.sync_version(version, progress=advance)
         if outcome.postponed:
-            raise _interrupted(pending.exclude(reason="").values_list("reason", flat=True).first() or "")
+            return _reason(pending)
         if not outcome.total:
+            if not pending.filter(leased_until__gt=timezone.now()).exists():
+                return _reason(pending)
             time.sleep(0.2)  # another process holds what is left; if it has died, its lease runs out
+    return ""
+
+
+def _reason(pending: IndexEntryQuerySet) -> str:
+    reasons = pending.exclude(reason="").values_list("reason", flat=True)
+    return reasons.first() or "Some photos wait for another try."
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 def _interrupted(reason: str) -> BuildInterrupted:

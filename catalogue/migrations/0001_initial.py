@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
                 ('price', models.DecimalField(blank=True, decimal_places=2, help_text='Leave empty if the shop does not say.', max_digits=12, null=True, validators=[django.core.validators.MinValueValidator(Decimal('0'))], verbose_name='price')),
                 ('currency', models.CharField(default=catalogue.models.default_currency, max_length=3, validators=[django.core.validators.RegexValidator('^[A-Z]{3}\\Z', 'Use three capital letters, as in EUR.')], verbose_name='currency')),
                 ('attributes', models.JSONField(blank=True, default=dict, verbose_name='attributes')),
-                ('external_url', models.URLField(blank=True, help_text='Where the product is sold, if not here.', max_length=500, validators=[django.core.validators.URLValidator(schemes=['http', 'https'])], verbose_name='external address')),
+                ('external_url', models.CharField(blank=True, help_text='Where the product is sold, if not here.', max_length=500, validators=[django.core.validators.URLValidator(schemes=['http', 'https'])], verbose_name='external address')),
                 ('visible_from', models.DateTimeField(blank=True, null=True, verbose_name='visible from')),
                 ('visible_until', models.DateTimeField(blank=True, null=True, verbose_name='visible until')),
                 ('stock', models.PositiveIntegerField(blank=True, help_text='Leave empty if the stock is not counted.', null=True, verbose_name='stock')),

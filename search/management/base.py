@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from search import building
 from search.exceptions import SearchError
 
+STAGES = {"embed": "Embedding", "fit": "Learning", "index": "Indexing"}
 #: As shells report a process that SIGINT ended.
 INTERRUPTED = 130
 
@@ -56,9 +60,31 @@ class SearchCommand(BaseCommand):
 
     def bar(self, total: int, what: str) -> tqdm[Any]:
         """A progress bar on the terminal; silent where there is none."""
-        return progress_bar(total, what, quiet=self.json or not self.verbosity)
+        return progress_bar(total, what, quiet=self.quiet)
+
+    @property
+    def quiet(self) -> bool:
+        return self.json or not self.verbosity
 
 
 def progress_bar(total: int, what: str, *, quiet: bool = False) -> tqdm[Any]:
     """A bar that counts photos on a terminal; silent if it is to be, or where there is no terminal."""
     return tqdm(total=total, desc=what, unit=" photos", disable=quiet or not sys.stderr.isatty(), file=sys.stderr)
+
+
+@contextmanager
+def stages(*, quiet: bool = False) -> Iterator[building.Progress]:
+    """A bar for each stage of a build, as `building` reports it."""
+    bars: dict[str, tqdm[Any]] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage not in bars:
+            bars[stage] = progress_bar(total, STAGES[stage], quiet=quiet)
+        bars[stage].total = total
+        bars[stage].update(done - bars[stage].n)
+
+    try:
+        yield report
+    finally:
+        for bar in bars.values():
+            bar.close()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
 from catalogue.importers.command import ImportCommand
 from catalogue.importers.importer import Summary
 from search import building, indexing
 from search.exceptions import SearchError
-from search.management.base import progress_bar
+from search.management.base import stages
 from search.models import IndexEntry
 
 
@@ -30,21 +28,13 @@ class IndexedImport(ImportCommand):
     def finish(self, summary: Summary) -> None:
         super().finish(summary)
         try:
-            live = indexing.live_version()
-            indexing.add_missing(live)
-            pending = IndexEntry.objects.filter(version=live, state=IndexEntry.State.PENDING)
-            with progress_bar(pending.count(), "Indexing", quiet=self.quiet) as bar:
-                indexing.sync(progress=bar.update)
-                # A worker may hold some of them; they are searchable when it has done with them.
-                while pending.filter(leased_until__gt=timezone.now()).exists():
-                    time.sleep(0.1)
-                    indexing.sync(progress=bar.update)
-            building.maintain()
+            with stages(quiet=self.quiet) as report:
+                building.catch_up(report)
         except SearchError as error:
             raise CommandError(
                 f"The products are in, but not all of their photos can be searched with yet: {error} "
                 "What is pending is kept: “manage.py sync_index” goes on with it."
             ) from error
-        waiting = pending.count()
+        waiting = IndexEntry.objects.filter(version=indexing.live_version(), state=IndexEntry.State.PENDING).count()
         if waiting:
             self.stderr.write(f"{waiting} photos wait for another try: “manage.py index_status” says why.")

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
-from tqdm import tqdm
 
 from search import building
 from search.embedders import embedders
-from search.management.base import SearchCommand
-
-STAGES = {"embed": "Embedding", "fit": "Learning from the catalogue", "index": "Indexing"}
+from search.management.base import SearchCommand, stages
 
 
 class Command(SearchCommand):
@@ -24,18 +21,8 @@ class Command(SearchCommand):
         )
 
     def run(self, **options: Any) -> dict[str, Any]:
-        bars: dict[str, tqdm[Any]] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            bar = bars.setdefault(stage, self.bar(total, STAGES[stage]))
-            bar.total = total
-            bar.update(done - bar.n)
-
-        try:
+        with stages(quiet=self.quiet) as report:
             version = building.rebuild(options["model"], report)
-        finally:
-            for bar in bars.values():
-                bar.close()
         return {
             "version": version.pk,
             "model": version.fingerprint,
