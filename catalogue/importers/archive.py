@@ -1,0 +1,135 @@
+"""A zip of a folder of photos. Nothing is unpacked to disk, and nothing that its headers say is believed."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from threading import Lock
+
+from catalogue.images import Limits
+from catalogue.importers import layout
+from catalogue.importers.records import ProductRecord, Reject, SourceRefused, UnreadablePhoto
+
+MAX_ENTRIES = 1_000_000
+"""Entries of an archive: its directory is held in memory, about half a kilobyte an entry."""
+
+MAX_EXPANDED_BYTES = 20_000_000_000
+"""Bytes that an archive may come to when unpacked, unless the command is told otherwise."""
+
+MAX_RATIO = 200
+"""Unpacked to packed size of an entry. Pictures are packed already (about 1); deflate itself ends at 1,032."""
+
+_ENCRYPTED = 0x1
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+class ArchiveSource:
+    """The photos of a zip, in the order of their names.
+
+    One folder around everything is taken off where it has the archive's own name (`shop.zip` -> `shop/...`),
+    as archives made from a folder have it.
+    """
+
+    def __init__(self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES) -> None:
+        """Raises `SourceRefused` if this is no zip, if an entry leads out of it, or if it expands too far."""
+        try:
+            self.archive = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            raise SourceRefused(f"{path} cannot be opened as a zip: {error}. Make the archive again.") from error
+        try:
+            entries = self.archive.infolist()
+            _check_structure(entries, max_expanded)
+        except SourceRefused:
+            self.archive.close()
+            raise
+        wrapped = all(entry.filename.startswith(f"{path.stem}/") for entry in entries if not _litter(entry))
+        self._strip = 1 if wrapped else 0
+        self._photos = sorted(
+            (entry for entry in entries if not entry.is_dir() and not _litter(entry)),
+            key=lambda entry: entry.filename,
+        )
+        self._lock = Lock()
+        self.total = len(self._photos)
+
+    def __iter__(self) -> Iterator[ProductRecord | Reject]:
+        for entry in self._photos:
+            parts = PurePosixPath(entry.filename).parts[self._strip :]
+            yield layout.record(parts, ArchivedPhoto(self.archive, entry, self._lock))
+
+    def close(self) -> None:
+        self.archive.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedPhoto:
+    """A photo in a zip."""
+
+    archive: zipfile.ZipFile
+    entry: zipfile.ZipInfo
+    lock: Lock
+    """Held while reading: several threads read from one archive."""
+
+    @property
+    def name(self) -> str:
+        return self.entry.filename
+
+    def read(self) -> bytes:
+        """The unpacked bytes, never more than the site takes or than the header promised."""
+        entry = self.entry
+        limits = Limits.from_settings()
+        if entry.flag_bits & _ENCRYPTED:
+            raise UnreadablePhoto("This entry is encrypted. Make the archive without a password.")
+        limits.check_bytes(entry.file_size)
+        if entry.file_size > MAX_RATIO * entry.compress_size:
+            raise UnreadablePhoto(
+                f"This entry expands to more than {MAX_RATIO} times its size, as no photo does. Pack it again."
+            )
+        try:
+            with self.lock, self.archive.open(entry) as file:
+                data = file.read(limits.max_bytes + 1)
+        except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, lzma.LZMAError, zlib.error) as error:
+            # RuntimeError includes NotImplementedError: a way of packing that Python does not know.
+            raise UnreadablePhoto(f"This entry cannot be unpacked: {error}. Make the archive again.") from error
+        limits.check_bytes(len(data))
+        return data
+
+
+def _check_structure(entries: list[zipfile.ZipInfo], max_expanded: int) -> None:
+    if len(entries) > MAX_ENTRIES:
+        raise SourceRefused(f"The archive has {len(entries):,} entries; at most {MAX_ENTRIES:,} are taken. Split it.")
+    for entry in entries:
+        # `orig_filename` is as the archive has it: `filename` ends at the first NUL.
+        name = entry.orig_filename
+        if (
+            name.startswith("/")
+            or "\\" in name
+            or "\0" in name
+            or _DRIVE.match(name)
+            or ".." in name.split("/")
+            or not PurePosixPath(name).parts
+        ):
+            raise SourceRefused(
+                f"The archive has an entry named {name!r}, which may lead out of its folder, so nothing was "
+                "imported. Make the archive again with plain names, relative to its folder."
+            )
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise SourceRefused(
+                f"The archive's entry {name!r} is a symbolic link, so nothing was imported. "
+                "Make the archive again with the pictures themselves."
+            )
+    expanded = sum(entry.file_size for entry in entries)
+    if expanded > max_expanded:
+        raise SourceRefused(
+            f"The archive expands to {expanded:,} bytes; the limit is {max_expanded:,}. "
+            "Split it, or raise the limit with --max-expanded if you trust it."
+        )
+
+
+def _litter(entry: zipfile.ZipInfo) -> bool:
+    return any(layout.hidden(part) for part in PurePosixPath(entry.filename).parts)

@@ -1,0 +1,289 @@
+"""The columns of a table: what they are called, and how a cell becomes a value of the model.
+
+A cell is text in CSV and any JSON value in JSON Lines; both come out the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db.models import Field
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from catalogue.importers.records import PhotoSource, ProductRecord, SourceRefused
+from catalogue.models import Brand, Category, Product, ProductImage
+
+ATTRIBUTE_PREFIX = "attribute:"
+MAX_PRICE = Decimal("9999999999.99")
+"""What twelve digits, two of them after the point, can say."""
+MAX_STOCK = 2_147_483_647
+"""PostgreSQL's largest integer."""
+_CENT = Decimal("0.01")
+_SHOWN = 60
+
+
+class BadCell(ValueError):
+    """A cell cannot be taken. The message names the column and the value."""
+
+
+class BadRow(ValueError):
+    """A row cannot be taken. The message has a sentence for each of its bad cells."""
+
+
+def check_header(names: Iterable[str]) -> None:
+    """Raise `SourceRefused` unless these are names of columns, each once, with `sku` among them."""
+    names = list(names)
+    problems = [_unknown(name) for name in names if not _known(name)]
+    problems += [f"The column {name!r} is there twice." for name in sorted({n for n in names if names.count(n) > 1})]
+    if "sku" not in names:
+        problems.append("The column 'sku' is missing; it says which product a row is.")
+    if "alt" in names and "photos" not in names:
+        problems.append("The column 'alt' describes photos, but the column 'photos' is missing.")
+    if problems:
+        raise SourceRefused(
+            f"{' '.join(problems)} The columns are: {', '.join(_PARSERS)}, "
+            f"and {ATTRIBUTE_PREFIX}NAME for an attribute."
+        )
+
+
+def known(names: Iterable[str]) -> int:
+    """How many of these are names of columns."""
+    return sum(map(_known, names))
+
+
+def normalise(name: str) -> str:
+    """`Visible from` -> `visible_from`; the name of an attribute keeps its letters."""
+    name = name.strip()
+    if name.casefold().startswith(ATTRIBUTE_PREFIX):
+        return ATTRIBUTE_PREFIX + name[len(ATTRIBUTE_PREFIX) :].strip()
+    return re.sub(r"[\s-]+", "_", name.casefold())
+
+
+def record(row: Mapping[str, object], where: str, photo: Callable[[str], PhotoSource]) -> ProductRecord:
+    """The product of a row whose names of columns have been checked.
+
+    Raises `BadRow` with a sentence for each cell that cannot be taken.
+    """
+    values: dict[str, Any] = {}
+    named_attributes: dict[str, str] = {}
+    problems: list[str] = []
+    for name, cell in row.items():
+        try:
+            if name.startswith(ATTRIBUTE_PREFIX):
+                named_attributes[name[len(ATTRIBUTE_PREFIX) :]] = _text(name, cell)
+            else:
+                values[name] = _PARSERS[name](name, cell)
+        except BadCell as error:
+            problems.append(str(error))
+    photos: tuple[str, ...] | None = values.pop("photos", None)
+    alts: tuple[str, ...] | None = values.pop("alt", None)
+    if not problems and len(alts or ()) > len(photos or ()):
+        problems.append(
+            f"alt has {len(alts or ())} texts for {len(photos or ())} photos; part them with | as the photos."
+        )
+    if problems:
+        raise BadRow(" ".join(problems))
+    return ProductRecord(
+        sku=values.pop("sku"),
+        where=where,
+        values=values,
+        named_attributes=named_attributes,
+        photos=None if photos is None else tuple(map(photo, photos)),
+        alts=alts,
+    )
+
+
+def _known(name: str) -> bool:
+    return name in _PARSERS or (name.startswith(ATTRIBUTE_PREFIX) and name != ATTRIBUTE_PREFIX)
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, _PARSERS, n=1)
+    return f"There is no column {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}"
+
+
+def _shown(cell: object) -> str:
+    text = cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
+    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
+
+
+def _text(name: str, cell: object) -> str:
+    """A cell as text without space around it."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool) or not isinstance(cell, (str, int, float)):
+        raise BadCell(f"{name} is {_shown(cell)}; write a text.")
+    text = str(cell).strip()
+    if not _storable(text):
+        raise BadCell(f"{name} has a character that cannot be stored (NUL, or half of a pair). Take it out.")
+    return text
+
+
+def _storable(text: str) -> bool:
+    """PostgreSQL stores no NUL, and UTF-8 has no lone surrogates."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _field(name: str, cell: object) -> Any:
+    """A cell that the model's own field checks."""
+    text = _text(name, cell)
+    field = cast("Field[Any, Any]", Product._meta.get_field(name))
+    try:
+        return field.clean(text, None)
+    except ValidationError as error:
+        raise BadCell(f"{name} is {_shown(text)}: {' '.join(error.messages)}") from error
+
+
+def _currency(name: str, cell: object) -> str:
+    return str(_field(name, _text(name, cell) or settings.DEFAULT_CURRENCY))
+
+
+def _category(name: str, cell: object) -> tuple[str, ...]:
+    """`Tops / Shirts`, or a list of names from the top down."""
+    cells = cell if isinstance(cell, list) else _text(name, cell).split("/")
+    names = tuple(text for part in cells if (text := " ".join(_text(name, part).split())))
+    limit = Category._meta.get_field("name").max_length or 0
+    if any(len(part) > limit for part in names):
+        raise BadCell(f"{name} is {_shown(cell)}; a category's name has at most {limit} characters.")
+    return names
+
+
+def _brand(name: str, cell: object) -> str:
+    text = " ".join(_text(name, cell).split())
+    limit = Brand._meta.get_field("name").max_length or 0
+    if len(text) > limit:
+        raise BadCell(f"{name} is {_shown(text)}; a brand's name has at most {limit} characters.")
+    return text
+
+
+def _number(cell: str) -> Decimal | None:
+    try:
+        number = Decimal(cell) if cell.isascii() else Decimal("NaN")
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _price(name: str, cell: object) -> Decimal | None:
+    text = _text(name, cell)
+    if not text:
+        return None
+    number = _number(text)
+    if number is None:
+        swapped = _number(text.replace(",", ".")) if text.count(",") == 1 and "." not in text else None
+        hint = f"as in {swapped}" if swapped is not None else "without a currency, as in 12.50"
+        raise BadCell(f"{name} is {_shown(text)}; write a number with a point, {hint}.")
+    if number < 0:
+        raise BadCell(f"{name} is {_shown(text)}; a price is not negative. Leave it empty if the shop does not say.")
+    if number > MAX_PRICE:
+        raise BadCell(f"{name} is {_shown(text)}; at most {MAX_PRICE} can be stored.")
+    price = number.quantize(_CENT)
+    if price != number:
+        raise BadCell(f"{name} is {_shown(text)}; write at most two digits after the point.")
+    return abs(price)  # there is a -0.00
+
+
+def _stock(name: str, cell: object) -> int | None:
+    text = _text(name, cell)
+    if not text:
+        return None
+    number = _number(text)
+    if number is None or not 0 <= number <= MAX_STOCK or number != int(number):
+        raise BadCell(
+            f"{name} is {_shown(text)}; write a whole number from 0 to {MAX_STOCK}, "
+            "or leave it empty if the stock is not counted."
+        )
+    return int(number)
+
+
+def _moment(name: str, cell: object) -> datetime | None:
+    """An ISO date (its first moment) or date and time; without an offset, in the site's time zone."""
+    text = _text(name, cell)
+    if not text:
+        return None
+    try:
+        moment = parse_datetime(text) if len(text) > len("2026-01-31") else None
+        if moment is None and (day := parse_date(text)):
+            moment = datetime.combine(day, time.min)
+        if moment is not None:
+            moment = moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # the 31st of February, or a year that UTC does not have
+    raise BadCell(f"{name} is {_shown(text)}; write a date as 2026-01-31, or with a time as 2026-01-31T09:00+01:00.")
+
+
+def _attributes(name: str, cell: object) -> dict[str, Any]:
+    """A JSON object, as such or written out."""
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        return {}
+    try:
+        value = json.loads(cell) if isinstance(cell, str) else cell
+        # NaN, infinity and unpaired surrogates are Python's, not JSON's.
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        storable = "\0" not in "".join(_texts(value))
+    except (ValueError, RecursionError):
+        value, storable = None, False
+    if not isinstance(value, dict) or not storable:
+        raise BadCell(f'{name} is {_shown(cell)}; write a JSON object, as in {{"material": "wool"}}.')
+    return value
+
+
+def _texts(value: object) -> Iterable[str]:
+    """Every text in a JSON value, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+
+
+def _photos(name: str, cell: object) -> tuple[str, ...]:
+    """Paths parted by `|` (or, where there is none, by `;`), or a list of them."""
+    if isinstance(cell, list):
+        cells = cell
+    else:
+        text = _text(name, cell)
+        cells = text.split("|" if "|" in text else ";")
+    return tuple(text for part in cells if (text := _text(name, part)))
+
+
+def _alt(name: str, cell: object) -> tuple[str, ...]:
+    """Texts parted by `|`, or a list of them, one for each photo; an empty one says nothing."""
+    cells = cell if isinstance(cell, list) else _text(name, cell).split("|")
+    texts = tuple(_text(name, part) for part in cells)
+    limit = ProductImage._meta.get_field("alt").max_length or 0
+    if any(len(text) > limit for text in texts):
+        raise BadCell(f"{name} is {_shown(cell)}; a photo's text has at most {limit} characters.")
+    return texts if any(texts) else ()
+
+
+_PARSERS: dict[str, Callable[[str, object], Any]] = {
+    "sku": _field,
+    "title": _field,
+    "description": _field,
+    "category": _category,
+    "brand": _brand,
+    "price": _price,
+    "currency": _currency,
+    "attributes": _attributes,
+    "external_url": _field,
+    "visible_from": _moment,
+    "visible_until": _moment,
+    "stock": _stock,
+    "photos": _photos,
+    "alt": _alt,
+}

@@ -1,0 +1,147 @@
+"""What the commands that import have in common: progress, rejects, the summary, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import ArgumentTypeError
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from django.utils import timezone
+from tqdm import tqdm
+
+from catalogue.importers.importer import BATCH, Importer, Summary
+from catalogue.importers.records import ProductRecord, Reject
+from catalogue.importers.rejects import RejectsFile
+
+T = TypeVar("T")
+
+REFUSED, SOME_REJECTED, INTERRUPTED = 2, 3, 130
+"""Exit statuses beside 0 (all in) and 1 (stopped by an error); the last is a shell's for Ctrl-C."""
+
+SHOWN_REJECTS = 5
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def positive(text: str) -> int:
+    """An option's value that counts something."""
+    if not text.isdecimal() or int(text) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+class ImportCommand(BaseCommand):
+    """A command that imports. Another app's command of the same name may do more by `batch_done` and `finish`."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--batch", type=positive, default=BATCH, help="products of a transaction (default: %(default)s)"
+        )
+        parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+    def batch_done(self, photo_ids: list[int]) -> None:
+        """Called after each batch with the keys of the photos that it added."""
+
+    def finish(self, summary: Summary) -> None:
+        """Called when all of a source is in; neither after a dry run nor after an interrupt."""
+
+    def import_records(
+        self,
+        records: Iterable[ProductRecord | Reject],
+        total: int,
+        *,
+        name: str,
+        options: dict[str, Any],
+    ) -> None:
+        """Import records and tell how it went.
+
+        `total` is the number of records to expect, and `name` goes into the name of the rejects file.
+        Raises `CommandError` with the exit status where not all of them are in.
+        """
+        now = timezone.localtime()
+        given = options.get("rejects")
+        path = given or settings.DATA_DIR / "imports" / f"{name}-{now:%Y%m%d-%H%M%S-%f}-rejects.csv"
+        shown: list[Reject] = []
+        with RejectsFile(path) as rejects:
+
+            def reject(reject: Reject) -> None:
+                rejects.add(reject)
+                if len(shown) < SHOWN_REJECTS:
+                    shown.append(reject)
+
+            importer = Importer(
+                reject=reject,
+                on_batch=self.batch_done,
+                batch=options["batch"],
+                dry_run=options.get("dry_run", False),
+            )
+            summary = importer.summary
+            go_on = "run the same command again to go on."
+            finished = False
+            try:
+                importer.run(self._with_progress(records, total, summary, options))
+                finished = True
+            except KeyboardInterrupt as error:
+                raise CommandError(
+                    f"Interrupted: {summary.products} products in; {go_on}", returncode=INTERRUPTED
+                ) from error
+            except (OSError, DatabaseError) as error:
+                raise CommandError(
+                    f"Stopped by an error: {error}. {summary.products} products in; put it right and {go_on}"
+                ) from error
+            finally:
+                self._report(summary, path if summary.rejected else None, shown, finished, options)
+        if not summary.dry_run:
+            self.finish(summary)
+        if summary.rejected:
+            raise CommandError(f"{summary.rejected} rejected; the reasons are in {path}.", returncode=SOME_REJECTED)
+
+    def _with_progress(
+        self, records: Iterable[T], total: int, summary: Summary, options: dict[str, Any]
+    ) -> Iterator[T]:
+        """A bar on a terminal, and otherwise a line now and then; nothing where nobody looks."""
+        quiet = options["json"] or not options["verbosity"]
+        if sys.stderr.isatty() or quiet:
+            yield from tqdm(records, total=total, unit="product", file=sys.stderr, disable=quiet)
+            return
+        told = time.monotonic()
+        for number, record in enumerate(records, 1):
+            yield record
+            if time.monotonic() - told >= SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                self.stderr.write(f"{number} of {total} products, {summary.rejected} rejected")
+
+    def _report(
+        self, summary: Summary, rejects: Path | None, shown: list[Reject], finished: bool, options: dict[str, Any]
+    ) -> None:
+        if options["json"]:
+            figures = asdict(summary) | {
+                "seconds": round(summary.seconds, 3),
+                "photos_per_second": round(summary.photos_per_second, 1),
+                "rejects_file": str(rejects) if rejects else None,
+                "finished": finished,
+            }
+            self.stdout.write(json.dumps(figures))
+            return
+        if not options["verbosity"]:
+            return
+        for reject in shown:
+            what = " ".join(filter(None, [reject.where, reject.photo if reject.photo not in reject.where else ""]))
+            self.stderr.write(f"{what}: {reject.reason}")
+        if summary.rejected > len(shown):
+            self.stderr.write(f"… and {summary.rejected - len(shown)} more.")
+        made = "to be " if summary.dry_run else ""
+        self.stdout.write(
+            f"{summary.created} products {made}created, {summary.updated} {made}updated, "
+            f"{summary.unchanged} unchanged; {summary.photos_added} photos {made}added, "
+            f"{summary.photos_removed} {made}removed; {summary.rejected} rejected; "
+            f"{summary.seconds:.1f} s, {summary.photos_per_second:.0f} photos/s."
+            + (" This was a dry run: nothing was written." if summary.dry_run else "")
+        )

@@ -1,0 +1,46 @@
+"""A folder of photos: its folders are categories, its photos are products."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from catalogue.importers import layout
+from catalogue.importers.records import FilePhoto, ProductRecord, Reject, SourceRefused
+
+
+class FolderSource:
+    """Walks a folder in the order of names, one folder's listing in memory at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `SourceRefused` where the folder cannot be listed."""
+        self.folder = folder.resolve()
+        try:
+            next(self.folder.iterdir(), None)
+        except OSError as error:
+            raise SourceRefused(f"The folder {folder} cannot be listed: {error.strerror}.") from error
+        self.total = sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[ProductRecord | Reject]:
+        return self._walk(())
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _walk(self, parts: tuple[str, ...]) -> Iterator[ProductRecord | Reject]:
+        try:
+            with os.scandir(self.folder.joinpath(*parts)) as listing:
+                entries = sorted((entry for entry in listing if not layout.hidden(entry.name)), key=lambda e: e.name)
+        except OSError as error:
+            yield Reject(layout.shown(parts), f"This folder cannot be listed: {error.strerror}.")
+            return
+        for entry in entries:
+            path = (*parts, entry.name)
+            if entry.is_symlink():
+                # A link may lead out of the folder, or round in a circle.
+                yield Reject(layout.shown(path), "This is a symbolic link. Put the picture or folder itself here.")
+            elif entry.is_dir():
+                yield from self._walk(path)
+            else:
+                yield layout.record(path, FilePhoto(self.folder, "/".join(path)))

@@ -1,0 +1,115 @@
+"""What sources yield: a product to bring in, or what cannot be brought in and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from catalogue.images import ImageRefused, Limits
+
+
+class SourceRefused(ValueError):
+    """Nothing of a source can be imported. The message says why and what to do."""
+
+
+class UnreadablePhoto(ImageRefused):
+    """The bytes of a listed photo cannot be had. The message says why and what to do."""
+
+    code = "unreadable"
+
+
+class PhotoSource(Protocol):
+    """Where the bytes of a photo come from; read late, in a thread, so that a record costs no memory."""
+
+    @property
+    def name(self) -> str:
+        """What the person who made the source calls this photo."""
+
+    def read(self) -> bytes:
+        """The photo's bytes. Raises `ImageRefused` with a sentence where they cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRecord:
+    """A product as a source describes it, checked as far as that can be done without the database.
+
+    `values` has the product's fields that the source speaks of: `category` is a path of names (empty: none),
+    `brand` a name (empty: none), the others are as the model has them. What is absent is left alone.
+    """
+
+    sku: str
+    where: str
+    """The line or the path, for the person who has to put it right."""
+    values: Mapping[str, Any]
+    named_attributes: Mapping[str, str] = field(default_factory=dict)
+    """Single attributes, set beside those that the product has; an empty text removes one."""
+    photos: tuple[PhotoSource, ...] | None = None
+    """In order; None where the source does not speak of photos."""
+    alts: tuple[str, ...] | None = None
+    """Alternative texts of the photos, in their order; None where the source does not speak of them."""
+    overwrite: bool = True
+    """Whether an existing product becomes what the record says. If not, it is only given photos it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row, product or photo that was not brought in."""
+
+    where: str
+    reason: str
+    sku: str = ""
+    photo: str = ""
+
+
+class Source(Protocol):
+    """A source that has been opened, and whose structure has been found sound."""
+
+    @property
+    def total(self) -> int:
+        """How many records and rejects are to be expected."""
+
+    def __iter__(self) -> Iterator[ProductRecord | Reject]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FilePhoto:
+    """A photo in a folder; a name that leads out of the folder, by whichever way, is refused."""
+
+    folder: Path
+    """Resolved: absolute and without symbolic links."""
+    name: str
+
+    def read(self) -> bytes:
+        try:
+            path = (self.folder / self.name).resolve(strict=True)
+            if not path.is_relative_to(self.folder):
+                raise UnreadablePhoto(
+                    "This photo is not in the source's own folder. Copy it there and give its path from there."
+                )
+            if not path.is_file():
+                raise UnreadablePhoto("This is not a file. Give the path of a picture.")
+            Limits.from_settings().check_bytes(path.stat().st_size)
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise UnreadablePhoto("There is no such file. Check the photo's path.") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            if isinstance(error, ImageRefused):
+                raise
+            # RuntimeError: a loop of symbolic links; ValueError: a NUL character in the name.
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise UnreadablePhoto(f"This photo cannot be read: {reason}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class BytesPhoto:
+    """A photo that is in memory."""
+
+    name: str
+    data: bytes
+
+    def read(self) -> bytes:
+        return self.data

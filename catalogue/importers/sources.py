@@ -1,0 +1,51 @@
+"""From the path that a person gives to the source that reads it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from catalogue.importers.archive import MAX_EXPANDED_BYTES, ArchiveSource
+from catalogue.importers.folder import FolderSource
+from catalogue.importers.records import Source, SourceRefused
+from catalogue.importers.tabular import CsvSource, JsonLinesSource
+
+FORMATS = ("auto", "folder", "zip", "csv", "jsonl")
+
+_SUFFIXES = {".zip": "zip", ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+def open_source(path: Path, kind: str = "auto", *, max_expanded: int = MAX_EXPANDED_BYTES) -> Source:
+    """Open a source and check its structure.
+
+    `kind` is one of `FORMATS`; `max_expanded` limits the bytes that an archive may come to.
+    Raises `SourceRefused`.
+    """
+    if not path.exists():
+        raise SourceRefused(f"There is nothing at {path}. Check the path.")
+    if kind == "auto":
+        kind = _kind(path)
+    if (kind == "folder") != path.is_dir():
+        raise SourceRefused(f"{path} is {'' if path.is_dir() else 'not '}a folder. Check the path and --format.")
+    match kind:
+        case "folder":
+            return FolderSource(path)
+        case "zip":
+            return ArchiveSource(path, max_expanded)
+        case "csv":
+            return CsvSource(path)
+        case _:
+            return JsonLinesSource(path)
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "folder"
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is None and zipfile.is_zipfile(path):
+        kind = "zip"
+    if kind is None:
+        raise SourceRefused(
+            f"{path.name} does not say what it is. Name it .zip, .csv or .jsonl, or say so with --format."
+        )
+    return kind

@@ -1,0 +1,69 @@
+"""Categories by path and brands by name: found, or made where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+from django.db.models import QuerySet
+from django.utils.text import slugify
+
+from catalogue.models import Brand, Category
+
+_SLUG_LENGTH = 110
+"""Characters of a slug, short of the field's 120: a number may follow."""
+
+
+class Taxonomy:
+    """Remembers what it has found or made, so that a batch asks nothing that an earlier one has asked.
+
+    What was made in a transaction that was rolled back must be forgotten.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._categories: dict[tuple[int | None, str], int] | None = None
+        self._brands: dict[str, int] | None = None
+
+    def category(self, path: tuple[str, ...]) -> int | None:
+        """The key of the category at a path of names; None for the empty path."""
+        if self._categories is None:
+            self._categories = {
+                (parent, name): pk for pk, parent, name in Category.objects.values_list("pk", "parent_id", "name")
+            }
+        parent: int | None = None
+        for depth, name in enumerate(path):
+            pk = self._categories.get((parent, name))
+            if pk is None:
+                slug = _free_slug(Category.objects.all(), name, " ".join(path[max(depth - 1, 0) : depth + 1]))
+                pk = Category.objects.create(name=name, parent_id=parent, slug=slug).pk
+                self._categories[parent, name] = pk
+            parent = pk
+        return parent
+
+    def brand(self, name: str) -> int | None:
+        """The key of the brand of a name; None for the empty name."""
+        if not name:
+            return None
+        if self._brands is None:
+            self._brands = dict(Brand.objects.values_list("name", "pk"))
+        pk = self._brands.get(name)
+        if pk is None:
+            pk = self._brands[name] = Brand.objects.create(name=name, slug=_free_slug(Brand.objects.all(), name)).pk
+        return pk
+
+
+def _free_slug(rows: QuerySet[Category] | QuerySet[Brand], *names: str) -> str:
+    """The first name's slug, or the next one's (`shirts`, `women-shirts`), or the last one's with a number."""
+    slugs = [slugify(name, allow_unicode=True)[:_SLUG_LENGTH] or "unnamed" for name in names]
+    taken = {
+        slug for base in set(slugs) for slug in rows.filter(slug__startswith=base).values_list("slug", flat=True)
+    }
+
+    def candidates() -> Iterator[str]:
+        yield from slugs
+        yield from (f"{slugs[-1]}-{number}" for number in count(2))
+
+    return next(slug for slug in candidates() if slug not in taken)

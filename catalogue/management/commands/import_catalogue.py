@@ -1,0 +1,48 @@
+"""Bring products and their photos into the catalogue from a folder, a zip or a table."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from catalogue.importers.archive import MAX_EXPANDED_BYTES
+from catalogue.importers.command import REFUSED, ImportCommand, positive
+from catalogue.importers.records import SourceRefused
+from catalogue.importers.sources import FORMATS, open_source
+
+
+class Command(ImportCommand):
+    help = (
+        "Bring products and their photos into the catalogue: from a folder or a zip of photos, or from a CSV or "
+        "JSON Lines table with the photos beside it. Products are known by their SKU; a second run changes nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("source", type=Path, help="a folder, a .zip, a .csv or a .jsonl")
+        parser.add_argument(
+            "--format", choices=FORMATS, default="auto", help="what the source is (default: see itself)"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="check everything and write nothing")
+        parser.add_argument(
+            "--rejects",
+            type=Path,
+            help="where to write what was rejected, as .csv or .jsonl (default: in imports/ of DATA_DIR)",
+        )
+        parser.add_argument(
+            "--max-expanded",
+            type=positive,
+            default=MAX_EXPANDED_BYTES,
+            help="bytes that a zip may come to when unpacked (default: %(default)s)",
+        )
+
+    def handle(self, *, source: Path, format: str, max_expanded: int, **options: Any) -> None:  # noqa: A002
+        try:
+            opened = open_source(source, format, max_expanded=max_expanded)
+        except SourceRefused as error:
+            raise CommandError(str(error), returncode=REFUSED) from error
+        with closing(opened):
+            self.import_records(opened, opened.total, name=source.resolve().stem, options=options)
