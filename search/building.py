@@ -49,8 +49,8 @@ class Lesson:
 def rebuild(embedder_alias: str = "default", progress: Progress | None = None) -> IndexVersion:
     """Build a new version, make it live, and return it.
 
-    Raises `BuildRunning` if another process begins one at the same moment, and what the model or the index raise:
-    the live version then goes on answering, and another call goes on where this one stopped.
+    Two processes that build at the same time share the work. Raises what the model or the index raise: the live
+    version then goes on answering, and another call goes on where this one stopped.
     """
     report = progress or _silent
     indexing.live_version()
@@ -165,7 +165,11 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
                 quality=fit.report,
             )
     except IntegrityError as error:
-        raise BuildRunning("Another build of the index has just begun; let it end, then try again.") from error
+        # Another process was as far a moment before: go on with its version, together.
+        begun = _unfinished(alias, embedder)
+        if begun is None:
+            raise BuildRunning("Another build of the index has just ended; try again.") from error
+        return begun
     return version
 
 
@@ -232,10 +236,12 @@ def _activate(version: IndexVersion) -> IndexVersion:
     index_of(version).refresh()
     now = timezone.now()
     with transaction.atomic():
-        IndexVersion.objects.filter(state=IndexVersion.State.LIVE).update(
-            state=IndexVersion.State.RETIRED, retired=now
-        )
-        IndexVersion.objects.filter(pk=version.pk).update(state=IndexVersion.State.LIVE, activated=now)
+        # Of two processes that built it together, the second finds it live.
+        if IndexVersion.objects.select_for_update().filter(pk=version.pk).exclude(state="live").exists():
+            IndexVersion.objects.filter(state=IndexVersion.State.LIVE).update(
+                state=IndexVersion.State.RETIRED, retired=now
+            )
+            IndexVersion.objects.filter(pk=version.pk).update(state=IndexVersion.State.LIVE, activated=now)
     version.refresh_from_db(fields=["state", "activated", "retired"])
     # A change that was committed between the last look and the switch is pending in the ledger: nothing is lost.
     indexing.sync_version(version)

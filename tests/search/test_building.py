@@ -207,3 +207,18 @@ def test_embeddings_that_no_photo_has_any_more_are_deleted() -> None:
     gone.delete()
     assert building.forget_orphans() == 1
     assert Embedding.objects.get().digest == kept.photos.get().sha256
+
+
+def test_a_build_that_finds_another_begun_goes_on_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    begun: list[IndexVersion] = []
+
+    def begin_first(stage: str, done: int, total: int) -> None:
+        if stage == "fit" and done and not begun:
+            begun.append(building._begin("default", embedders["default"], lambda *_: None))
+
+    version = building.rebuild(progress=begin_first)
+    assert version.pk == begun[0].pk
+    assert building._activate(version).retired is None
+    assert indexing.live_version().pk == version.pk
