@@ -18,6 +18,7 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from tree_queries.fields import TreeNodeForeignKey
 from tree_queries.models import TreeNode
 
 from catalogue import files, images
@@ -33,6 +34,10 @@ def default_currency() -> str:
 
 
 class Category(TreeNode):  # type: ignore[misc]
+    # Deleting a category must not take those below it along.
+    parent = TreeNodeForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="children", verbose_name=_("parent")
+    )
     name = models.CharField(_("name"), max_length=100)
     slug = models.SlugField(_("address"), max_length=120, unique=True, allow_unicode=True)
 

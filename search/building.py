@@ -23,7 +23,7 @@ from django.utils import timezone
 from catalogue.models import Category, ProductImage
 from search import colours, indexing, matches, projection
 from search.embedders import Embedder, embedders
-from search.exceptions import BuildInterrupted, BuildRunning
+from search.exceptions import BuildInterrupted, BuildRunning, IndexMissing
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexEntryQuerySet, IndexVersion
 
@@ -59,7 +59,6 @@ def rebuild(embedder_alias: str = "default", progress: Progress | None = None) -
     if version is None:
         _embed_all(embedder, report)
         version = _begin(embedder_alias, embedder, report)
-    index_of(version).create()
     _index_all(version, report)
     return _activate(version)
 
@@ -120,7 +119,12 @@ def _unfinished(alias: str, embedder: Embedder) -> IndexVersion | None:
         return None
     space = (version.embedder, version.fingerprint, version.colours_version)
     if space == (alias, embedder.fingerprint, colours.COLOURS_VERSION):
-        return version
+        try:
+            index_of(version).count()
+        except IndexMissing:  # what the ledger says of it is no longer true
+            logger.warning("The unfinished index version %s was lost; it is begun anew.", version.pk)
+        else:
+            return version
     index_of(version).drop()
     version.delete()
     return None
@@ -164,6 +168,7 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
                 calibration_json=calibration.to_json() if calibration else "",
                 quality=fit.report,
             )
+            index_of(version).create()
     except IntegrityError as error:
         # Another process was as far a moment before: go on with its version, together.
         begun = _unfinished(alias, embedder)
@@ -206,6 +211,7 @@ def _drain(version: IndexVersion, report: Progress) -> str:
         nonlocal done
         done += count
         report("index", done, max(done, total))
+        index_of(version).maintain()
 
     while pending.exists():
         outcome = indexing.sync_version(version, progress=advance)

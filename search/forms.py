@@ -39,14 +39,24 @@ class ManyField(forms.Field):
             raise ValidationError(_("Name at most %(limit)d.") % {"limit": MOST_FEEDBACK})
 
 
+class BoxInput(forms.MultipleHiddenInput):
+    """The edges of a box, in one parameter with commas or, as a form without scripts sends them, in four."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        edges = ",".join(super().value_from_datadict(data, files, name) or ())
+        return [edge.strip() for edge in edges.split(",")]
+
+
 class BoxField(forms.Field):
     """`left,top,right,bottom` -> `Box`."""
 
-    def to_python(self, value: str | None) -> Box | None:
-        if not value:
+    widget = BoxInput
+
+    def to_python(self, value: Sequence[str] | None) -> Box | None:
+        if not value or not any(value):
             return None
         try:
-            return Box.from_sequence(value.split(","))
+            return Box.from_sequence(value)
         except ValueError as error:
             raise ValidationError(str(error)) from error
 

@@ -95,10 +95,10 @@ def live_version() -> IndexVersion:
                     state=IndexVersion.State.LIVE,
                     activated=timezone.now(),
                 )
+                index_of(version).create()
         except IntegrityError:  # another process was first
             return live_version()
         add_missing(version)
-    index_of(version).create()
     return version
 
 

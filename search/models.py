@@ -220,18 +220,20 @@ class IndexEntry(models.Model):
         FAILED = "failed", _("failed")
         GONE = "gone", _("gone")
 
-    version = models.ForeignKey(IndexVersion, models.CASCADE, related_name="entries")
-    photo_id = models.PositiveBigIntegerField()
-    generation = models.PositiveBigIntegerField(default=0)
-    state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
-    attempts = models.PositiveIntegerField(default=0)
-    next_try = models.DateTimeField(default=timezone.now)
-    leased_until = models.DateTimeField(null=True)
-    reason = models.TextField(blank=True)
+    version = models.ForeignKey(IndexVersion, models.CASCADE, related_name="entries", verbose_name=_("index version"))
+    photo_id = models.PositiveBigIntegerField(_("photo"))
+    generation = models.PositiveBigIntegerField(_("generation"), default=0)
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.PENDING)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    next_try = models.DateTimeField(_("next try"), default=timezone.now)
+    leased_until = models.DateTimeField(_("held until"), null=True)
+    reason = models.TextField(_("reason"), blank=True)
 
     objects: ClassVar[IndexEntryQuerySet] = IndexEntryQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
+        verbose_name = _("index entry")
+        verbose_name_plural = _("index entries")
         constraints = [models.UniqueConstraint(fields=["version", "photo_id"], name="entry_once_per_photo")]
         indexes = [models.Index(fields=["version", "state", "next_try"], name="entry_due")]
 

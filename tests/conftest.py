@@ -14,16 +14,19 @@ from search.models import Query
 
 
 @pytest.fixture(autouse=True)
-def _own_folders(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_folders(
+    settings: Any, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Files of a test go to its own folder; nothing of a developer's DATA_DIR is touched."""
-    settings.MEDIA_ROOT = tmp_path / "media"
-    settings.STATIC_ROOT = tmp_path / "static"
+    folder: Path = tmp_path_factory.mktemp("data")
+    settings.MEDIA_ROOT = folder / "media"
+    settings.STATIC_ROOT = folder / "static"
     settings.STATIC_ROOT.mkdir()
     settings.STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "queries": {
             "BACKEND": "django.core.files.storage.FileSystemStorage",
-            "OPTIONS": {"location": tmp_path / "queries", "base_url": None},
+            "OPTIONS": {"location": folder / "queries", "base_url": None},
         },
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
@@ -32,7 +35,7 @@ def _own_folders(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     settings.VECTOR_INDEXES = {
         "default": {
             "BACKEND": "search.indexes.embedded.EmbeddedBackend",
-            "OPTIONS": {"folder": tmp_path / "indexes"},
+            "OPTIONS": {"folder": folder / "indexes"},
         }
     }
     yield

@@ -21,6 +21,10 @@ _NONE = -1
 """Stands for no category, no brand and no price: none of them is ever negative."""
 
 
+_FEW = 16
+"""Up to so many numbers numpy compares with each in turn, a fifth of the time that its table takes for one."""
+
+
 class Rows(NamedTuple):
     """n documents, ascending by photo id, each photo once: a column for each thing that is known of them."""
 
@@ -80,9 +84,9 @@ class Rows(NamedTuple):
         """Which rows a filter admits: bool (n,)."""
         mask = np.ones(len(self.photo_id), np.bool_)
         if where.categories is not None:
-            mask &= np.isin(self.category_id, _array(where.categories))
+            mask &= _among(self.category_id, where.categories)
         if where.brands is not None:
-            mask &= np.isin(self.brand_id, _array(where.brands))
+            mask &= _among(self.brand_id, where.brands)
         if where.colours is not None:
             mask &= (self.colours & np.uint32(_mask_of(where.colours))) != 0
         if where.price_min is not None or where.price_max is not None:
@@ -97,7 +101,7 @@ class Rows(NamedTuple):
             moment = where.visible_at.timestamp()
             mask &= (self.visible_from <= moment) & (self.visible_until > moment)
         if where.exclude_products:
-            mask &= ~np.isin(self.product_id, _array(where.exclude_products))
+            mask &= ~_among(self.product_id, where.exclude_products)
         return mask
 
 
@@ -162,5 +166,6 @@ def _seconds(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
 
 
-def _array(numbers: frozenset[int]) -> Int64s:
-    return np.fromiter(numbers, np.int64, len(numbers))
+def _among(column: Int64s, numbers: frozenset[int]) -> Booleans:
+    few = len(numbers) <= _FEW
+    return np.isin(column, np.fromiter(numbers, np.int64, len(numbers)), kind="sort" if few else None)

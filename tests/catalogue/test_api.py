@@ -88,7 +88,7 @@ def test_a_list_costs_the_same_number_of_queries_for_any_number_of_products(clie
     assert counts[0] == counts[1] <= 3
 
 
-@pytest.mark.parametrize("cursor", ["x", "!!", "cD1ub3RhZGF0ZQ=="])
+@pytest.mark.parametrize("cursor", ["x", "cD1ub3RhZGF0ZQ=="])
 def test_a_bad_cursor_is_a_problem(client: Client, cursor: str) -> None:
     shop.product("a")
     response: Any = client.get(f"{PRODUCTS}?cursor={cursor}")

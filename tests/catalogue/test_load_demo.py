@@ -44,3 +44,9 @@ def test_the_demo_is_loaded_once_and_taken_out_with_all_that_it_brought(settings
     assert list(Category.objects.values_list("name", flat=True)) == ["Bottoms"]
     assert not ProductImage.objects.exists()
     assert not [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]
+
+
+def test_the_demo_keeps_out_of_a_shop_that_has_products_if_asked_to() -> None:
+    shop.product("SHIRT-1")
+    call_command(Command(), "--if-empty", "--products", "3")
+    assert list(Product.objects.values_list("sku", flat=True)) == ["SHIRT-1"]

@@ -36,15 +36,18 @@ class Command(ImportCommand):
             "--products", type=positive, default=PRODUCTS, help="how many products (default: %(default)s)"
         )
         parser.add_argument(
+            "--if-empty", action="store_true", help="do nothing where the catalogue has a product already"
+        )
+        parser.add_argument(
             "--remove",
             action="store_true",
             help="take the demo products out again, with the categories and brands that this leaves empty",
         )
 
-    def handle(self, *, products: int, remove: bool, **options: Any) -> None:
+    def handle(self, *, products: int, if_empty: bool, remove: bool, **options: Any) -> None:
         if remove:
             self.stdout.write(f"{_remove()} demo products removed.")
-        else:
+        elif not (if_empty and Product.objects.exists()):
             self.import_records(_drawn(products), products, name="demo", options=options)
 
 

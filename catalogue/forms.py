@@ -1,0 +1,127 @@
+"""The forms of staff: what the models cannot say at a field, and pictures that are checked before they are stored."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Max
+from django.forms.formsets import DELETION_FIELD_NAME
+from django.utils.translation import gettext_lazy as _
+from tree_queries.forms import TreeNodeChoiceField
+
+from catalogue import images
+from catalogue.models import Category, Product, ProductImage
+
+PHOTO_TWICE = _("This product already has this photo.")
+
+
+class CategoryForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A category, whose parent is chosen from all but itself and what is below it."""
+
+    parent = TreeNodeChoiceField(
+        label=_("parent"),
+        queryset=Category.objects.all(),
+        required=False,
+        error_messages={"invalid_choice": _("Choose a category that is neither this one nor one below it.")},
+    )
+
+    class Meta:
+        model = Category
+        fields = ("name", "slug", "parent")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and "parent" in self.fields:  # absent for those who may only look
+            below = self.instance.descendants(include_self=True).values_list("pk", flat=True)
+            field = cast("TreeNodeChoiceField", self.fields["parent"])
+            field.queryset = Category.objects.exclude(pk__in=list(below)).with_tree_fields()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "name" in cleaned and "parent" in cleaned:
+            siblings = Category.objects.filter(parent=cleaned["parent"], name=cleaned["name"])
+            if siblings.exclude(pk=self.instance.pk).exists():
+                self.add_error("name", _("There is a category of this name at this place already."))
+        return cleaned
+
+
+class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A product; the order of its dates is told at a field."""
+
+    class Meta:
+        model = Product
+        fields = "__all__"  # noqa: DJ007 - the admin's fieldsets choose
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        start, end = cleaned.get("visible_from"), cleaned.get("visible_until")
+        if start and end and start >= end:
+            self.add_error("visible_until", _("A product must become visible before it ceases to be."))
+        return cleaned
+
+
+class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A photo with its picture: a new one needs it, a stored one keeps its own where none is given."""
+
+    upload = forms.FileField(
+        label=_("picture"),
+        required=False,
+        widget=forms.FileInput(attrs={"accept": "image/*"}),
+        help_text=_("A new picture takes the place of the present one."),
+    )
+
+    class Meta:
+        model = ProductImage
+        fields = ("position", "alt")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        new = self.instance.pk is None
+        if "upload" in self.fields:  # absent for those who may only look
+            self.fields["upload"].required = new
+        if "position" in self.fields:
+            self.fields["position"].required = not new
+            self.fields["position"].help_text = _("The first photo is the cover. Leave empty to put a new one last.")
+            if new:
+                self.initial["position"] = None
+
+    def clean_upload(self) -> UploadedFile[Any] | None:
+        """Decode the picture, so that what cannot be shown is refused here and never stored."""
+        upload: UploadedFile[Any] | None = self.cleaned_data["upload"]
+        if upload is None:
+            return None
+        try:
+            images.Limits.from_settings().check_bytes(upload.size or 0)  # before it is read into memory
+            self.instance.set_content(upload.read())
+        except images.ImageRefused as error:
+            raise ValidationError(str(error), code=error.code) from error
+        twins = ProductImage.objects.filter(product=self.instance.product_id, sha256=self.instance.sha256)
+        if twins.exclude(pk=self.instance.pk).exists():
+            raise ValidationError(PHOTO_TWICE, code="twice")
+        return upload
+
+
+class ProductImageFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+    """The photos of one product."""
+
+    def clean(self) -> None:
+        """Refuse a picture that is chosen in two rows; a stored one is refused by its row's own form."""
+        super().clean()
+        seen: set[str] = set()
+        for form in self.forms:
+            if form.cleaned_data.get(DELETION_FIELD_NAME) or not form.cleaned_data.get("upload"):
+                continue
+            if form.instance.sha256 in seen:
+                form.add_error("upload", ValidationError(PHOTO_TWICE, code="twice"))
+            seen.add(form.instance.sha256)
+
+    def save_new(self, form: forms.ModelForm, commit: bool = True) -> ProductImage:  # type: ignore[type-arg]
+        """Save a new photo, after the others where no position was given."""
+        if form.instance.position is None:
+            last = ProductImage.objects.filter(product=self.instance).aggregate(last=Max("position"))["last"]
+            form.instance.position = 0 if last is None else last + 1
+        photo: ProductImage = super().save_new(form, commit=commit)
+        return photo
