@@ -14,16 +14,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from search import indexing
-from search.embedders import embedders
-from search.exceptions import SearchError
+from search.exceptions import IndexMissing, SearchError
 from search.indexes import index_of
 from search.models import IndexVersion
 
 logger = logging.getLogger(__name__)
-
-
-class NotReady(Exception):
-    """A part that searching needs is not there; the message says what to do, and no secret."""
 
 
 @require_safe
@@ -36,58 +31,35 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 if searches can be answered, else 503; either way each part with "ok" or a sentence."""
+    """200 if searches can be answered, else 503; either way each part is "ok" or a sentence on what to do."""
     parts = {name: _state(check) for name, check in CHECKS.items()}
     ready = set(parts.values()) == {"ok"}
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
     return JsonResponse({"ready": ready, "parts": parts}, status=status)
 
 
+class NotReady(Exception):
+    """A part that searching needs is not there."""
+
+
 def database() -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        logger.warning("The database does not answer: %s", error)  # drivers name hosts and users: not for the page
-        raise NotReady(
-            "The database does not answer: see to it that it runs and that DATABASE_URL is right."
-        ) from error
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def migrations() -> None:
-    try:
-        executor = MigrationExecutor(connection)
-        unapplied = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError as error:
-        raise NotReady("Unknown while the database does not answer.") from error
-    if unapplied:
-        raise NotReady(f"{len(unapplied)} migrations are not applied: run “manage.py migrate”.")
+    executor = MigrationExecutor(connection)
+    if unapplied := executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise NotReady(f"Migrations that are not applied: {len(unapplied)}. Run “manage.py migrate”.")
 
 
 def embedder() -> None:
-    """The model that is configured is the one that the index was built with; it is not asked to embed."""
-    try:
-        version = IndexVersion.objects.live()
-        if version is None:
-            embedders["default"].fingerprint  # noqa: B018
-        else:
-            indexing.embedder_of(version)
-    except (SearchError, ImproperlyConfigured) as error:
-        raise NotReady(str(error)) from error
-    except DatabaseError as error:
-        raise NotReady("Unknown while the database does not answer.") from error
+    """The configured model is the one whose vectors the index holds. It is not asked for any."""
+    indexing.embedder_of(_live())
 
 
 def index() -> None:
-    """The live version's index can be loaded. A shop without photos has none yet and is ready all the same."""
-    try:
-        version = IndexVersion.objects.live()
-        if version is not None:
-            index_of(version).count()
-    except (SearchError, ImproperlyConfigured) as error:
-        raise NotReady(str(error)) from error
-    except DatabaseError as error:
-        raise NotReady("Unknown while the database does not answer.") from error
+    index_of(_live()).count()
 
 
 CHECKS: dict[str, Callable[[], None]] = {
@@ -98,9 +70,20 @@ CHECKS: dict[str, Callable[[], None]] = {
 }
 
 
+def _live() -> IndexVersion:
+    version = IndexVersion.objects.live()
+    if version is None:
+        raise IndexMissing("There is no index yet. “manage.py work” makes it, as does “manage.py sync_index”.")
+    return version
+
+
 def _state(check: Callable[[], None]) -> str:
     try:
         check()
-    except NotReady as problem:
-        return str(problem)
+    except (NotReady, SearchError, ImproperlyConfigured) as error:
+        return str(error)
+    except DatabaseError as error:
+        # What drivers say names hosts and users: that is for the log, not for whoever asks.
+        logger.warning("Not ready (%s): %s", check.__name__, error)
+        return "The database could not be asked; the site's log says why."
     return "ok"

@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from whitenoise.compress import Compressor
+
 from visualsearch.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -129,6 +131,10 @@ MEDIA_ROOT = DATA_DIR / "media"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Pages name files with their digests; source maps are read by debuggers alone. Compressing neither the files' other
+# names nor the maps makes the first start much quicker.
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = [*Compressor.SKIP_COMPRESS_EXTENSIONS, "map"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     # Shoppers' pictures: never under MEDIA_ROOT, served by a view that knows whether they still exist.

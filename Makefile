@@ -1,0 +1,88 @@
+# Everything that one does with the project; `make` alone lists it.
+
+PYTHON ?= python3
+VENV ?= .venv
+HOST ?= 127.0.0.1
+PORT ?= 8000
+DATA_DIR ?= var
+export HOST PORT DATA_DIR
+
+# Every command finds the environment's own programs first, and nothing of another project's settings.
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+unexport DJANGO_SETTINGS_MODULE PYTHONPATH
+
+SITE := $(VENV)/.site
+DEV := $(VENV)/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev run superuser test lint format bench lock clean
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+# The environment ----------------------------------------------------------------------------------
+
+setup: $(SITE) ## make the environment that the site runs in
+
+dev: $(DEV) ## add what testing and linting need
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or later is needed, and “$(PYTHON)” is not: name one, as in  make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(SITE): requirements.txt | $(VENV)/bin/pip
+	python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(SITE)
+	python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# The site -----------------------------------------------------------------------------------------
+
+run: $(SITE) ## run the shop at http://localhost:8000 (HOST, PORT, DATA_DIR may be given)
+	@python manage.py migrate --verbosity 0
+	@python manage.py createcachetable --verbosity 0
+	@if [ -n "$$(find $(wildcard static) catalogue search requirements.txt visualsearch/settings.py \
+	    \( -path '*static/*' -o -name requirements.txt -o -name settings.py \) \
+	    -cnewer "$$DATA_DIR/static/staticfiles.json" 2>&1)" ]; \
+	then python manage.py collectstatic --no-input --verbosity 0; fi
+	@python manage.py load_demo --if-empty
+	@exec honcho -e '' -f deploy/Procfile start -p "$$PORT"
+
+superuser: $(SITE) ## make an account for the admin
+	@python manage.py createsuperuser
+
+# The code -----------------------------------------------------------------------------------------
+
+test: $(DEV) ## run the tests, with coverage
+	pytest --cov --cov-report=term
+
+lint: $(DEV) ## check style and types
+	ruff check
+	ruff format --check
+	mypy
+
+format: $(DEV) ## mend style
+	ruff check --fix
+	ruff format
+
+bench: $(DEV) ## measure speed on this machine; PHOTOS=folder of classes adds quality, imports, searches
+	python -m benchmarks.embedder
+	python -m benchmarks.index
+ifdef PHOTOS
+	python -m benchmarks.quality "$(PHOTOS)"
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && set -x && \
+	python -m benchmarks.ingest "$(PHOTOS)" --data-dir "$$data" && \
+	python -m benchmarks.latency "$(PHOTOS)" --data-dir "$$data"
+endif
+
+lock: $(DEV) ## resolve requirements*.in anew
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements.in -o requirements.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+
+clean: ## remove the environment and caches; the shop's data stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,101 @@
+"""The web server: gunicorn, in the shape that fits one machine.
+
+HOST, PORT, WEB_PROCESSES, WEB_THREADS and ACCESS_LOG come from the environment (docs/settings.md).
+"""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import os
+from typing import TYPE_CHECKING
+
+from visualsearch.environment import Environment
+
+if TYPE_CHECKING:
+    from gunicorn.workers.base import Worker
+
+env = Environment()
+host = env.text("HOST", "127.0.0.1")
+port = env.number("PORT", 8000, minimum=1, maximum=65_535)
+
+wsgi_app = "visualsearch.wsgi:application"
+bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+# One process with threads: the model, the index's rows and SQLite's pages are in memory once, and what takes time
+# (decoding, inference, inner products, SQLite) runs outside Python's global lock, so that threads use every core.
+# More processes pay on machines with many cores, at the price of the model and the index once more for each.
+worker_class = "gthread"
+workers = env.number("WEB_PROCESSES", 1, minimum=1, maximum=64)
+threads = env.number("WEB_THREADS", 8, minimum=1, maximum=256)
+# Each process loads the model after the fork: neither OpenVINO's nor faiss's threads survive one.
+preload_app = False
+
+timeout = 60
+# Requests under way may end; shorter than the five seconds after which honcho kills.
+graceful_timeout = 4
+keepalive = 5
+
+# Addresses of results carry liked and disliked products.
+limit_request_line = 8_190
+limit_request_fields = 64
+limit_request_field_size = 8_190
+
+accesslog = "-" if env.truth("ACCESS_LOG", default=False) else None
+errorlog = "-"
+loglevel = "warning"
+proc_name = "visualsearch"
+# All state is in DATA_DIR: no socket in the user's home folder. Heartbeats go to memory, where no slow disk delays
+# them.
+control_socket_disable = True
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Load the model and the index before the first request; after the fork, see `preload_app`."""
+    from django.db import connections
+
+    from search.embedders import embedders
+    from search.indexes import index_of
+    from search.models import IndexVersion
+
+    try:
+        embedders["default"].warm()
+        if (live := IndexVersion.objects.live()) is not None:
+            index_of(live).count()
+    except Exception:
+        # A site whose search is not ready still has its catalogue to show; /readyz says what is missing.
+        worker.log.exception("Search could not be made ready; see the reason above. The site runs without it.")
+    finally:
+        connections.close_all()
+    # What is loaded by now stays for good: the collector of garbage need not look through it at every turn.
+    gc.collect()
+    gc.freeze()
+    if worker.age == 1:
+        print(welcome(), flush=True)
+
+
+def welcome() -> str:
+    """Where everything is, for whoever has started the site."""
+    shown = "localhost" if host in {"0.0.0.0", "::"} else host  # noqa: S104
+    site = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+    lines = [
+        "",
+        f"The shop       {site}/",
+        f"The admin      {site}/admin/    an account: make superuser",
+        f"The API        {site}/api/docs/",
+        "Ctrl-C stops it.",
+    ]
+    if not _loopback(host) and "ALLOWED_HOSTS" not in env:
+        lines += [
+            f"Others reach it at {host}, but it answers to “localhost” alone: ALLOWED_HOSTS takes the names that",
+            f"shoppers use, as in  make run HOST={host} ALLOWED_HOSTS=shop.example,192.0.2.7",
+        ]
+    return "\n".join(lines)
+
+
+def _loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"

@@ -1,0 +1,101 @@
+"""What the documentation of the architecture promises of the code's shape."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+APPS = ("catalogue", "search", "visualsearch")
+HEAVY = ("openvino", "faiss", "sklearn", "scipy", "pillow_heif")
+
+
+def modules(app: str) -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted((ROOT / app).rglob("*.py")):
+        yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """The full names of everything that a module imports, at its top or inside a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "Imports are absolute."
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def calls(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """What is called as an attribute: the expression before the dot, and the name after it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield ast.unparse(node.func.value), node.func.attr
+
+
+@pytest.mark.parametrize(("app", "above"), [("catalogue", {"search", "visualsearch"}), ("search", {"visualsearch"})])
+def test_imports_go_one_way(app: str, above: set[str]) -> None:
+    wrong = [
+        (str(path), name) for path, tree in modules(app) for name in imports(tree) if name.partition(".")[0] in above
+    ]
+    assert wrong == []
+
+
+def test_one_module_decodes_pictures() -> None:
+    decoding = {
+        str(path)
+        for app in APPS
+        for path, tree in modules(app)
+        if ("Image", "open") in calls(tree)
+        or any("pillow_heif" in name or name.endswith("ImagePlugin") for name in imports(tree))
+    }
+    assert decoding == {"catalogue/images.py"}
+
+
+def test_one_module_resizes_for_the_model() -> None:
+    resizing = {
+        str(path) for path, tree in modules("search") if {name for _value, name in calls(tree)} & {"resize", "reduce"}
+    }
+    # Those that look at a small copy of the square, and the one that spoils pictures to measure search with.
+    others = {"search/colours.py", "search/evaluation.py", "search/distortions.py"}
+    assert resizing - others == {"search/pictures.py"}
+
+
+def test_catalogue_and_queries_are_prepared_by_the_same_function() -> None:
+    for path in ("search/indexing.py", "search/querying.py"):
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        assert "search.blocks.blocks" in set(imports(tree)), path
+        assert ("pictures", "square") not in set(calls(tree)), path
+
+
+def test_no_module_is_a_drawer_for_everything() -> None:
+    vague = {"utils", "helpers", "services", "common", "misc"}
+    assert [str(path) for app in APPS for path, _tree in modules(app) if path.stem in vague] == []
+
+
+def test_starting_the_site_loads_no_heavy_library(tmp_path: Path) -> None:
+    code = (
+        "import sys, django\n"
+        "django.setup()\n"
+        "from django.core.checks import run_checks\n"
+        "import visualsearch.urls, visualsearch.api_urls, search.receivers, search.indexing, search.querying\n"
+        "run_checks()\n"
+        f"print(*sorted({{name.partition('.')[0] for name in sys.modules if sys.modules[name]}} & set({HEAVY!r})))"
+    )
+    environment = os.environ | {"DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "visualsearch.settings"}
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []

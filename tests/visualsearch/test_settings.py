@@ -1,0 +1,213 @@
+"""The settings, read in fresh processes as a start reads them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from visualsearch.environment import Environment
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(code: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run code with these variables and no others that settings look at."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ}
+    environment = kept | {"DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": "visualsearch.settings"} | variables
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def settings(data_dir: Path, *names: str, **variables: str) -> Any:
+    """The values of these settings."""
+    code = (
+        "import json\nfrom django.conf import settings\n"
+        f"print(json.dumps([getattr(settings, name) for name in {names!r}], default=str))"
+    )
+    done = start(code, data_dir, **variables)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_nothing_has_to_be_set(tmp_path: Path) -> None:
+    databases, debug, hosts, storages = settings(tmp_path, "DATABASES", "DEBUG", "ALLOWED_HOSTS", "STORAGES")
+    assert databases["default"]["NAME"] == str(tmp_path / "db.sqlite3")
+    assert databases["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert debug is False
+    assert hosts == ["localhost", "127.0.0.1", "[::1]"]
+    assert storages["queries"]["OPTIONS"]["location"] == str(tmp_path / "queries")
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    empty = dict.fromkeys(["DATABASE_URL", "ALLOWED_HOSTS", "DEBUG", "TIME_ZONE", "QUERY_LIFETIME_HOURS"], "")
+    names = ("ALLOWED_HOSTS", "DEBUG", "TIME_ZONE", "QUERY_LIFETIME_HOURS", "DATABASES")
+    assert settings(tmp_path, *names, **empty) == settings(tmp_path, *names)
+
+
+def test_a_data_folder_may_have_spaces_and_signs_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "my shop? 100% ü"
+    code = "import django; django.setup()\nfrom django.db import connection; connection.ensure_connection()"
+    assert start(code, folder).returncode == 0
+    assert (folder / "db.sqlite3").exists()
+
+
+def test_the_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    (first,) = settings(tmp_path, "SECRET_KEY")
+    assert len(first) >= 50
+    assert settings(tmp_path, "SECRET_KEY") == [first]
+    assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
+    assert settings(tmp_path, "SECRET_KEY", SECRET_KEY="from the environment") == ["from the environment"]
+
+
+def test_processes_that_start_at_once_agree_on_the_key(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from visualsearch.settings import SECRET_KEY; print(SECRET_KEY)"]
+    environment = os.environ | {"DATA_DIR": str(tmp_path)}
+    starts = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)  # noqa: S603
+        for _ in range(3)
+    ]
+    keys = {process.communicate(timeout=60)[0] for process in starts}
+    assert len(keys) == 1
+    assert len(keys.pop().strip()) >= 50
+    assert not list(tmp_path.glob("tmp*"))
+
+
+def test_https_makes_cookies_and_redirects_secure(tmp_path: Path) -> None:
+    names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS")
+    assert settings(tmp_path, *names, HTTPS="yes") == [True, True, True, 31_536_000]
+    assert settings(tmp_path, *names) == [False, False, False, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("ALLOWED_HOSTS", "https://shop.example", "shop.example"),
+        ("CSRF_TRUSTED_ORIGINS", "shop.example", "https://shop.example"),
+        ("DATABASE_URL", "shop.sqlite3", "sqlite:////"),
+        ("DEBUG", "maybe", "true or false"),
+        ("DEFAULT_CURRENCY", "euro", "EUR"),
+        ("EMBEDDER_VARIANT", "lite9", "lite0, lite1, lite2"),
+        ("HTTPS", "2", "true or false"),
+        ("IMAGE_MAX_BYTES", "10MB", "whole number"),
+        ("IMAGE_MAX_PIXELS", "-1", "at least"),
+        ("IMAGE_MIN_SIDE", "0", "at least 1"),
+        ("LOG_LEVEL", "LOUD", "INFO"),
+        ("NUM_PROXIES", "-1", "at least 0"),
+        ("QUERY_LIFETIME_HOURS", "0", "at least 1"),
+        ("SEARCH_RATE", "lots", "60/min"),
+        ("TIME_ZONE", "Mars/Base", "Europe/Paris"),
+    ],
+)
+def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_its_variable(
+    tmp_path: Path, name: str, value: str, hint: str
+) -> None:
+    done = start("import django; django.setup()", tmp_path, **{name: value})
+    assert done.returncode != 0
+    said = done.stderr.strip().splitlines()[-1]
+    assert "ImproperlyConfigured: The environment variable" in said
+    assert f" {name} " in said
+    assert hint in said
+
+
+def test_a_data_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = start("import django; django.setup()", tmp_path / "file" / "folder")
+    assert done.returncode != 0
+    assert "The environment variable DATA_DIR means the folder" in done.stderr.splitlines()[-1]
+
+
+# Environment, by value --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "engine", "name"),
+    [
+        ("postgresql://shop:s%40fe@db.example:5433/shop", "postgresql", "shop"),
+        ("postgres://db.example/shop", "postgresql", "shop"),
+        ("sqlite:////srv/shop/db.sqlite3", "sqlite3", "/srv/shop/db.sqlite3"),
+    ],
+)
+def test_a_database_is_read_from_its_address(url: str, engine: str, name: str) -> None:
+    config = Environment({"DATABASE_URL": url}).database("DATABASE_URL")
+    assert config["ENGINE"] == f"django.db.backends.{engine}"
+    assert config["NAME"] == name
+
+
+def test_a_password_may_hold_signs_that_are_escaped() -> None:
+    config = Environment({"DATABASE_URL": "postgresql://shop:s%40fe%2F%3A@db/shop"}).database("DATABASE_URL")
+    assert config["PASSWORD"] == "s@fe/:"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "db.sqlite3",
+        "mysql://shop:hunter2@db/shop",
+        "postgresql://shop:hunter2@db:port/shop",
+        "postgresql://shop:hunter2@db",
+    ],
+)
+def test_a_wrong_database_address_is_refused_without_telling_its_password(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="environment variable DATABASE_URL") as refused:
+        Environment({"DATABASE_URL": url}).database("DATABASE_URL")
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("rate", ["60/min", "1/s", "1000/day", "5/hour", "5/h"])
+def test_rates_are_those_that_the_throttle_reads(rate: str) -> None:
+    from search.throttling import SearchThrottle
+
+    assert Environment({"R": rate}).rate("R", "1/s") == rate
+    count, seconds = SearchThrottle().parse_rate(rate)
+    assert count == int(rate.partition("/")[0])
+    assert seconds in {1, 60, 3_600, 86_400}
+
+
+@pytest.mark.parametrize("rate", ["60", "60/", "0/min", "-1/min", "1.5/min", "60/fortnight", "60 / min", "/min"])
+def test_other_rates_are_refused(rate: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="60/min"):
+        Environment({"R": rate}).rate("R", "1/s")
+
+
+@pytest.mark.parametrize(
+    ("value", "truth"), [("1", True), ("TRUE", True), ("on", True), ("0", False), ("No", False), ("", True)]
+)
+def test_truth_has_a_few_spellings(value: str, truth: bool) -> None:
+    assert Environment({"T": value}).truth("T", default=True) is truth
+
+
+def test_a_list_may_have_spaces_and_a_last_comma() -> None:
+    environment = Environment({"ALLOWED_HOSTS": " shop.example, .example.org,[::1], "})
+    assert environment.hosts("ALLOWED_HOSTS") == ["shop.example", ".example.org", "[::1]"]
+
+
+@pytest.mark.parametrize("host", ["http://shop.example", "shop.example:8000", "shop.example/path", "a b"])
+def test_a_host_is_a_name_alone(host: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="ALLOWED_HOSTS"):
+        Environment({"ALLOWED_HOSTS": host}).hosts("ALLOWED_HOSTS")
+
+
+def test_a_number_has_bounds_at_both_ends() -> None:
+    assert Environment({"PORT": "8001"}).number("PORT", 8000, minimum=1, maximum=65_535) == 8001
+    with pytest.raises(ImproperlyConfigured, match="at most 65535"):
+        Environment({"PORT": "70000"}).number("PORT", 8000, minimum=1, maximum=65_535)
+
+
+def test_a_folder_is_made_and_tried(tmp_path: Path) -> None:
+    made = Environment({"DATA_DIR": str(tmp_path / "a" / "b")}).folder("DATA_DIR", tmp_path)
+    assert made.is_dir()
+    assert list(made.iterdir()) == []
