@@ -56,8 +56,8 @@ def main() -> None:
     else:
         print(result["processor"])
         print(
-            f"{result['indexed']} photos in {result['seconds']} s: {result['photos_per_second']} photos/s (target 60), "
-            f"peak memory {result['peak_mb']} MB (target below 800)"
+            f"{result['indexed']} photos in {result['seconds']} s: {result['photos_per_second']} photos/s "
+            f"(target 60), peak memory {result['peak_mb']} MB (target below 800)"
         )
 
 

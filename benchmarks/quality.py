@@ -34,7 +34,31 @@ SAMPLE = 200
 BATCH = 64
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 #: Pictures of scikit-image that show no clothes to speak of.
-OTHER_THINGS = ["astronaut", "brick", "camera", "cat", "cell", "checkerboard", "clock", "coffee", "coins", "colorwheel", "grass", "gravel", "horse", "hubble_deep_field", "immunohistochemistry", "logo", "microaneurysms", "moon", "page", "retina", "rocket", "shepp_logan_phantom", "text"]
+OTHER_THINGS = [
+    "astronaut",
+    "brick",
+    "camera",
+    "cat",
+    "cell",
+    "checkerboard",
+    "clock",
+    "coffee",
+    "coins",
+    "colorwheel",
+    "grass",
+    "gravel",
+    "horse",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "logo",
+    "microaneurysms",
+    "moon",
+    "page",
+    "retina",
+    "rocket",
+    "shepp_logan_phantom",
+    "text",
+]
 NOISE = 20
 
 

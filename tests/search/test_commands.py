@@ -1,0 +1,277 @@
+"""The commands of search, as a person or a supervisor runs them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as site
+from django.core.management import CommandError, call_command
+
+from catalogue.models import Product, ProductImage
+from search import indexing, matches
+from search.management.commands import evaluate, work
+from search.models import Embedding, IndexEntry, IndexVersion
+from tests import shop
+from tests.drawing import photo
+from tests.search.test_indexing import Grid
+
+
+@pytest.fixture(autouse=True)
+def grid(settings: Any) -> type[Grid]:
+    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
+    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
+    return Grid
+
+
+def told(*command: str) -> str:
+    out = io.StringIO()
+    call_command(*command, stdout=out)
+    return out.getvalue()
+
+
+def figures(*command: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(told(*command, "--json"))
+    return answer
+
+
+# sync_index, index_status, rebuild_index --------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_sync_index_indexes_what_is_pending_and_says_how_many() -> None:
+    shop.product("a", photo(), photo("hat"))
+    assert figures("sync_index") == {"indexed": 2, "gone": 0, "failed": 0, "postponed": 0}
+    assert "indexed: 0" in told("sync_index")
+
+
+@pytest.mark.django_db
+def test_sync_index_fails_and_points_to_the_reasons_when_the_model_is_away(
+    grid: type[Grid], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.product("a", photo())
+    grid.unavailable = True
+    with pytest.raises(SystemExit) as ended:
+        told("sync_index")
+    assert ended.value.code == 1
+    assert "index_status" in capsys.readouterr().err
+    assert figures("index_status")["reasons"] == {"The model is asleep.": 1}
+
+
+@pytest.mark.django_db
+def test_index_status_counts_photos_by_state_and_tells_why_some_failed() -> None:
+    shop.product("a", photo())
+    missing = shop.product("b", photo("hat")).photos.get()
+    missing.file.storage.delete(missing.file.name)
+    indexing.reconcile()
+    shop.product("c", photo("dress"))
+    status = figures("index_status")
+    assert (status["photos"], status["indexed"], status["failed"], status["pending"]) == (3, 1, 1, 1)
+    assert status["documents"] == 1
+    assert list(status["reasons"].values()) == [1]
+    assert status["model"] == "grid"
+
+
+@pytest.mark.django_db
+def test_rebuild_index_switches_to_a_new_version_with_every_photo() -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    before = indexing.live_version()
+    answer = figures("rebuild_index")
+    assert answer["version"] == indexing.live_version().pk != before.pk
+    assert answer["photos"] == 1
+    assert answer["projection"] == "nothing"
+    assert "fewer than 400" in answer["reason"]
+
+
+@pytest.mark.django_db
+def test_rebuild_index_tells_in_a_sentence_why_it_stopped(grid: type[Grid]) -> None:
+    shop.product("a", photo())
+    grid.unavailable = True
+    with pytest.raises(CommandError, match="asleep"):
+        told("rebuild_index")
+
+
+@pytest.mark.django_db
+def test_rebuild_index_knows_only_configured_models() -> None:
+    with pytest.raises(CommandError, match="invalid choice"):
+        told("rebuild_index", "--model", "other")
+
+
+# evaluate ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def products() -> list[Product]:
+    made = shop.fill(per_kind=5)  # 60 photos in four categories
+    indexing.reconcile()
+    return made
+
+
+@pytest.mark.django_db
+def test_evaluate_measures_precision_colour_and_originals(products: list[Product]) -> None:
+    answer = figures("evaluate", "--sample", "3", "--colour-weight", "0", "0.5")
+    assert answer["photos"] == 60
+    plain, coloured = answer["held_out"]
+    assert (plain["colour_weight"], coloured["colour_weight"]) == (0, 0.5)
+    assert plain["queries"] == 60
+    low, high = plain["P@1"][1:]
+    assert 0.25 < low <= plain["P@1"][0] <= high <= 1
+    assert set(plain["categories"]) == {"Shirt", "Trousers", "Dress", "Hat"}
+    assert coloured["colour_difference"][0] <= plain["colour_difference"][0]
+    assert answer["originals"]["JPEG quality 30"] == {
+        "queries": 3, "R@1": [1, 1, 1], "same_item": [1, 1, 1]
+    }  # fmt: skip
+    assert 0.5 < answer["let_through"] <= 1
+
+
+@pytest.mark.django_db
+def test_evaluate_without_a_sample_asks_neither_the_model_nor_the_files(
+    products: list[Product], grid: type[Grid]
+) -> None:
+    for image in ProductImage.objects.all():
+        image.file.storage.delete(image.file.name)
+    calls = grid.calls
+    text = told("evaluate", "--sample", "0", "--folds", "3")
+    assert grid.calls == calls
+    assert "Held-out photos" in text
+    assert "Trousers" in text
+    assert "JPEG" not in text
+
+
+@pytest.mark.django_db
+def test_evaluate_goes_round_photos_whose_files_are_missing(products: list[Product]) -> None:
+    for image in ProductImage.objects.order_by("pk")[2:]:
+        image.file.storage.delete(image.file.name)
+    answer = figures("evaluate", "--sample", "60", "--colour-weight", "0")
+    assert answer["originals"]["mirrored"]["queries"] == 2
+    assert answer["held_out"][0]["colour_difference"] is None
+
+
+@pytest.mark.django_db
+def test_evaluate_says_what_a_small_shop_lacks() -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    with pytest.raises(CommandError, match="at least 50 indexed photos"):
+        told("evaluate")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("options", [("--folds", "1"), ("--colour-weight", "0.9"), ("--sample", "-1")])
+def test_evaluate_refuses_options_out_of_range(options: tuple[str, str]) -> None:
+    with pytest.raises(CommandError, match="give a"):
+        told("evaluate", *options)
+
+
+@pytest.mark.django_db
+def test_what_is_evaluated_is_in_the_order_of_the_photos(products: list[Product]) -> None:
+    photos, ids = evaluate.load(indexing.live_version())
+    assert ids == list(ProductImage.objects.order_by("pk").values_list("pk", flat=True))
+    row = ids.index(products[7].photos.get().pk)
+    assert photos.products[row] == products[7].pk
+    stored = Embedding.objects.get(digest=products[7].photos.get().sha256)
+    assert photos.embeddings[row].tobytes() == bytes(stored.embedding)
+
+
+# work -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_the_worker_drains_the_ledger_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "STEP", 2)
+    indexing.live_version()
+    for seed in range(5):
+        shop.product(f"p{seed}", photo(seed=seed))
+    work.drain(threading.Event())
+    assert set(IndexEntry.objects.values_list("state", flat=True)) == {"indexed"}
+
+
+@pytest.mark.django_db
+def test_a_worker_that_is_told_to_stop_begins_no_further_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "STEP", 2)
+    indexing.live_version()
+    for seed in range(5):
+        shop.product(f"p{seed}", photo("hat", seed=seed))
+    stop = threading.Event()
+    embed = indexing.embed
+
+    def then_stop(*args: Any) -> indexing.Embedded:
+        stop.set()
+        return embed(*args)
+
+    monkeypatch.setattr(indexing, "embed", then_stop)
+    work.drain(stop)
+    assert IndexEntry.objects.filter(state="indexed").count() == 2
+    assert IndexEntry.objects.filter(state="pending", leased_until=None).count() == 3
+
+
+@pytest.mark.django_db
+def test_the_worker_does_not_ask_a_model_that_is_away_over_and_over(grid: type[Grid]) -> None:
+    indexing.live_version()
+    shop.product("a", photo())
+    grid.unavailable = True
+    work.drain(threading.Event())
+    assert grid.calls == 1
+
+
+@pytest.mark.django_db
+def test_the_worker_refits_once_the_catalogue_has_grown_enough() -> None:
+    first = indexing.live_version()
+    for seed in range(matches.MIN_PHOTOS):
+        shop.product(f"p{seed}", photo(seed=seed))
+    work.drain(threading.Event())
+    live = IndexVersion.objects.live()
+    assert live is not None
+    assert (live.pk != first.pk, live.photos) == (True, matches.MIN_PHOTOS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DATA_DIR with an empty shop."""
+    path: Path = tmp_path_factory.mktemp("data")
+    subprocess.run([*MANAGE, "migrate", "-v", "0"], env=environment(path), check=True, timeout=120)  # noqa: S603
+    return path
+
+
+MANAGE = [sys.executable, str(site.BASE_DIR / "manage.py")]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+    return {**kept, "DATA_DIR": str(folder), "LOG_LEVEL": "INFO"}
+
+
+@pytest.fixture
+def worker(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(  # noqa: S603
+        [*MANAGE, "work", "--pause", "0.05"], env=environment(folder), stderr=subprocess.PIPE, text=True
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_the_worker_runs_until_a_signal_and_then_ends_in_order(
+    worker: subprocess.Popen[str], folder: Path, number: signal.Signals
+) -> None:
+    assert worker.stderr is not None
+    assert "waits for photos" in worker.stderr.readline()
+    worker.send_signal(number)
+    _out, log = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert log.splitlines()[-1].endswith("The worker has stopped.")
+    assert "Traceback" not in log
+    with sqlite3.connect(folder / "db.sqlite3") as database:
+        assert database.execute("SELECT count(*) FROM search_indexversion WHERE state = 'live'").fetchone() == (1,)
+    database.close()

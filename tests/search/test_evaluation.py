@@ -1,0 +1,211 @@
+"""Measuring search on arrays whose answers are known, and on drawn pictures."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from search import evaluation, vectors
+from search.distortions import DISTORTIONS, screenshot
+from search.evaluation import HeldOut, Photos, TooFewPhotos
+from search.matches import DEFAULT
+from search.metrics import Retrieval, ciede2000
+from tests.drawing import KINDS, picture
+from tests.search.test_indexing import Grid
+
+
+def catalogue(embeddings: Any, categories: Any, products: Any = None) -> Photos:
+    n = len(embeddings)
+    colour = np.full((n, 125), 125**-0.5, np.float32)
+    return Photos(
+        vectors.unit(embeddings), colour, list(categories), np.arange(n) if products is None else np.array(products)
+    )
+
+
+def measured(photos: Photos, *weights: float) -> list[HeldOut]:
+    return evaluation.held_out(photos, evaluation.split(photos), weights or (0.0,))
+
+
+def test_a_perfect_embedding_gives_one() -> None:
+    categories = np.arange(100) % 4
+    found = measured(catalogue(np.eye(4, 16)[categories], categories))[0].retrieval
+    assert [mean for mean, *_ in found.summary().values()] == [1, 1, 1]
+
+
+def test_a_random_embedding_gives_chance() -> None:
+    rng = np.random.default_rng(3)
+    found = measured(catalogue(rng.normal(size=(300, 16)), np.arange(300) % 3))[0].retrieval
+    for mean, low, high in found.summary().values():
+        assert low <= mean <= high
+        assert mean == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_every_labelled_photo_is_asked_once_and_never_finds_its_own_product() -> None:
+    rng = np.random.default_rng(0)
+    products = np.arange(120) // 2
+    categories = [None if product % 10 == 0 else int(product % 3) for product in products]
+    found = measured(catalogue(rng.normal(size=(120, 8)), categories, products))[0]
+    assert sorted(found.queries) == [row for row in range(120) if categories[row] is not None]
+    assert found.nearest.shape == (len(found.queries), 10)
+    assert not (products[found.nearest] == products[found.queries, None]).any()
+
+
+def test_what_is_held_out_teaches_the_projection_nothing() -> None:
+    # Labels without any relation to the embeddings: a projection that had seen a query's label would beat chance.
+    rng = np.random.default_rng(0)
+    photos = catalogue(rng.normal(size=(520, 32)), rng.integers(0, 2, 520))
+    parts = evaluation.split(photos)
+    found = evaluation.held_out(photos, parts, [0.0])[0].retrieval
+    assert found.summary()["P@10"][0] == pytest.approx(0.5, abs=0.05)
+    assert sorted(np.concatenate([part.queries for part in parts])) == list(range(520))
+
+
+def test_folds_keep_products_together_and_are_of_like_size() -> None:
+    products = np.repeat(np.arange(50), 3)
+    fold = evaluation.folds(products)
+    assert all(len(set(fold[products == product])) == 1 for product in range(50))
+    assert list(np.bincount(fold)) == [30] * 5
+
+
+def test_weight_makes_the_colour_count() -> None:
+    categories = np.arange(60) % 2
+    photos = catalogue(np.eye(2, 8)[categories] + 0.1, categories)
+    shades = np.arange(60) // 30
+    photos.colours[:] = np.eye(2, 125)[shades]
+    without, with_colour = measured(photos, 0.0, 0.5)
+    assert (shades[with_colour.nearest] == shades[with_colour.queries, None]).all()
+    assert not (shades[without.nearest] == shades[without.queries, None]).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "categories"), [(49, [0, 1] * 25), (60, [0] * 60), (60, [None] * 60)], ids=["photos", "one", "none"]
+)
+def test_too_small_a_catalogue_is_refused_with_what_to_do(count: int, categories: list[int | None]) -> None:
+    with pytest.raises(TooFewPhotos, match="Add products"):
+        evaluation.split(catalogue(np.ones((count, 4)), categories[:count]))
+
+
+def test_categories_of_single_products_leave_nothing_to_find() -> None:
+    photos = catalogue(np.ones((60, 4)), range(60))
+    with pytest.raises(TooFewPhotos, match="nothing to find"):
+        measured(photos)
+
+
+def test_colour_differences_are_means_over_the_results_and_leave_out_what_cannot_be_read() -> None:
+    lab = np.array([[50, 0, 0], [60, 0, 0], [50, 40, 0], [np.nan] * 3])
+    none = np.empty(0)
+    found = HeldOut(0.0, np.array([0, 1]), np.array([[1, 2], [0, 3]]), Retrieval(none, none, none, 0))
+    asked = []
+
+    def dominant(rows: Any) -> Any:
+        asked.append(list(rows))
+        return lab[rows]
+
+    (differences,) = evaluation.colour_differences([found], dominant)
+    assert asked == [[0, 1, 2, 3]]
+    assert differences == pytest.approx([(ciede2000(lab[0], lab[1]) + ciede2000(lab[0], lab[2])) / 2])
+
+
+@pytest.mark.parametrize("colour", ["#b03030", "#2050b0", "#308040"])
+def test_the_dominant_colour_is_the_garments_not_the_grounds(colour: str) -> None:
+    from search import colours
+
+    square = np.asarray(picture("shirt", colour, size=(224, 224)))
+    expected = colours.lab(np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)]], np.uint8))[0]
+    assert ciede2000(evaluation.dominant_colour(square), expected) < 4
+
+
+def test_a_plain_square_has_its_own_colour() -> None:
+    from search import colours
+
+    square = np.full((64, 64, 3), 255, np.uint8)
+    assert evaluation.dominant_colour(square) == pytest.approx(colours.lab(square)[0, 0], abs=0.01)
+
+
+# Originals --------------------------------------------------------------------------------------------------
+
+
+def drawn() -> tuple[Photos, list[Image.Image]]:
+    pictures = [picture(kind, colour, seed=1) for kind in KINDS for colour in ("#b03030", "#2050b0", "#308040")]
+    files = [DISTORTIONS["160 pixels"](image) for image in pictures]
+    embeddings, colours = evaluation.see(files, Grid("default"))
+    return Photos(embeddings, colours, [None] * len(pictures), np.arange(len(pictures))), pictures
+
+
+def test_compressed_copies_find_their_originals_and_are_the_same_item() -> None:
+    photos, pictures = drawn()
+    done: list[int] = []
+    found = evaluation.find_originals(
+        photos, enumerate(pictures), Grid("default"), None, DEFAULT, progress=done.append
+    )
+    assert list(found) == list(DISTORTIONS)
+    assert found["JPEG quality 30"].found.all()
+    assert found["JPEG quality 30"].same_item.all()
+    assert found["160 pixels"].found.all()
+    assert sum(done) == len(pictures)
+
+
+def test_a_copy_that_shows_another_product_does_not_find_its_original() -> None:
+    photos, pictures = drawn()
+    wrong = [(row, pictures[(row + 1) % len(pictures)]) for row in range(len(pictures))]
+    found = evaluation.find_originals(photos, wrong, Grid("default"), None, DEFAULT)
+    assert not found["JPEG quality 30"].found.any()
+
+
+def test_products_that_share_a_picture_are_as_good_as_each_other() -> None:
+    photos, pictures = drawn()
+    photos.embeddings[1], photos.colours[1] = photos.embeddings[0], photos.colours[0]
+    found = evaluation.find_originals(photos, [(0, pictures[0]), (1, pictures[0])], Grid("default"), None, DEFAULT)
+    assert list(found["JPEG quality 30"].found) == [True, True]
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def test_distortions_have_the_sizes_that_their_names_say() -> None:
+    image = picture(size=(300, 400))
+    sizes = {name: opened(distort(image)).size for name, distort in DISTORTIONS.items()}
+    width, height = sizes["crop to 70 % of the area"]
+    assert width * height / (300 * 400) == pytest.approx(0.7, abs=0.01)
+    width, height = sizes["on white, half the area"]
+    assert width * height / (300 * 400) == pytest.approx(2, abs=0.02)
+    assert min(sizes["160 pixels"]) == 160
+    assert (
+        sizes["mirrored"] == sizes["30 % brighter"] == sizes["30 % darker"] == sizes["JPEG quality 30"] == (300, 400)
+    )
+    assert sizes["rotated by 10 degrees"] > (300, 400)
+    width, height = sizes["phone screenshot"]
+    assert height / width == pytest.approx(19.5 / 9, abs=0.01)
+
+
+@pytest.mark.parametrize("size", [(300, 400), (400, 300), (100, 900)])
+def test_a_screenshot_shows_the_whole_picture_in_its_middle(size: tuple[int, int]) -> None:
+    screen = np.asarray(opened(screenshot(Image.new("RGB", size, "red")))).astype(int)
+    red = (screen[..., 0] > 200) & (screen[..., 1] < 60)
+    rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert width / height == pytest.approx(size[0] / size[1], rel=0.05)
+    assert rows.mean() == pytest.approx(len(screen) / 2, abs=3)
+    assert rows[0] > 0.03 * len(screen)
+
+
+# The report -------------------------------------------------------------------------------------------------
+
+
+def test_figures_of_categories_and_columns_that_line_up() -> None:
+    categories = np.arange(60) % 2
+    photos = catalogue(np.eye(2, 8)[categories], categories)
+    found = measured(photos)
+    figures = evaluation.report(photos, found, [np.array([3.0, 5.0])], {}, {0: "Shoes", 1: "Hats"})
+    assert figures["held_out"][0]["P@1"] == (1, 1, 1)
+    assert figures["held_out"][0]["colour_difference"][0] == 4
+    assert figures["held_out"][0]["categories"]["Hats"]["queries"] == 30
+    text = evaluation.tables(figures)
+    assert "1.000 [1.000, 1.000]" in text
+    for part in text.split("\n\n")[2::2]:
+        assert len({len(line) for line in part.splitlines()}) == 1
