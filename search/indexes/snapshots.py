@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.exceptions import IndexMissing, IndexUnavailable
-from search.indexes.rows import Int64s, Rows
+from search.indexes.rows import Int64s, Rows, padded
 
 _ABANDONED_SECONDS = 3_600
 
@@ -67,7 +67,7 @@ class SnapshotFolder:
         arrays = self._read(sequence, [*Rows._fields, *_TOMBSTONES])
         rows = Rows(*(arrays[name] for name in Rows._fields))
         tombstones = Tombstones(*(arrays[name] for name in _TOMBSTONES))
-        if rows.vector.shape != (len(rows.photo_id), width) or rows.vector.dtype != np.float16:
+        if rows.vector.shape != (len(rows.photo_id), padded(width)) or rows.vector.dtype != np.float16:
             raise self._missing(sequence, "is damaged")
         return Snapshot(rows, tombstones)
 

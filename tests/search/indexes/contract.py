@@ -62,7 +62,7 @@ changes = st.one_of(
 )
 # The suite runs once for each backend: nothing that one found is replayed on another.
 thorough = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     database=None,
     suppress_health_check=[
