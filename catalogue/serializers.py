@@ -62,4 +62,15 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
 def absolute(context: Mapping[str, Any], address: str) -> str:
     """An address as clients elsewhere can use it; one that is absolute already stays as it is."""
     request: Request | None = context.get("request")
-    return address if request is None else str(request.build_absolute_uri(address))
+    if request is None or not address.startswith("/"):
+        return address
+    return _origin(request) + address
+
+
+def _origin(request: Request) -> str:
+    """Scheme and host, asked of a request once: an answer has hundreds of addresses."""
+    origin: str | None = getattr(request, "origin", None)
+    if origin is None:
+        origin = f"{request.scheme}://{request.get_host()}"
+        request.origin = origin  # type: ignore[attr-defined]
+    return origin

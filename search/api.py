@@ -118,7 +118,7 @@ class SimilarView(APIView):
     )
     def get(self, request: Request, sku: str) -> Response:
         """The products most like a product; nothing is stored."""
-        product = get_object_or_404(Product.objects.visible().prefetch_related("photos"), sku=sku)
+        product = get_object_or_404(Product.objects.visible(), sku=sku)
         results = querying.similar_to(product, _k(request), _refinement(request))
         return Response(SimilarSerializer({"results": results}, context={"request": request}).data)
 
@@ -148,6 +148,8 @@ def _found(
 
 
 def _refinement(request: Request) -> Refinement:
+    if not request.query_params:
+        return Refinement()
     form = RefinementForm(request.query_params)
     if not form.is_valid():
         raise ValidationError({name: [str(error) for error in errors] for name, errors in form.errors.items()})

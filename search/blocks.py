@@ -30,6 +30,5 @@ class Blocks:
 def blocks(image: Image.Image, size: int, box: Box | None = None) -> Blocks:
     """The blocks of an upright RGB picture, or of a box of it, for a model that sees `size` pixels."""
     square = pictures.square(image, size, box)
-    boxed = box is not None
-    names = [(name, round(share, 3)) for name, share in colours.named(square, boxed=boxed)]
-    return Blocks(square, colours.block(square, boxed=boxed), names)
+    colour, named = colours.look(square, boxed=box is not None)
+    return Blocks(square, colour, [(name, round(share, 3)) for name, share in named])

@@ -146,10 +146,7 @@ def block(square: npt.NDArray[np.uint8], *, boxed: bool = False) -> _FloatArray:
     square is a box which somebody drew about the garment: its border is then not taken for background.
     The square root makes the inner product of two blocks the Bhattacharyya coefficient of their histograms.
     """
-    bins = _Bins.of(lab(_copy(square)))
-    root = np.sqrt((bins.histogram(_CENTRE) * _garment(bins, boxed=boxed)) @ _SMOOTHING)
-    unit: _FloatArray = root / np.linalg.norm(root)
-    return unit
+    return look(square, boxed=boxed)[0]
 
 
 def blocks(squares: npt.NDArray[np.uint8], *, boxed: bool = False) -> _FloatArray:
@@ -165,11 +162,27 @@ def named(square: npt.NDArray[np.uint8], *, boxed: bool = False) -> list[Named]:
 
     Shares are of the whole garment, so they add up to less than 1 where small rests are not named.
     """
+    return look(square, boxed=boxed)[1]
+
+
+def look(square: npt.NDArray[np.uint8], *, boxed: bool = False) -> tuple[_FloatArray, list[Named]]:
+    """`block` and `named` of a square, for little more than the price of one."""
     copy = _copy(square)
     bins = _Bins.of(lab(copy))
+    garment = _garment(bins, boxed=boxed)
+    return _block(bins, garment), _named(copy, bins, garment)
+
+
+def _block(bins: _Bins, garment: _FloatArray) -> _FloatArray:
+    root = np.sqrt((bins.histogram(_CENTRE) * garment) @ _SMOOTHING)
+    unit: _FloatArray = root / np.linalg.norm(root)
+    return unit
+
+
+def _named(copy: npt.NDArray[np.uint8], bins: _Bins, garment: _FloatArray) -> list[Named]:
     # Squared: a name is given or not, so the background must count for less than it may in a comparison.
     # Where garment and background are of one colour (white on white), all pixels still count the same.
-    weights = _CENTRE * bins.spread(_garment(bins, boxed=boxed)) ** 2
+    weights = _CENTRE * bins.spread(garment) ** 2
     red, green, blue = (copy >> _DROPPED_BITS).T
     totals = np.bincount(_name_table()[red, green, blue], weights, minlength=len(NAMES))
     shares = totals / totals.sum()

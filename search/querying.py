@@ -178,7 +178,8 @@ def similar_to(product: Product, size: int, refinement: Refinement | None = None
 
 def _query_of(product: Product, version: IndexVersion) -> Query:
     photos = {photo.sha256: photo for photo in product.photos.all()}
-    known = {row.digest: row for row in _embeddings(photos, version)}
+    stored = Embedding.objects.filter(digest__in=photos, fingerprint=version.fingerprint)
+    known = {row.digest: row for row in stored}
     for digest, photo in photos.items():
         if row := known.get(digest):
             return Query(
@@ -249,25 +250,22 @@ def find_ranking(query: Query, key: str) -> Ranking:
 
 def page(query: Query, ranking: Ranking, refinement: Refinement, start: int = 0, size: int = DEFAULT_PAGE) -> Page:
     """The next `size` products of a ranking from a position on, those that may be seen now."""
-    chosen: list[tuple[int, Product, ProductImage, float]] = []
+    chosen: list[tuple[int, ProductImage, float]] = []
     position = start
     while len(chosen) < size and position < len(ranking):
         rows = ranking.rows[position : position + size]
-        shown = _shown(rows, refinement.criteria)
-        for product_id, photo_id, score in rows:
+        shown = _shown([photo_id for _product, photo_id, _score in rows], refinement.criteria)
+        for _product, photo_id, score in rows:
             if len(chosen) == size:
                 break
             position += 1
-            if found := shown.get(product_id):
-                photos = found.photos.all()
-                photo = next((photo for photo in photos if photo.pk == photo_id), None)
-                if photo is not None:
-                    chosen.append((position, found, photo, score))
+            if photo := shown.get(photo_id):
+                chosen.append((position, photo, score))
     seen = _see(query, refinement.box, ranking.version)
-    words = _matches(seen, [photo for _rank, _product, photo, _score in chosen], ranking.version)
+    words = _matches(seen, [photo for _rank, photo, _score in chosen], ranking.version)
     results = [
-        Result(product, photo, score, match, rank)
-        for (rank, product, photo, score), match in zip(chosen, words, strict=True)
+        Result(photo.product, photo, score, match, rank)
+        for (rank, photo, score), match in zip(chosen, words, strict=True)
     ]
     return Page(results, position if position < len(ranking) else None)
 
@@ -306,8 +304,9 @@ def _alike(query: Query, seen: _Seen, version: IndexVersion) -> bool:
     vector = vectors.scale(vectors.query(style, seen.colour, 0))
     where = Filter(visible_at=timezone.now(), exclude_products=frozenset(_asking(query)))
     hits = index_of(version).search(vector, NEAREST, where)
-    digests = ProductImage.objects.filter(pk__in=[hit.photo_id for hit in hits]).values_list("sha256", flat=True)
-    found = Embedding.unpack(row.embedding for row in _embeddings(list(digests), version))
+    digests = ProductImage.objects.filter(pk__in=[hit.photo_id for hit in hits]).values("sha256")
+    stored = Embedding.objects.filter(digest__in=digests, fingerprint=version.fingerprint)
+    found = Embedding.unpack(stored.values_list("embedding", flat=True))
     return bool(len(found)) and version.calibration.alike(float((found @ seen.embedding).max()))
 
 
@@ -350,14 +349,13 @@ def _picture(query: Query, embedder: Embedder, box: Box | None) -> Any:
 
 def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float32]:
     """The style of each product's first photo that search knows, (n, w)."""
-    digests = ProductImage.objects.filter(product__sku__in=skus).order_by("product_id", "position", "pk")
-    known = {
-        row.digest: row.embedding for row in _embeddings(list(digests.values_list("sha256", flat=True)), version)
-    }
+    photos = ProductImage.objects.filter(product__sku__in=skus).order_by("product_id", "position", "pk")
+    contents = list(photos.values_list("product_id", "sha256"))
+    known = _embeddings({digest for _product, digest in contents}, version)
     first: dict[int, bytes] = {}
-    for product_id, digest in digests.values_list("product_id", "sha256"):
+    for product_id, digest in contents:
         if digest in known:
-            first.setdefault(product_id, bytes(known[digest]))
+            first.setdefault(product_id, known[digest])
     if not first:
         return np.zeros((0, 0), np.float32)
     return indexing.style_of(version, Embedding.unpack(first.values()))
@@ -365,21 +363,27 @@ def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float3
 
 def _matches(seen: _Seen, photos: Sequence[ProductImage], version: IndexVersion) -> list[Match]:
     """How alike each photo and the query are, in words, by their raw embeddings."""
-    known = {row.digest: row.embedding for row in _embeddings([photo.sha256 for photo in photos], version)}
+    known = _embeddings([photo.sha256 for photo in photos], version)
+    found = [photo.sha256 for photo in photos if photo.sha256 in known]
+    if not found:
+        return [Match.NONE] * len(photos)
+    cosines = dict(zip(found, Embedding.unpack(known[digest] for digest in found) @ seen.embedding, strict=True))
     return [
-        version.calibration.match(float(Embedding.unpack([known[photo.sha256]])[0] @ seen.embedding))
-        if photo.sha256 in known
-        else Match.NONE
+        version.calibration.match(float(cosines[photo.sha256])) if photo.sha256 in cosines else Match.NONE
         for photo in photos
     ]
 
 
-def _embeddings(digests: Iterable[str], version: IndexVersion) -> Iterable[Embedding]:
-    return Embedding.objects.filter(digest__in=list(digests), fingerprint=version.fingerprint)
+def _embeddings(digests: Iterable[str], version: IndexVersion) -> dict[str, bytes]:
+    """The stored embeddings of contents by their digests, as far as there are any."""
+    stored = Embedding.objects.filter(digest__in=list(digests), fingerprint=version.fingerprint)
+    return {digest: bytes(data) for digest, data in stored.values_list("digest", "embedding")}
 
 
-def _shown(rows: Sequence[tuple[int, int, float]], criteria: Criteria) -> Mapping[int, Product]:
-    return criteria.products().for_display().in_bulk([product_id for product_id, _photo, _score in rows])
+def _shown(photo_ids: Sequence[int], criteria: Criteria) -> Mapping[int, ProductImage]:
+    """Those of these photos whose products may be seen now and meet the criteria, with their products."""
+    photos = ProductImage.objects.select_related("product__category", "product__brand")
+    return photos.filter(product__in=criteria.products().order_by()).in_bulk(photo_ids)
 
 
 def _products_of(skus: Sequence[str]) -> list[int]:

@@ -173,28 +173,38 @@ class SearchSerializer(serializers.Serializer[Any]):
 class ResultSerializer(serializers.Serializer[Result]):
     """A product that was found, with the photo of it that matched."""
 
-    sku = serializers.CharField(source="product.sku")
-    title = serializers.CharField(source="product.title")
-    category = serializers.CharField(source="product.category.slug", default=None, allow_null=True)
-    brand = serializers.CharField(source="product.brand.slug", default=None, allow_null=True)
-    price = serializers.DecimalField(12, 2, source="product.price", allow_null=True)
-    currency = serializers.CharField(source="product.currency")
-    url = serializers.SerializerMethodField(help_text=_("The product's page."))
-    image = serializers.SerializerMethodField(help_text=_("The photo that matched."))
-    thumbnail = serializers.SerializerMethodField()
-    photo = serializers.IntegerField(source="photo.pk", help_text=_("The number of the photo that matched."))
+    sku = serializers.CharField()
+    title = serializers.CharField()
+    category = serializers.CharField(allow_null=True, help_text=_("Slug."))
+    brand = serializers.CharField(allow_null=True, help_text=_("Slug."))
+    price = serializers.DecimalField(12, 2, allow_null=True)
+    currency = serializers.CharField()
+    url = serializers.CharField(help_text=_("The product's page."))
+    image = serializers.CharField(help_text=_("The photo that matched."))
+    thumbnail = serializers.CharField()
+    photo = serializers.IntegerField(help_text=_("The number of the photo that matched."))
     score = serializers.FloatField(help_text=_("The cosine that ranks: of the query's and the photo's vector."))
     match = serializers.ChoiceField(Match.choices, help_text=_("How alike they are, in terms of this catalogue."))
     rank = serializers.IntegerField(help_text=_("From 1."))
 
-    def get_url(self, result: Result) -> str:
-        return absolute(self.context, result.product.get_absolute_url())
-
-    def get_image(self, result: Result) -> str:
-        return absolute(self.context, result.photo.file.url)
-
-    def get_thumbnail(self, result: Result) -> str:
-        return absolute(self.context, result.photo.thumbnail.url)
+    def to_representation(self, result: Result) -> dict[str, Any]:
+        # Written out: field by field, 24 results take as long as their search.
+        product, photo = result.product, result.photo
+        return {
+            "sku": product.sku,
+            "title": product.title,
+            "category": product.category.slug if product.category else None,
+            "brand": product.brand.slug if product.brand else None,
+            "price": None if product.price is None else f"{product.price:.2f}",
+            "currency": product.currency,
+            "url": absolute(self.context, product.get_absolute_url()),
+            "image": absolute(self.context, photo.file.url),
+            "thumbnail": absolute(self.context, photo.thumbnail.url),
+            "photo": photo.pk,
+            "score": result.score,
+            "match": result.match.value,
+            "rank": result.rank,
+        }
 
 
 class FoundSerializer(serializers.Serializer[Any]):
