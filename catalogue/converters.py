@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
+from django.urls import register_converter
+
 
 class SkuConverter:
     """A SKU in an address. Any SKU comes back as it went, and ordinary ones read as they are.
@@ -24,3 +26,6 @@ class SkuConverter:
         if sku in {".", ".."}:
             return sku.replace(".", "%2E")
         return sku.replace("%", "%25").replace("/", "%2F")
+
+
+register_converter(SkuConverter, "sku")

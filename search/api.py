@@ -15,6 +15,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from catalogue.api import SKU
@@ -84,6 +85,10 @@ class SearchView(APIView):
 
 class FoundView(APIView):
     """What an earlier search found."""
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        # A box asks the model; other refinements do not.
+        return [SearchThrottle()] if self.request.query_params.get("box") else []
 
     @extend_schema(
         operation_id="search_page",

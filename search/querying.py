@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from search.blocks import Blocks, blocks
 from search.embedders import Embedder
 from search.exceptions import IndexMissing, NotIndexed, QueryGone
 from search.indexes import index_of
-from search.indexes.base import Filter
+from search.indexes.base import Filter, Hit
 from search.matches import Match
 from search.models import Embedding, IndexVersion, Query
 from search.pictures import Box
@@ -254,7 +255,7 @@ def page(query: Query, ranking: Ranking, refinement: Refinement, start: int = 0,
     position = start
     while len(chosen) < size and position < len(ranking):
         rows = ranking.rows[position : position + size]
-        shown = _shown([photo_id for _product, photo_id, _score in rows], refinement.criteria)
+        shown = _shown(rows, refinement.criteria)
         for _product, photo_id, score in rows:
             if len(chosen) == size:
                 break
@@ -287,14 +288,14 @@ def _search(
         style = vectors.refine(style, liked, disliked)
     vector = vectors.scale(vectors.query(style, seen.colour, refinement.colour_weight))
     where = refinement.criteria.where([*_asking(query), *_products_of(refinement.dislike)])
-    k = 2 * at_most
+    k = at_most + NEAREST
     while True:
         hits = index_of(version).search(vector, k, where)
-        best: dict[int, tuple[int, int, float]] = {}
+        best: dict[int, Hit] = {}
         for hit in hits:
-            best.setdefault(hit.product_id, (hit.product_id, hit.photo_id, round(float(hit.score), 6)))
+            best.setdefault(hit.product_id, hit)
         if len(best) >= at_most or len(hits) < k:
-            return list(best.values())[:at_most]
+            return [(hit.product_id, hit.photo_id, round(hit.score, 6)) for hit in islice(best.values(), at_most)]
         k *= 2
 
 
@@ -380,10 +381,12 @@ def _embeddings(digests: Iterable[str], version: IndexVersion) -> dict[str, byte
     return {digest: bytes(data) for digest, data in stored.values_list("digest", "embedding")}
 
 
-def _shown(photo_ids: Sequence[int], criteria: Criteria) -> Mapping[int, ProductImage]:
-    """Those of these photos whose products may be seen now and meet the criteria, with their products."""
+def _shown(rows: Sequence[tuple[int, int, float]], criteria: Criteria) -> Mapping[int, ProductImage]:
+    """The photos of these rows whose products may be seen now and meet the criteria, with their products."""
+    products, photo_ids, _scores = zip(*rows, strict=True)
+    shown = criteria.products().filter(pk__in=products).order_by()
     photos = ProductImage.objects.select_related("product__category", "product__brand")
-    return photos.filter(product__in=criteria.products().order_by()).in_bulk(photo_ids)
+    return photos.filter(product__in=shown).in_bulk(photo_ids)
 
 
 def _products_of(skus: Sequence[str]) -> list[int]:

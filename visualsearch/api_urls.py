@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from catalogue import converters  # noqa: F401 - registers `sku`
 from catalogue.api import ProductListView, ProductView
 from search.api import FoundView, SearchView, SimilarView
 from visualsearch.problems import not_found
@@ -12,8 +13,8 @@ urlpatterns = [
     path("v1/search/<uuid:pk>/", FoundView.as_view(), name="search-page"),
     path("v1/products/", ProductListView.as_view(), name="product-list"),
     # A SKU is the shop's own and may hold slashes.
-    path("v1/products/<path:sku>/similar/", SimilarView.as_view(), name="product-similar"),
-    path("v1/products/<path:sku>/", ProductView.as_view(), name="product"),
+    path("v1/products/<sku:sku>/similar/", SimilarView.as_view(), name="product-similar"),
+    path("v1/products/<sku:sku>/", ProductView.as_view(), name="product"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     re_path("", not_found),

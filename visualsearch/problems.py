@@ -13,30 +13,11 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
-from catalogue.images import EmptyFile, ImageRefused, TooManyBytes, UnsupportedFormat
-from search.exceptions import NotIndexed, QueryGone, SearchError
+from catalogue.images import ImageRefused
+from search.exceptions import SearchError
+from search.statuses import image_status, search_status
 
 CONTENT_TYPE = "application/problem+json"
-
-#: By the kind of refusal; any other picture that cannot be used is 422.
-_IMAGE_STATUS: dict[type[ImageRefused], int] = {
-    EmptyFile: HTTPStatus.BAD_REQUEST,
-    TooManyBytes: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    UnsupportedFormat: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-}
-
-
-def image_status(error: ImageRefused) -> int:
-    return _IMAGE_STATUS.get(type(error), HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
-def search_status(error: SearchError) -> int:
-    """410 for what is gone, 422 for a product that cannot be searched with, else 503: try again later."""
-    if isinstance(error, QueryGone):
-        return HTTPStatus.GONE
-    if isinstance(error, NotIndexed):
-        return HTTPStatus.UNPROCESSABLE_ENTITY
-    return HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "visualsearch.security.ContentSecurityPolicy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -75,6 +76,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "visualsearch.security.BodyLimit",
 ]
 
 ROOT_URLCONF = "visualsearch.urls"
@@ -236,5 +238,9 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
-    "loggers": {"faiss": {"level": "WARNING"}},
+    "loggers": {
+        "faiss": {"level": "WARNING"},
+        # Anyone can send a foreign Host header; that is theirs to mend, and no traceback of ours.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

@@ -133,12 +133,17 @@ class Contents:
 
     def search(self, vector: Scores, k: int, where: Filter | None) -> list[Hit]:
         """The k best hits, ordered by (-score, photo id)."""
-        hits: list[Hit] = []
-        for segment in self.segments:
-            scores, places = segment.best(vector, k, where)
-            photos, products = segment.rows.photo_id[places], segment.rows.product_id[places]
-            hits += map(Hit, photos.tolist(), products.tolist(), scores.tolist())
-        return sorted(hits, key=lambda hit: (-hit.score, hit.photo_id))[:k]
+        found = [segment.best(vector, k, where) for segment in self.segments]
+        scores = np.concatenate([best for best, _places in found])
+        photos, products = (
+            np.concatenate([column[places] for column, (_best, places) in zip(columns, found, strict=True)])
+            for columns in (
+                [segment.rows.photo_id for segment in self.segments],
+                [segment.rows.product_id for segment in self.segments],
+            )
+        )
+        order = np.lexsort((photos, -scores))[:k]
+        return list(map(Hit, photos[order].tolist(), products[order].tolist(), scores[order].tolist()))
 
     def count(self) -> int:
         return sum(int(np.count_nonzero(segment.alive)) for segment in self.segments)

@@ -77,9 +77,7 @@ def test_another_size_of_square_makes_another_graph(tensors, size):
 
 
 def test_weights_of_a_deeper_variant_are_refused(tensors):
-    deeper = {
-        f"_blocks.16{name[9:]}" if name.startswith("_blocks.1.") else name: t for name, t in tensors.items()
-    }
+    deeper = {f"_blocks.16{name[9:]}" if name.startswith("_blocks.1.") else name: t for name, t in tensors.items()}
     with pytest.raises(WeightsError, match="no tensor"):
         efficientnet.embedder(LITE0, deeper, "weighted")
     with pytest.raises(WeightsError, match="too many"):

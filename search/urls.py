@@ -1,0 +1,11 @@
+from django.urls import path
+
+from search import views
+
+app_name = "search"
+urlpatterns = [
+    path("search/", views.ask, name="ask"),
+    path("search/<uuid:pk>/", views.results, name="results"),
+    path("search/<uuid:pk>/picture.jpg", views.picture, name="picture"),
+    path("search/<uuid:pk>/forget/", views.forget, name="forget"),
+]

@@ -1,0 +1,352 @@
+"""The shop's pages as visitors meet them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from django.test import Client
+from django.urls import resolve, reverse
+from django.utils import timezone
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from catalogue.models import Category, Product
+from catalogue.templatetags.money import money
+from search import indexing
+from tests import shop
+from tests.drawing import encoded, photo, picture
+
+DRAWN = photo()
+
+
+def page(client: Client, address: str, status: int = 200) -> str:
+    response = client.get(address)
+    assert response.status_code == status
+    return str(response.content.decode())
+
+
+# Addresses --------------------------------------------------------------------------------------------------
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n"), min_size=1))
+@example("A-1")
+@example("a/b//c/")
+@example("/")
+@example("..")
+@example("50%2F")
+@example("schräg ?&#+;=\\")
+def test_any_sku_comes_back_from_its_address(sku: str) -> None:
+    address = reverse("catalogue:product", args=[sku])
+    assert "/./" not in unquote(address)
+    assert "/../" not in unquote(address)
+    # A server takes one layer of quoting off before the address is matched.
+    assert resolve(unquote(address)).kwargs == {"sku": sku}
+
+
+def test_an_ordinary_sku_reads_as_it_is() -> None:
+    assert reverse("catalogue:product", args=["ABC-12.3"]) == "/products/ABC-12.3/"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("sku", ["a/b", "..", "50%", "50%2F", "Größe 3", "x?y#z"])
+def test_a_product_with_an_odd_sku_has_a_page(client: Client, sku: str) -> None:
+    made = shop.product(sku, DRAWN, title="A find")
+    assert "A find" in page(client, made.get_absolute_url())
+
+
+@pytest.mark.django_db
+def test_no_sku_has_a_null_character(client: Client) -> None:
+    page(client, "/products/a%00b/", 404)
+    page(client, "/products/a%2500b/", 404)
+
+
+# Home and lists ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_home_offers_the_search_the_categories_and_what_is_new(client: Client) -> None:
+    shop.product("1", DRAWN, title="Red shirt", category=shop.category("Shirts"))
+    home = page(client, "/")
+    assert 'name="image"' in home
+    assert 'enctype="multipart/form-data"' in home
+    assert 'href="/categories/shirts/"' in home
+    assert "Red shirt" in home
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/", "/products/"])
+def test_an_empty_shop_still_has_its_pages(client: Client, address: str) -> None:
+    page(client, address)
+
+
+@pytest.mark.django_db
+def test_lists_show_visible_products_alone_the_newest_first(client: Client) -> None:
+    now = timezone.now()
+    shop.product("old", title="Older", created=now - timedelta(days=2))
+    shop.product("new", title="Newer", created=now)
+    shop.product("gone", title="Bygone", visible_until=now - timedelta(days=1))
+    shop.product("soon", title="Coming", visible_from=now + timedelta(days=1))
+    listed = page(client, "/products/")
+    assert listed.index("Newer") < listed.index("Older")
+    assert "Bygone" not in listed
+    assert "Coming" not in listed
+
+
+@pytest.mark.django_db
+def test_long_lists_have_pages(client: Client) -> None:
+    for number in range(25):
+        shop.product(f"P{number}", title=f"Number {number}.")
+    first, second = page(client, "/products/"), page(client, "/products/?page=2")
+    assert 'href="?page=2"' in first
+    assert "Number 0." not in first
+    assert "Number 0." in second
+    assert 'href="?page=1"' in second
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("number", ["0", "3", "-1", "x", "٣", "9" * 5000, ""])
+def test_a_page_that_does_not_exist_is_not_found(client: Client, number: str) -> None:
+    shop.product("1")
+    page(client, f"/products/?page={number}", 404)
+
+
+@pytest.mark.django_db
+def test_a_category_shows_what_is_below_it_and_the_way_there(client: Client) -> None:
+    clothes = shop.category("Clothes")
+    shirts = shop.category("Shirts", clothes)
+    shop.product("1", title="Red shirt", category=shop.category("Linen", shirts))
+    shop.product("2", title="Green hat", category=shop.category("Hats", clothes))
+    listed = page(client, shirts.get_absolute_url())
+    assert "Red shirt" in listed
+    assert "Green hat" not in listed
+    assert 'class="crumbs"' in listed
+    assert f'href="{clothes.get_absolute_url()}">Clothes' in listed.split('class="crumbs"')[1]
+    assert 'href="/categories/linen/">Linen' in listed
+
+
+@pytest.mark.django_db
+def test_a_category_may_be_named_in_any_script(client: Client) -> None:
+    made = Category.objects.create(name="Рубашки", slug="рубашки")
+    assert "Рубашки" in page(client, made.get_absolute_url())
+
+
+@pytest.mark.django_db
+def test_an_unknown_category_is_not_found(client: Client) -> None:
+    page(client, "/categories/none/", 404)
+
+
+# A product --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_product_shows_all_that_the_shop_says_of_it(client: Client) -> None:
+    made = shop.product(
+        "S-1",
+        DRAWN,
+        title="Red shirt",
+        description="Soft.\n\nWarm.",
+        brand=shop.brand("Acme"),
+        category=shop.category("Shirts"),
+        price=Decimal("1049.5"),
+        stock=2,
+        attributes={"items": ["wool", "silk"], "second_colour": "blue", "empty": None},
+        external_url="https://shop.example/s-1",
+    )
+    shown = page(client, made.get_absolute_url())
+    for words in ("Red shirt", "<p>Warm.</p>", "Acme", "Shirts", "€1,049.50", "Only 2 left", "wool, silk", "S-1"):
+        assert words in shown
+    assert "Second colour" in shown
+    assert "Empty" not in shown
+    assert 'href="https://shop.example/s-1" rel="noopener noreferrer"' in shown
+
+
+@pytest.mark.django_db
+def test_what_staff_write_is_text_and_never_markup(client: Client) -> None:
+    made = shop.product("1", title="<b>x</b>", description="<script>1</script>", attributes={"<i>": "<u>"})
+    shown = page(client, made.get_absolute_url())
+    for tag in ("<b>x", "<script>1", "<i>", "<u>"):
+        assert tag not in shown
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("attributes", [[], ["a"], "text", 3])
+def test_attributes_of_another_shape_are_left_out(client: Client, attributes: Any) -> None:
+    page(client, shop.product("1", attributes=attributes).get_absolute_url())
+
+
+@pytest.mark.django_db
+def test_a_sold_out_product_says_so(client: Client) -> None:
+    made = shop.product("1", stock=0)
+    assert "Sold out" in page(client, made.get_absolute_url())
+    assert "Sold out" in page(client, "/products/")
+
+
+@pytest.mark.django_db
+def test_a_product_that_shoppers_may_not_see_is_not_found(client: Client) -> None:
+    made = shop.product("1", visible_until=timezone.now() - timedelta(days=1))
+    page(client, made.get_absolute_url(), 404)
+
+
+@pytest.mark.django_db
+def test_a_photo_that_few_browsers_show_is_replaced_by_its_thumbnail(client: Client) -> None:
+    made = shop.product("1", encoded(picture(), "TIFF"))
+    shown = page(client, made.get_absolute_url())
+    assert ".tif" not in shown
+    assert made.photos.get().thumbnail.url in shown
+
+
+@pytest.mark.django_db
+def test_every_picture_has_a_size_and_an_alternative(client: Client) -> None:
+    made = shop.product("1", DRAWN)
+    for address in ("/", "/products/", made.get_absolute_url()):
+        for tag in page(client, address).split("<img")[1:]:
+            attributes = tag.split(">")[0]
+            assert 'width="240"' in attributes
+            assert 'height="320"' in attributes
+            assert "alt=" in attributes
+
+
+@pytest.mark.django_db
+def test_a_product_is_shown_beside_what_looks_like_it(client: Client) -> None:
+    products = shop.fill(per_kind=1)
+    indexing.reconcile()
+    similar = page(client, products[0].get_absolute_url()).split('id="similar"')[1]
+    assert "shirt-blue-0" in similar
+    assert f"{products[0].get_absolute_url()}" not in similar
+
+
+@pytest.mark.django_db
+def test_a_product_has_its_page_while_search_has_no_index(client: Client) -> None:
+    made = shop.product("1", DRAWN, title="Red shirt")
+    shown = page(client, made.get_absolute_url())
+    assert "Red shirt" in shown
+    assert 'id="similar"' not in shown
+
+
+# Queries to the database ------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("per_kind", [1, 3])
+@pytest.mark.parametrize(
+    ("address", "queries"),
+    [
+        ("/", 3),  # products, photos; categories of the header
+        ("/products/", 4),  # and how many there are
+        ("/categories/clothes/", 8),  # and the category, those above it, below it, and right below it
+    ],
+)
+def test_lists_cost_the_same_queries_however_long_they_are(
+    client: Client, django_assert_max_num_queries: Any, address: str, queries: int, per_kind: int
+) -> None:
+    shop.fill(per_kind)
+    with django_assert_max_num_queries(queries):
+        page(client, address)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("per_kind", [1, 3])
+def test_a_product_costs_the_same_queries_however_many_are_like_it(
+    client: Client, django_assert_max_num_queries: Any, per_kind: int
+) -> None:
+    made = shop.fill(per_kind)[0]
+    shop.add_photo(made, photo(seed=50), 1)
+    indexing.reconcile()
+    page(client, made.get_absolute_url())  # the index is loaded
+    with django_assert_max_num_queries(14):
+        assert 'id="similar"' in page(client, made.get_absolute_url())
+
+
+# Photos' files ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("format_", "content_type"), [("JPEG", "image/jpeg"), ("WEBP", "image/webp")])
+def test_a_photo_is_served_for_good_and_as_nothing_but_a_picture(
+    client: Client, format_: str, content_type: str
+) -> None:
+    image = shop.product("1", encoded(picture(), format_)).photos.get()
+    response: Any = client.get(image.file.url)
+    assert b"".join(response.streaming_content) == shop.content(image)
+    assert response["Content-Type"] == content_type
+    assert response["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in response["Content-Security-Policy"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path", ["missing.jpg", "photos", "", "../db.sqlite3", "../queries/a.jpg", "%2e%2e/queries/a.jpg", "evil.html"]
+)
+def test_only_photos_are_served(client: Client, settings: Any, path: str) -> None:
+    for folder, name in (("media", "evil.html"), ("queries", "a.jpg")):
+        place = settings.MEDIA_ROOT.parent / folder
+        place.mkdir(exist_ok=True)
+        (place / name).write_bytes(b"private")
+    assert client.get(f"/media/{path}").status_code in {400, 404}
+
+
+@pytest.mark.django_db
+def test_nothing_is_served_where_photos_are_kept_elsewhere(client: Client, settings: Any) -> None:
+    settings.MEDIA_ROOT.mkdir()
+    (settings.MEDIA_ROOT / "a.jpg").write_bytes(DRAWN)
+    served: Any = client.get("/media/a.jpg")
+    assert b"".join(served.streaming_content) == DRAWN
+    settings.STORAGES = settings.STORAGES | {
+        "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    }
+    assert client.get("/media/a.jpg").status_code == 404
+
+
+# Words and frame --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "words"),
+    [
+        ("49", "EUR", "€49.00"),
+        ("1234567.5", "USD", "$1,234,567.50"),
+        ("4900.00", "JPY", "¥4,900"),
+        ("4900.50", "JPY", "¥4,900.50"),
+        ("49.90", "CHF", "49.90\N{NO-BREAK SPACE}CHF"),
+        ("0", "GBP", "£0.00"),
+    ],
+)
+def test_prices_read_as_in_a_shop(amount: str, currency: str, words: str) -> None:
+    assert money(Decimal(amount), currency) == words
+
+
+@pytest.mark.django_db
+def test_pages_can_be_walked_by_landmarks(client: Client) -> None:
+    home = page(client, "/")
+    for mark in ('<html lang="en"', 'href="#content"', '<main id="content"', "<header", "<nav", "<footer"):
+        assert mark in home
+
+
+@pytest.mark.django_db
+def test_a_missing_page_offers_the_search(client: Client) -> None:
+    missing = page(client, "/nothing/here/", 404)
+    assert "There is nothing here" in missing
+    assert 'name="image"' in missing
+
+
+@pytest.mark.django_db
+def test_a_form_from_another_site_is_refused_with_a_page_that_says_what_to_do() -> None:
+    response = Client(enforce_csrf_checks=True).post("/search/")
+    assert response.status_code == 403
+    assert "reload" in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_mistake_of_ours_has_a_page_that_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Product.objects, "visible", broken)
+    response = Client(raise_request_exception=False).get("/")
+    assert response.status_code == 500
+    assert "Something went wrong" in response.content.decode()

@@ -1,0 +1,369 @@
+"""The pages of search as shoppers meet them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+from PIL import Image
+
+from catalogue.models import Product
+from search import indexing, querying
+from search.models import IndexVersion, Query
+from search.throttling import SearchThrottle
+from tests import shop
+from tests.drawing import encoded, photo, picture
+
+pytestmark = pytest.mark.django_db
+
+BLUE_DRESS = photo("dress", shop.COLOURS["blue"], seed=9)
+
+
+@pytest.fixture
+def products() -> list[Product]:
+    made = shop.fill()
+    indexing.reconcile()
+    return made
+
+
+@pytest.fixture
+def query(products: list[Product]) -> Query:
+    return querying.ask_with_picture(BLUE_DRESS)
+
+
+def upload(client: Client, data: bytes = BLUE_DRESS) -> Any:
+    return client.post("/search/", {"image": SimpleUploadedFile("photo.jpg", data)})
+
+
+def page(client: Client, address: str, status: int = 200) -> str:
+    response = client.get(address)
+    assert response.status_code == status
+    return str(response.content.decode())
+
+
+def titles(shown: str) -> list[str]:
+    return re.findall(r'card__title">([^<]+)<', shown)
+
+
+def links(shown: str, words: str) -> list[str]:
+    return [unescape(address) for address in re.findall(rf'<a [^>]*?href="([^"]+)"[^>]*>{words}', shown)]
+
+
+# Asking -----------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_leads_to_its_results_at_their_own_address(client: Client, products: list[Product]) -> None:
+    response = upload(client)
+    assert response.status_code == 303
+    assert response["Location"] == Query.objects.get().get_absolute_url()
+    shown = page(client, response["Location"])
+    assert titles(shown)[0].startswith("Product dress-blue")
+    assert len(titles(shown)) == 24
+
+
+def test_the_address_works_for_whoever_has_it(client: Client, query: Query) -> None:
+    assert titles(page(Client(), query.get_absolute_url())) == titles(page(client, query.get_absolute_url()))
+
+
+def test_a_product_can_be_searched_with(client: Client, products: list[Product]) -> None:
+    response = client.post("/search/", {"product": "hat-red-0"})
+    assert response.status_code == 303
+    shown = page(client, response["Location"])
+    assert "Products like this one" in shown
+    assert titles(shown)[0].startswith("Product hat-red")
+    assert "Product hat-red-0" not in titles(shown)
+    assert "Delete my picture" not in shown
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"", 400, "empty"),
+        (b"just words", 415, "not a picture"),
+        (BLUE_DRESS[:2000], 422, "damaged"),
+        (encoded(Image.new("RGB", (20, 400))), 422, "Choose a larger one"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_beside_the_control(
+    client: Client, products: list[Product], data: bytes, status: int, words: str
+) -> None:
+    response = upload(client, data)
+    assert response.status_code == status
+    shown = response.content.decode()
+    assert words in re.findall(r'role="alert">([^<]+)<', shown)[0]
+    assert 'aria-invalid="true" autofocus' in shown
+    assert 'aria-describedby="picture-error' in shown
+    assert not Query.objects.exists()
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(client: Client, settings: Any) -> None:
+    settings.IMAGE_MAX_BYTES = 1_000
+    response = upload(client)
+    assert response.status_code == 413
+    assert "Make it smaller" in response.content.decode()
+
+
+def test_a_search_without_a_picture_asks_for_one(client: Client) -> None:
+    response = client.post("/search/")
+    assert response.status_code == 400
+    assert "Choose a picture first" in response.content.decode()
+
+
+def test_the_form_has_an_address_of_its_own(client: Client) -> None:
+    assert 'name="image"' in page(client, "/search/")
+
+
+def test_a_product_that_nobody_may_see_cannot_be_searched_with(client: Client, products: list[Product]) -> None:
+    Product.objects.filter(sku="hat-red-0").update(visible_until=timezone.now())
+    assert client.post("/search/", {"product": "hat-red-0"}).status_code == 404
+    assert client.post("/search/", {"product": "nothing"}).status_code == 404
+
+
+def test_a_product_that_search_does_not_know_yet_says_so(client: Client, products: list[Product]) -> None:
+    shop.product("fresh", photo(seed=70))
+    response = client.post("/search/", {"product": "fresh"})
+    assert response.status_code == 422
+    assert "Try again in a minute" in response.content.decode()
+
+
+def test_too_many_searches_are_slowed_down(
+    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SearchThrottle, "rate", "1/min", raising=False)
+    assert upload(client).status_code == 303
+    response = upload(client)
+    assert response.status_code == 429
+    assert 0 < int(response["Retry-After"]) <= 60
+    assert "Try again in" in response.content.decode()
+
+
+def test_search_that_cannot_answer_says_so_and_no_more(client: Client) -> None:
+    response = upload(client)  # there is no index
+    assert response.status_code == 503
+    assert response["Retry-After"] == "30"
+    assert "Try again in a minute" in response.content.decode()
+    assert "manage.py" not in response.content.decode()
+
+
+# What was found ---------------------------------------------------------------------------------------------
+
+
+def test_results_are_private_and_left_out_of_search_engines(client: Client, query: Query) -> None:
+    response = client.get(query.get_absolute_url())
+    assert "private" in response["Cache-Control"]
+    assert response["X-Robots-Tag"] == "noindex"
+    assert '<meta name="robots" content="noindex">' in response.content.decode()
+
+
+def test_results_say_how_alike_they_are_and_until_when_they_are_kept(client: Client, query: Query) -> None:
+    shown = page(client, query.get_absolute_url())
+    assert "24 products, the most similar first." in shown
+    assert 'card__match--very_similar">Very similar<' in shown or 'card__match--same_item">Same item<' in shown
+    assert "it works until" in shown
+
+
+def test_each_result_shows_the_photo_that_matched(client: Client, products: list[Product]) -> None:
+    added = shop.add_photo(products[0], BLUE_DRESS, 1)
+    indexing.reconcile()
+    shown = page(client, querying.ask_with_picture(BLUE_DRESS).get_absolute_url())
+    first = shown.split('class="card"')[1]
+    assert products[0].title in first
+    assert added.thumbnail.url in first
+
+
+def test_nothing_alike_is_said_first_and_the_closest_are_folded_away(client: Client, query: Query) -> None:
+    # A bound that nothing reaches stands for a catalogue of another kind of thing.
+    bounds = '{"same_item": 1, "very_similar": 1, "similar": 1, "loosely_similar": 1, "photos": 24}'
+    IndexVersion.objects.update(calibration_json=bounds)
+    shown = page(client, query.get_absolute_url())
+    assert "Nothing in the shop looks like this picture" in shown
+    fold = shown.index("Show the closest")
+    assert shown.index("Nothing in the shop") < fold < shown.index('card__title"')
+
+
+def test_filters_narrow_the_results(client: Client, query: Query) -> None:
+    address = query.get_absolute_url()
+    shown = page(client, f"{address}?category=hat&brand=acme&price_min=&in_stock=true")
+    assert titles(shown)
+    assert all(title.startswith("Product hat") and title.endswith("1") for title in titles(shown))
+    assert re.search(r'value="hat" checked', shown)
+    assert re.search(r'value="acme" checked', shown)
+    assert re.search(r'name="in_stock" value="true" checked', shown)
+
+
+def test_several_values_of_a_filter_admit_each(client: Client, query: Query) -> None:
+    shown = page(client, f"{query.get_absolute_url()}?category=hat&category=shirt")
+    assert {title.split("-")[0] for title in titles(shown)} == {"Product hat", "Product shirt"}
+
+
+def test_filters_that_nothing_meets_can_be_taken_away(client: Client, query: Query) -> None:
+    shown = page(client, f"{query.get_absolute_url()}?price_min=9999")
+    assert "No product matches" in shown
+    assert links(shown, "Take all filters away") == [query.get_absolute_url()]
+
+
+def test_the_slider_shapes_the_results(client: Client, query: Query) -> None:
+    plain, coloured = (page(client, f"{query.get_absolute_url()}?colour_weight={weight}") for weight in ("0", "0.5"))
+    assert titles(plain) != titles(coloured)
+    assert re.search(r'type="range"[^>]*value="0.5"', coloured)
+
+
+def test_a_box_may_come_in_one_parameter_or_from_four_fields(client: Client, query: Query) -> None:
+    address = query.get_absolute_url()
+    joined = page(client, f"{address}?box=0.1,0.2,0.6,0.7")
+    assert 'x="0.1" y="0.2" width="0.5"' in joined
+    apart = page(client, f"{address}?box=0.1&box=0.2&box=0.6&box=0.7")
+    assert titles(apart) == titles(joined)
+    assert titles(page(client, f"{address}?box=&box=&box=&box=")) == titles(page(client, address))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ("box=0.1,0.2", "A box is four numbers"),
+        ("box=0.5&box=0.5&box=0.1&box=0.1", "from its left to its right"),
+        ("colour_weight=2", "less than or equal to 0.5"),
+        ("colour_weight=nan", "Enter a number"),
+        ("price_min=x", "Enter a number"),
+        ("price_min=9&price_max=3", "above the highest"),
+        ("category=nothing", "There is none called nothing"),
+        ("colour=beautiful", "There is none called beautiful"),
+    ],
+)
+def test_a_choice_that_cannot_be_used_is_named_in_place(
+    client: Client, query: Query, parameters: str, words: str
+) -> None:
+    shown = unescape(page(client, f"{query.get_absolute_url()}?{parameters}", 400))
+    assert words in re.findall(r'<p class="error" id="[a-z_]+-error">([^<]+)<', shown)[0]
+    assert 'role="alert"' in shown
+    assert titles(shown) == []
+
+
+def test_wishes_are_in_the_address_and_can_be_taken_back(client: Client, query: Query) -> None:
+    address = query.get_absolute_url()
+    liked = links(page(client, address), "More like this")[0]
+    sku = liked.split("like=")[1]
+    shown = page(client, liked)
+    assert f"More like Product {sku}" in shown
+    assert links(shown, "×") == [address]
+    disliked = page(client, f"{address}?dislike={sku}")
+    assert f"Less like Product {sku}" in disliked
+    assert f"Product {sku}" not in titles(disliked)
+    assert f'name="dislike" value="{sku}"' in disliked  # the form keeps it
+
+
+def test_show_more_goes_on_without_repeat_or_skip(client: Client, query: Query) -> None:
+    for number in range(6):
+        shop.product(f"more-{number}", photo("hat", seed=100 + number))
+    indexing.reconcile()
+    first = page(client, f"{query.get_absolute_url()}?colour_weight=0.3")
+    following = links(first, "Show more")[0]
+    second = page(client, following)
+    assert len({*titles(first), *titles(second)}) == 30
+    assert "Products 25 to 30 of 30." in second
+    assert not links(second, "Show more")
+    assert links(second, "Back to the first results") == [f"{query.get_absolute_url()}?colour_weight=0.3"]
+
+
+@pytest.mark.parametrize("cursor", ["0123456789abcdef.24", "x", "../..", "0123456789abcdef.-1"])
+def test_a_place_in_a_list_that_is_gone_leads_to_the_first_page(client: Client, query: Query, cursor: str) -> None:
+    response = client.get(query.get_absolute_url(), {"in_stock": "true", "cursor": cursor})
+    assert response.status_code == 302
+    assert response["Location"] == f"{query.get_absolute_url()}?in_stock=true"
+
+
+def test_a_list_is_kept_for_its_own_search_alone(client: Client, query: Query) -> None:
+    key = querying.rank(query).key
+    other = querying.ask_with_picture(photo("hat"))
+    assert client.get(other.get_absolute_url(), {"cursor": f"{key}.0"}).status_code == 302
+
+
+def test_more_results_say_where_they_are_when_the_cache_forgets(client: Client, query: Query) -> None:
+    address = f"{query.get_absolute_url()}?cursor={querying.rank(query).key}.10"
+    assert len(titles(page(client, address))) == 14
+    cache.clear()
+    assert client.get(address).status_code == 302
+
+
+def test_an_unknown_search_is_not_found(client: Client) -> None:
+    page(client, f"/search/{uuid4()}/", 404)
+    page(client, f"/search/{uuid4()}/picture.jpg", 404)
+
+
+def test_results_cost_the_same_queries_however_many_there_are(
+    client: Client, query: Query, django_assert_max_num_queries: Any
+) -> None:
+    address = f"{query.get_absolute_url()}?category=clothes&like=hat-red-0"
+    page(client, address)  # the index is loaded
+    with django_assert_max_num_queries(22) as few:
+        page(client, f"{address}&price_max=50")
+    with django_assert_max_num_queries(len(few)):
+        assert len(titles(page(client, address))) == 24
+
+
+# The picture ------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_is_shown_to_whoever_has_the_address_and_not_kept_on_the_way(
+    client: Client, query: Query
+) -> None:
+    shown = page(client, query.get_absolute_url())
+    address = f"{query.get_absolute_url()}picture.jpg"
+    assert f'src="{address}" width="240" height="320"' in shown
+    response: Any = client.get(address)
+    assert b"".join(response.streaming_content).startswith(b"\xff\xd8")
+    assert response["Content-Type"] == "image/jpeg"
+    assert response["Cache-Control"] == "private, no-cache"
+
+
+def test_a_search_with_a_product_shows_the_shops_own_photo(client: Client, products: list[Product]) -> None:
+    query = querying.ask_with_product(products[0])
+    assert query.photo is not None
+    assert query.photo.thumbnail.url in page(client, query.get_absolute_url()).split("data-found")[0]
+    page(client, f"{query.get_absolute_url()}picture.jpg", 404)
+
+
+def test_a_shopper_deletes_the_picture_at_once(
+    client: Client, query: Query, django_capture_on_commit_callbacks: Any
+) -> None:
+    name, address = query.picture.name, query.get_absolute_url()
+    with django_capture_on_commit_callbacks(execute=True):
+        response = client.post(f"{address}forget/", follow=True)
+    assert response.redirect_chain == [("/", 302)]
+    assert "Your picture was deleted." in response.content.decode()
+    assert not query.picture.storage.exists(str(name))
+    for gone in (address, f"{address}picture.jpg"):
+        shown = page(client, gone, 410)
+        assert 'name="image"' in shown
+    assert client.post(f"{address}forget/").status_code == 410
+
+
+def test_a_picture_is_not_deleted_by_a_link(client: Client, query: Query) -> None:
+    assert client.get(f"{query.get_absolute_url()}forget/").status_code == 405
+    page(client, query.get_absolute_url())
+
+
+def test_an_expired_search_is_gone(client: Client, query: Query) -> None:
+    Query.objects.update(expires=timezone.now() - timedelta(seconds=1))
+    assert "has expired" in page(client, query.get_absolute_url(), 410)
+
+
+def test_a_picture_whose_file_is_lost_is_gone(client: Client, query: Query) -> None:
+    query.picture.storage.delete(str(query.picture.name))
+    page(client, f"{query.get_absolute_url()}picture.jpg", 410)
+
+
+def test_a_photo_with_a_location_is_shown_without_it(client: Client, products: list[Product]) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Camera of mine"
+    location = upload(client, encoded(picture(), exif=exif))["Location"]
+    response: Any = client.get(f"{location}picture.jpg")
+    assert b"Camera of mine" not in b"".join(response.streaming_content)

@@ -1,0 +1,85 @@
+"""What browsers may do with the site's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from catalogue.images import TooManyBytes
+from visualsearch.problems import CONTENT_TYPE, problem
+
+#: The API's documentation starts itself with a script in the page.
+EXEMPT = "/api/docs"
+#: Photos that staff may send in one request.
+STAFF_PHOTOS = 20
+
+
+class BodyLimit:
+    """Middleware: a request that says it is larger than any picture is answered before it is read.
+
+    Staff send several photos at once, and their requests may be larger.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if request.path.startswith("/admin/"):
+            limit *= STAFF_PHOTOS
+        length = request.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) <= limit:
+            return self.get_response(request)
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        sentence = _("This is larger than %(limit)d MB. Send a smaller picture.") % {
+            "limit": settings.IMAGE_MAX_BYTES // 1_000_000
+        }
+        response: HttpResponseBase
+        if request.path.startswith("/api/"):
+            body = problem(status, sentence, code=TooManyBytes.code)
+            response = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+        else:
+            context = {"status": status, "title": _("This picture is too large"), "sentence": sentence}
+            response = render(request, "error.html", context, status=status)
+        response.headers["Connection"] = "close"
+        return response
+
+
+class ContentSecurityPolicy:
+    """Middleware: pages take scripts, styles and the rest from the site alone, photos also from where they are kept.
+
+    A response that brings a policy of its own keeps it.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        explains_itself = settings.DEBUG and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
+        if not (request.path.startswith(EXEMPT) or explains_itself):
+            response.headers.setdefault("Content-Security-Policy", self.policy)
+        return response
+
+    @cached_property
+    def policy(self) -> str:
+        # `blob:` is a picture that the shopper has just chosen, shown before it is sent.
+        images = ["'self'", "data:", "blob:", *_origins_of_photos()]
+        return (
+            f"default-src 'self'; img-src {' '.join(images)}; "
+            "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        )
+
+
+def _origins_of_photos() -> list[str]:
+    """Where the storage of photos serves them, if that is another site."""
+    parts = urlsplit(default_storage.url("photo.jpg"))
+    return [f"{parts.scheme}://{parts.netloc}"] if parts.netloc else []
