@@ -1,57 +1,43 @@
-"""The policy that pages are sent with."""
+"""What browsers may do with the pages, and how large a request may be."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from django.core.files.storage import FileSystemStorage
-from django.http import HttpRequest, HttpResponse
-from django.test import Client, RequestFactory
-from django.utils.deconstruct import deconstructible
+from django.conf import settings
+from django.test import Client
 
-from visualsearch.security import ContentSecurityPolicy
+pytestmark = pytest.mark.django_db
 
 
-@deconstructible
-class Elsewhere(FileSystemStorage):
-    """Photos that another site serves."""
-
-    def url(self, name: str | None) -> str:
-        return f"https://photos.example/shop/{name}?signature=x"
-
-
-def policy(path: str = "/", response: HttpResponse | None = None) -> str:
-    def view(request: HttpRequest) -> HttpResponse:
-        return HttpResponse() if response is None else response
-
-    answer = ContentSecurityPolicy(view)(RequestFactory().get(path))
-    return answer.headers.get("Content-Security-Policy", "")
+def test_pages_take_scripts_from_the_site_alone(client: Client) -> None:
+    policy = client.get("/")["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "Content-Security-Policy" in client.get("/admin/login/")
+    assert "Content-Security-Policy" not in client.get("/api/docs/")
 
 
-def test_a_page_takes_everything_from_the_site_alone() -> None:
-    assert policy().startswith("default-src 'self'; img-src 'self' data: blob:;")
-    assert "unsafe" not in policy()
+@pytest.mark.parametrize("path", ["/search/", "/api/v1/search/", "/"])
+def test_a_request_larger_than_any_picture_is_answered_before_it_is_read(client: Client, path: str) -> None:
+    def unread(size: int) -> bytes:
+        raise AssertionError("The body was read.")
+
+    body: Any = type("Body", (), {"read": staticmethod(unread), "readline": staticmethod(unread)})()
+    length = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
+    response = client.generic("POST", path, CONTENT_LENGTH=str(length), **{"wsgi.input": body})
+    assert response.status_code == 413
+    assert "10 MB" in response.content.decode()
+    assert (response["Content-Type"] == "application/problem+json") is path.startswith("/api/")
 
 
-def test_photos_may_come_from_where_they_are_kept(settings: Any) -> None:
-    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": f"{__name__}.Elsewhere"}}
-    assert "img-src 'self' data: blob: https://photos.example;" in policy()
+def test_staff_may_send_several_photos_at_once(admin_client: Client) -> None:
+    length = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 2
+    response = admin_client.generic("POST", "/admin/logout/", CONTENT_LENGTH=str(length))
+    assert response.status_code != 413
 
 
-def test_a_response_keeps_a_policy_of_its_own() -> None:
-    assert policy(response=HttpResponse(headers={"Content-Security-Policy": "sandbox"})) == "sandbox"
-
-
-def test_the_documentation_of_the_api_may_start_itself() -> None:
-    assert policy("/api/docs/") == ""
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/", "/search/", "/products/", "/nothing"])
-def test_no_page_needs_more_than_the_policy_gives(client: Client, path: str) -> None:
-    shown = client.get(path).content.decode()
-    assert "<style" not in shown
-    assert " style=" not in shown
-    assert " onclick=" not in shown
-    assert "<script>" not in shown
+@pytest.mark.parametrize("length", ["", "-1", "ten"])
+def test_a_length_that_is_none_is_left_to_the_server(client: Client, length: str) -> None:
+    assert client.generic("GET", "/healthz", CONTENT_LENGTH=length).status_code == 200
