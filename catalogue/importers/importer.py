@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -176,9 +176,8 @@ class Importer:
 
     def _import(self, batch: list[ProductRecord], pool: ThreadPoolExecutor) -> None:
         stored: list[str] = []
-        futures: list[Future[_Content]] = []
         try:
-            drafts = self._drafts(batch, pool, futures, stored)
+            drafts = self._drafts(batch, pool, stored)
             outcomes = self._write(drafts)
             used = {
                 name
@@ -188,10 +187,10 @@ class Importer:
             }
             files.remove(set(stored) - used)
         except BaseException:
-            # An interrupt may fall behind the commit, so the database is asked which files are in use.
-            for future in futures:
-                future.cancel()
-            wait(futures)
+            # Nothing is stored any more once the pool has ended: an interrupt may have fallen between a photo's
+            # being handed to it and its being known here. It may also fall behind the commit, so the database is
+            # asked which files are in use.
+            pool.shutdown(cancel_futures=True)
             files.remove_unused(stored)
             raise
         for changes in outcomes:
@@ -215,7 +214,6 @@ class Importer:
         self,
         batch: list[ProductRecord],
         pool: ThreadPoolExecutor,
-        futures: list[Future[_Content]],
         stored: list[str],
     ) -> list[_Draft]:
         held: defaultdict[str, set[str]] = defaultdict(set)
@@ -225,7 +223,6 @@ class Importer:
         reading = []
         for record in batch:
             own = [pool.submit(self._content, photo, held[record.sku], stored) for photo in record.photos or ()]
-            futures += own
             reading.append((record, own))
         return [_draft(record, own) for record, own in reading]
 
