@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
@@ -42,6 +43,9 @@ def preview(photo: ProductImage | None) -> str:
 def indented(category: Any) -> str:
     """The name of a category that has its tree fields, moved in by its depth."""
     return "\u2003" * int(category.tree_depth) + str(category.name)
+
+
+admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
 
 
 class TreeChangeList(ChangeList):

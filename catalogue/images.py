@@ -8,9 +8,11 @@ the file. Everything here is safe to call from several threads: no setting of Pi
 from __future__ import annotations
 
 import io
+import math
 import struct
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Self
 
@@ -233,17 +235,36 @@ def read(data: bytes, *, short_side: int | None = None, limits: Limits | None = 
         limits.check_size(width, height)
         if kind is _JPEG and short_side is not None:
             source.draft(None, (2 * short_side, 2 * short_side))
-        source.load()
-        if kind is _HEIF:  # its header need not agree with what is decoded
-            width, height = source.size
-            limits.check_size(width, height)
-    image = _srgb(source)
-    rotation = _rotation(source)
+        with _one_at_a_time if math.prod(source.size) > _LARGE else nullcontext():
+            source.load()
+            if kind is _HEIF:  # its header need not agree with what is decoded
+                width, height = source.size
+                limits.check_size(width, height)
+            rotation = _rotation(source)
+            image = _srgb(_reduced(source, short_side))
     if rotation is not None:
         image = image.transpose(rotation)
     if rotation in _SWAPPING:
         width, height = height, width
     return Picture(image, width, height, kind.name, kind.content_type, kind.extension)
+
+
+_LARGE = 8_000_000
+"""Pixels above which pictures are decoded one at a time: each holds several copies of itself while it is."""
+
+_one_at_a_time = threading.Lock()
+
+
+def _reduced(image: Image.Image, short_side: int | None) -> Image.Image:
+    """A large picture of plain samples at a whole fraction of its size that leaves at least twice the short side."""
+    if short_side is None or image.mode not in {"L", "RGB", "RGBA", "CMYK"}:
+        return image
+    factor = min(image.size) // (2 * short_side)
+    if factor < 2 or math.prod(image.size) <= _LARGE:  # noqa: PLR2004
+        return image
+    reduced = image.reduce(factor)
+    reduced.info = image.info  # the profile and what else converting asks for
+    return reduced
 
 
 def thumbnail(picture: Picture, width: int) -> bytes:

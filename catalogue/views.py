@@ -109,7 +109,10 @@ def media(request: HttpRequest, path: str) -> HttpResponseBase:
     content_type = CONTENT_TYPES.get(PurePosixPath(path).suffix)
     if content_type is None or not isinstance(default_storage, FileSystemStorage):
         raise Http404
-    response = serve(request, path, document_root=str(default_storage.location))
+    try:
+        response = serve(request, path, document_root=str(default_storage.location))
+    except OSError as error:  # a name that no file can have
+        raise Http404 from error
     response["Content-Type"] = content_type
     response["Cache-Control"] = "public, max-age=31536000, immutable"
     # Whatever it holds, it is a picture and never a page.

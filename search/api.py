@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -25,7 +25,7 @@ from search import colours, querying
 from search.forms import RefinementForm
 from search.models import Query
 from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
-from search.serializers import FoundSerializer, ProblemSerializer, SearchSerializer, SimilarSerializer
+from search.serializers import FoundSerializer, ProblemSerializer, SearchSerializer, SimilarSerializer, refuse_unknown
 from search.throttling import SearchThrottle
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
@@ -71,10 +71,7 @@ class SearchView(APIView):
 
     def _query(self, data: dict[str, Any]) -> Query:
         if (sku := data.get("product")) is not None:
-            product = Product.objects.visible().filter(sku=sku).first()
-            if product is None:
-                raise NotFound(_("There is no product with the SKU %(sku)s.") % {"sku": sku})
-            return querying.ask_with_product(product)
+            return querying.ask_with_product(_product(sku))
         if (pk := data.get("query")) is not None:
             return _find(pk)
         if (upload := data.get("image")) is not None:
@@ -123,9 +120,18 @@ class SimilarView(APIView):
     )
     def get(self, request: Request, sku: str) -> Response:
         """The products most like a product; nothing is stored."""
-        product = get_object_or_404(Product.objects.visible(), sku=sku)
-        results = querying.similar_to(product, _k(request), _refinement(request))
+        product = _product(sku)
+        # Without a box: it would ask the model, and this address asks only what is stored.
+        refinement = replace(_refinement(request), box=None)
+        results = querying.similar_to(product, _k(request), refinement)
         return Response(SimilarSerializer({"results": results}, context={"request": request}).data)
+
+
+def _product(sku: str) -> Product:
+    product = Product.objects.visible().filter(sku=sku).first()
+    if product is None:
+        raise NotFound(_("There is no product with the SKU %(sku)s.") % {"sku": sku})
+    return product
 
 
 def _find(pk: UUID) -> Query:
@@ -155,6 +161,7 @@ def _found(
 def _refinement(request: Request) -> Refinement:
     if not request.query_params:
         return Refinement()
+    refuse_unknown(request.query_params, [*RefinementForm.base_fields, "k", "cursor"])
     form = RefinementForm(request.query_params)
     if not form.is_valid():
         raise ValidationError({name: [str(error) for error in errors] for name, errors in form.errors.items()})

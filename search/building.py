@@ -17,7 +17,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from catalogue.models import Category, ProductImage
@@ -218,8 +218,9 @@ def _drain(version: IndexVersion, report: Progress) -> str:
         if outcome.postponed:
             return _reason(pending)
         if not outcome.total:
-            if not pending.filter(leased_until__gt=timezone.now()).exists():
-                return _reason(pending)
+            now = timezone.now()
+            if not pending.filter(Q(leased_until__gt=now) | Q(next_try__lte=now)).exists():
+                return _reason(pending) if pending.exists() else ""
             time.sleep(0.2)  # another process holds what is left; if it has died, its lease runs out
     return ""
 

@@ -36,7 +36,9 @@ class IndexUnavailable(VectorIndexError):
 
 
 class IndexMissing(VectorIndexError):
-    """There is no index for this version (never built, or dropped after it was retired)."""
+    """There is no index for this version: never built, lost, or dropped after it was retired."""
+
+    permanent = True
 
 
 class SpaceMismatch(SearchError):

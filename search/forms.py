@@ -21,8 +21,8 @@ from search.pictures import Box
 from search.querying import Criteria, Refinement
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
-#: SKUs that a shopper may like or dislike; more are not chosen by hand.
-MOST_FEEDBACK = 50
+#: Values of one parameter; more are not chosen by hand.
+MOST_VALUES = 50
 
 
 class ManyField(forms.Field):
@@ -35,8 +35,8 @@ class ManyField(forms.Field):
 
     def validate(self, value: tuple[str, ...]) -> None:
         super().validate(value)
-        if len(value) > MOST_FEEDBACK:
-            raise ValidationError(_("Name at most %(limit)d.") % {"limit": MOST_FEEDBACK})
+        if len(value) > MOST_VALUES:
+            raise ValidationError(_("Name at most %(limit)d.") % {"limit": MOST_VALUES})
 
 
 class BoxInput(forms.MultipleHiddenInput):

@@ -12,6 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
@@ -117,9 +118,10 @@ def embedder_of(version: IndexVersion) -> Embedder:
 def add_missing(version: IndexVersion) -> int:
     """Make pending every photo that the ledger of a version does not know; returns how many."""
     known = IndexEntry.objects.filter(version=version, photo_id=OuterRef("pk"))
-    ids = ProductImage.objects.filter(~Exists(known)).order_by("pk").values_list("pk", flat=True).iterator()
+    missing = ProductImage.objects.filter(~Exists(known)).order_by("pk").values_list("pk", flat=True)
     added = 0
-    while chunk := list(islice(ids, 5_000)):
+    # In chunks read whole: a reader that is half-way when it writes is refused by SQLite.
+    while chunk := list(missing[:5_000]):
         with transaction.atomic():
             IndexEntry.objects.change(version, chunk)
         added += len(chunk)
@@ -292,7 +294,9 @@ def _postpone(reasons: dict[IndexEntry, str]) -> None:
 
 def embed(photos: Iterable[ProductImage], embedder: Embedder) -> Embedded:
     """The embeddings of photos by the digests of their contents; missing ones are made and stored."""
-    by_digest = {photo.sha256: photo for photo in photos}
+    by_digest: dict[str, list[ProductImage]] = defaultdict(list)
+    for photo in photos:
+        by_digest[photo.sha256].append(photo)
     result = Embedded(
         found={
             row.digest: row
@@ -300,7 +304,7 @@ def embed(photos: Iterable[ProductImage], embedder: Embedder) -> Embedded:
             if row.colours_version == colours.COLOURS_VERSION
         }
     )
-    missing = [photo for digest, photo in by_digest.items() if digest not in result.found]
+    missing = {digest: same for digest, same in by_digest.items() if digest not in result.found}
     made: list[Embedding] = []
     prepared = _prepared(missing, embedder, result)
     while batch := list(islice(prepared, embedder.batch_size)):
@@ -317,30 +321,39 @@ def embed(photos: Iterable[ProductImage], embedder: Embedder) -> Embedded:
     return result
 
 
-def _prepared(photos: Sequence[ProductImage], embedder: Embedder, result: Embedded) -> Iterator[tuple[str, Blocks]]:
-    """Read and decode photos in a few threads, ahead of the model; those that cannot be go into `result`."""
-    if not photos:
+def _prepared(
+    contents: dict[str, list[ProductImage]], embedder: Embedder, result: Embedded
+) -> Iterator[tuple[str, Blocks]]:
+    """Read and decode contents in a few threads, ahead of the model; those that cannot be go into `result`.
+
+    Each content comes with the photos that have it: any one's file will do.
+    """
+    if not contents:
         return
     size, short_side = embedder.size, pictures.short_side(embedder.size)
 
-    def prepare(photo: ProductImage) -> Blocks:
-        with photo.file.open() as file:
-            return blocks(images.read(file.read(), short_side=short_side).image, size)
+    def prepare(photos: Sequence[ProductImage]) -> Blocks:
+        for photo in photos:
+            with suppress(FileNotFoundError), photo.file.open() as file:
+                return blocks(images.read(file.read(), short_side=short_side).image, size)
+        raise FileNotFoundError(photos[0].file.name)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8), thread_name_prefix="prepare") as pool:
-        futures = [(photo, pool.submit(prepare, photo)) for photo in photos]
+        futures = [(digest, pool.submit(prepare, photos)) for digest, photos in contents.items()]
         try:
-            for photo, future in futures:
+            for digest, future in futures:
                 try:
-                    yield photo.sha256, future.result()
+                    prepared = future.result()
                 except images.ImageRefused as error:
-                    result.failed[photo.sha256] = str(error)
-                except FileNotFoundError:
-                    result.failed[photo.sha256] = _("The file %(name)s is missing from the storage.") % {
-                        "name": photo.file.name
-                    }
-                except OSError as error:
-                    result.postponed[photo.sha256] = str(error)
+                    result.failed[digest] = str(error)
+                except FileNotFoundError as error:
+                    result.failed[digest] = _("The file %(name)s is missing from the storage.") % {"name": error}
+                except Exception as error:
+                    # One photo fails alone, whatever is wrong with it; staff see why, and can try again.
+                    logger.exception("A photo could not be prepared.")
+                    result.failed[digest] = f"{type(error).__name__}: {error}"
+                else:
+                    yield digest, prepared
         finally:
             pool.shutdown(cancel_futures=True)
 

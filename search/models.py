@@ -250,9 +250,6 @@ def query_storage() -> Storage:
 
 
 class QueryQuerySet(models.QuerySet["Query"]):
-    def current(self) -> QueryQuerySet:
-        return self.filter(expires__gt=timezone.now())
-
     def to_forget(self) -> QueryQuerySet:
         """Queries that have expired and still hold something."""
         return self.filter(expires__lte=timezone.now()).exclude(embedding=b"")
@@ -299,9 +296,9 @@ class Query(models.Model):
 
     def forget(self) -> None:
         """Delete the picture and what was derived from it, at once."""
-        name, storage = self.picture.name, self.picture.storage
+        # The file first: if that fails, the row still names it, and the next purge tries again.
+        if self.picture:
+            self.picture.storage.delete(self.picture.name or "")
         self.picture, self.photo, self.embedding, self.colour, self.colours = "", None, b"", b"", []
         self.expires = min(self.expires, timezone.now())
         self.save()
-        if name:
-            transaction.on_commit(lambda: storage.delete(name))

@@ -11,6 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -45,6 +46,12 @@ NEAREST = 10
 STORED_SIDE = 1_280
 DEFAULT_PAGE = 24
 LARGEST_PAGE = 200
+#: Rows of a ranking looked up at a time, so that many hidden products cost few queries.
+LEAST_ROWS = 50
+#: Seconds that a ranking is kept for its further pages.
+FROZEN = 3_600
+#: How long the address of a forgotten query still says that it is gone.
+REMEMBERED = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -150,11 +157,14 @@ def ask_with_picture(data: bytes) -> Query:
     picture = images.read(data, short_side=max(pictures.short_side(embedder.size), STORED_SIDE // 2))
     seen = blocks(picture.image, embedder.size)
     query = Query(width=picture.width, height=picture.height, **_fields(seen, embedder))
-    query.picture.save(f"{query.pk}.jpg", ContentFile(images.encode(picture.image, STORED_SIDE)), save=False)
+    stored = ContentFile(images.encode(picture.image, STORED_SIDE))
+    # The row first: whatever happens next, the purge knows of the picture.
+    query.picture.name = f"{query.pk}.jpg"
+    query.save(force_insert=True)
     try:
-        query.save(force_insert=True)
+        query.picture.storage.save(query.picture.name, stored)
     except BaseException:
-        query.picture.storage.delete(query.picture.name or "")
+        query.delete()
         raise
     return query
 
@@ -209,9 +219,12 @@ def find_query(pk: UUID | str) -> Query:
 def forget_expired() -> int:
     """Delete the pictures of queries that have expired; returns how many."""
     count = 0
-    for query in Query.objects.to_forget().iterator():
-        query.forget()
-        count += 1
+    # In batches read whole: a reader that is half-way when it writes is refused by SQLite.
+    while batch := list(Query.objects.to_forget()[:500]):
+        for query in batch:
+            query.forget()
+        count += len(batch)
+    Query.objects.filter(expires__lt=timezone.now() - REMEMBERED).delete()
     return count
 
 
@@ -237,7 +250,7 @@ def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     rows = _search(query, seen, refinement, version)
     ranking = Ranking(secrets.token_hex(8), version, rows, _alike(query, seen, version))
     lifetime = (query.expires - timezone.now()).total_seconds()
-    cache.set(_cache_key(query, ranking.key), (ranking.rows, ranking.alike), max(lifetime, 1))
+    cache.set(_cache_key(query, ranking.key), (ranking.rows, ranking.alike), min(max(lifetime, 1), FROZEN))
     return ranking
 
 
@@ -254,7 +267,7 @@ def page(query: Query, ranking: Ranking, refinement: Refinement, start: int = 0,
     chosen: list[tuple[int, ProductImage, float]] = []
     position = start
     while len(chosen) < size and position < len(ranking):
-        rows = ranking.rows[position : position + size]
+        rows = ranking.rows[position : position + max(size, LEAST_ROWS)]
         shown = _shown(rows, refinement.criteria)
         for _product, photo_id, score in rows:
             if len(chosen) == size:

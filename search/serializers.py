@@ -6,15 +6,18 @@ import base64
 import binascii
 import json
 import math
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.utils import html
 
 from catalogue.models import Brand, Category, Product
 from catalogue.serializers import absolute
 from search import colours
+from search.forms import MOST_VALUES
 from search.matches import Match
 from search.models import Query
 from search.pictures import Box
@@ -23,8 +26,6 @@ from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 #: How a picture may be named in a request; exactly one of them.
 SOURCES = ("image", "image_base64", "product", "query")
-#: More products than anyone likes or dislikes by hand.
-MOST_FEEDBACK = 50
 
 
 class FiniteFloatField(serializers.FloatField):
@@ -37,7 +38,21 @@ class FiniteFloatField(serializers.FloatField):
         return value
 
 
-class BoxField(serializers.ListField):
+class ManyField(serializers.ListField):
+    """A list; in a form a repeated field, or one that holds JSON or values between commas."""
+
+    def get_value(self, dictionary: Any) -> Any:
+        value = super().get_value(dictionary)
+        if not (html.is_html_input(dictionary) and isinstance(value, list) and len(value) == 1):
+            return value
+        try:
+            parsed = json.loads(value[0])
+        except (ValueError, RecursionError):
+            parsed = None
+        return parsed if isinstance(parsed, list) else value[0].split(",")
+
+
+class BoxField(ManyField):
     """[left, top, right, bottom] -> `Box`."""
 
     child = FiniteFloatField()
@@ -54,10 +69,17 @@ class FiltersSerializer(serializers.Serializer[Any]):
     """Which products to find; each list admits any of its values."""
 
     category = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text=_("Slugs; the categories below count too.")
+        child=serializers.CharField(max_length=200),
+        max_length=MOST_VALUES,
+        required=False,
+        help_text=_("Slugs; the categories below count too."),
     )
-    brand = serializers.ListField(child=serializers.CharField(), required=False, help_text=_("Slugs."))
-    colour = serializers.ListField(child=serializers.ChoiceField(colours.NAMES), required=False)
+    brand = serializers.ListField(
+        child=serializers.CharField(max_length=200), max_length=MOST_VALUES, required=False, help_text=_("Slugs.")
+    )
+    colour = serializers.ListField(
+        child=serializers.ChoiceField(colours.NAMES), max_length=MOST_VALUES, required=False
+    )
     price_min = serializers.DecimalField(12, 2, min_value=Decimal(0), required=False, allow_null=True)
     price_max = serializers.DecimalField(12, 2, min_value=Decimal(0), required=False, allow_null=True)
     in_stock = serializers.BooleanField(required=False, default=False)
@@ -71,11 +93,10 @@ class FiltersSerializer(serializers.Serializer[Any]):
         if isinstance(data, str):
             try:
                 data = json.loads(data)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise serializers.ValidationError(_("In a form, give the filters as a JSON object.")) from error
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: _("No such filter; there are: ") + known for name in unknown})
+        if isinstance(data, dict):
+            refuse_unknown(data, self.fields)
         return super().to_internal_value(data)
 
     def validate_category(self, slugs: list[str]) -> list[str]:
@@ -91,9 +112,16 @@ class FiltersSerializer(serializers.Serializer[Any]):
         return attrs
 
 
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ValidationError for names that mean nothing here: a misspelt one must not go unnoticed."""
+    if unknown := sorted(set(given) - set(known)):
+        sentence = _("There is no such field; there are: ") + ", ".join(known)
+        raise serializers.ValidationError({name[:200]: sentence for name in unknown[:5]})
+
+
 def _known(slugs: list[str], known: set[str]) -> list[str]:
     if unknown := [slug for slug in slugs if slug not in known]:
-        raise serializers.ValidationError(_("There is none called ") + ", ".join(unknown) + ".")
+        raise serializers.ValidationError(_("There is none called ") + ", ".join(unknown[:5]) + ".")
     return slugs
 
 
@@ -116,11 +144,11 @@ class SearchSerializer(serializers.Serializer[Any]):
         default=DEFAULT_COLOUR_WEIGHT,
         help_text=_("0: the colour does not matter; 0.5: as much as the style."),
     )
-    like = serializers.ListField(
-        child=serializers.CharField(), required=False, max_length=MOST_FEEDBACK, help_text=_("SKUs: more like these.")
+    like = ManyField(
+        child=serializers.CharField(), required=False, max_length=MOST_VALUES, help_text=_("SKUs: more like these.")
     )
-    dislike = serializers.ListField(
-        child=serializers.CharField(), required=False, max_length=MOST_FEEDBACK, help_text=_("SKUs: less like these.")
+    dislike = ManyField(
+        child=serializers.CharField(), required=False, max_length=MOST_VALUES, help_text=_("SKUs: less like these.")
     )
     box = BoxField(
         required=False,
@@ -145,6 +173,7 @@ class SearchSerializer(serializers.Serializer[Any]):
         return self.validate_like(skus)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        refuse_unknown(self.initial_data, self.fields)
         if sum(attrs.get(name) is not None for name in SOURCES) != 1:
             raise serializers.ValidationError(_("Give exactly one of %(sources)s.") % {"sources": ", ".join(SOURCES)})
         return attrs

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
@@ -22,12 +23,13 @@ CONTENT_TYPE = "application/problem+json"
 
 def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
     """The members of a problem: `about:blank` says that the status itself is the type."""
-    return {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": int(status),
-        "detail": detail,
-    } | members
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": int(status), "detail": _sound(detail)} | members
+
+
+def _sound(text: str) -> str:
+    """What a client sent may come back in a sentence, and JSON can hold what UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -39,8 +41,12 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
         body = problem(search_status(error), str(error))
         if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = "30"
+    elif isinstance(error, RecursionError):
+        body = problem(HTTPStatus.BAD_REQUEST, _("This is nested too deeply. See /api/docs/ for what to send."))
+    elif isinstance(error, SuspiciousOperation):
+        body = problem(HTTPStatus.BAD_REQUEST, _("This has too many parts. See /api/docs/ for what to send."))
     elif isinstance(error, exceptions.ValidationError):
-        errors = [{"field": field, "detail": detail} for field, detail in _flatten(error.detail)]
+        errors = [{"field": _sound(field), "detail": _sound(text)} for field, text in _flatten(error.detail)]
         detail = " ".join(f"{e['field']}: {e['detail']}" if e["field"] else e["detail"] for e in errors)
         body = problem(error.status_code, detail, errors=errors)
     else:
@@ -73,6 +79,7 @@ def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, str(detail)
 
 
+@csrf_exempt
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
     """The answer for an address below /api/ that does not exist."""
     body = problem(HTTPStatus.NOT_FOUND, _("There is nothing at this address. See /api/docs/ for those there are."))

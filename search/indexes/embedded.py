@@ -158,7 +158,7 @@ class EmbeddedIndex(VectorIndex):
             written.unlink(missing_ok=True)
         if won:
             # A reader may have read the old number just now, and be about to open its file.
-            self._snapshots.prune(keep=[changes.base_sequence, changes.sequence])
+            self._snapshots.prune(below=changes.base_sequence)
 
     def _current(self) -> Contents:
         """The documents as of now, caught up with the database."""
@@ -254,8 +254,8 @@ class EmbeddedIndex(VectorIndex):
         return sequence, IndexVersion.objects.values_list("base_sequence", flat=True).get(pk=self.version.pk)
 
     def _remove_files(self) -> None:
-        base = IndexVersion.objects.filter(pk=self.version.pk).values_list("base_sequence", flat=True)
-        self._snapshots.prune(keep=base)
+        base = IndexVersion.objects.filter(pk=self.version.pk).values_list("base_sequence", flat=True).first()
+        self._snapshots.prune(below=base)
 
     def _rebase(self, old: int, new: int) -> bool:
         """Make `new` the base in place of `old`; changes up to it go. False if the base is another by now."""

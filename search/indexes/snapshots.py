@@ -104,11 +104,13 @@ class SnapshotFolder:
         """Give what `write` wrote the name of a sequence number."""
         written.replace(self._file(sequence))
 
-    def prune(self, keep: Iterable[int] = ()) -> None:
-        """Remove all snapshots but those to keep, and what a dead process was writing."""
-        kept = {self._file(sequence) for sequence in keep}
+    def prune(self, below: int | None = None) -> None:
+        """Remove the snapshots of lower numbers (all without one), and what a dead process was writing.
+
+        Never a higher one: another process may have written it meanwhile.
+        """
         for file in self.path.glob("*.npz"):
-            if file not in kept:
+            if below is None or int(file.stem) < below:
                 file.unlink(missing_ok=True)
         for file in self.path.glob("*.tmp"):
             with suppress(FileNotFoundError):

@@ -350,3 +350,8 @@ def test_a_mistake_of_ours_has_a_page_that_needs_nothing(monkeypatch: pytest.Mon
     response = Client(raise_request_exception=False).get("/")
     assert response.status_code == 500
     assert "Something went wrong" in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_file_name_that_no_file_can_have_is_not_found(client: Client) -> None:
+    assert client.get(f"/media/{'a' * 300}.jpg").status_code == 404

@@ -139,6 +139,13 @@ def test_filters_box_weight_and_feedback_work_in_a_form_too(client: Client, prod
     }
 
 
+@pytest.mark.parametrize("box", ["[0, 0, 0.5, 1]", "0,0,.5,1"])
+def test_a_form_may_hold_lists_in_one_field(client: Client, products: list[Product], box: str) -> None:
+    body = upload(client, photo(), box=box, like='["hat-red-0", "hat-red-1"]', dislike="shirt-red-0").json()
+    parameters = parse_qs(urlsplit(body["permalink"]).query)
+    assert parameters == {"box": ["0,0,0.5,1"], "like": ["hat-red-0", "hat-red-1"], "dislike": ["shirt-red-0"]}
+
+
 def test_the_permalinks_parameters_give_the_same_results_again(client: Client, products: list[Product]) -> None:
     body = post(client, product="hat-red-0", filters={"colour": ["blue"]}, colour_weight=0.1).json()
     again = client.get(f"{SEARCH}{body['id']}/?{urlsplit(body['permalink']).query}")
@@ -246,6 +253,7 @@ def test_a_picture_that_cannot_be_used_is_refused_with_its_reason(
         ({"filters": {"category": ["nowhere"]}}, "filters.category"),
         ({"filters": {"brand": ["nobody"]}}, "filters.brand"),
         ({"filters": {"size": ["XL"]}}, "filters.size"),
+        ({"color": "blue"}, "color"),
         ({"filters": {"price_min": "NaN"}}, "filters.price_min"),
         ({"filters": {"price_min": 9, "price_max": 1}}, "filters.price_min"),
         ({"filters": "all"}, "filters"),
@@ -272,6 +280,7 @@ def test_bad_input_is_refused_by_its_name(
     "parameters",
     [
         "k=0",
+        "coulour=blue",
         "k=x",
         "box=1,2",
         "colour=octarine",
@@ -293,6 +302,42 @@ def test_a_bad_address_is_refused(client: Client, products: list[Product], param
 def test_json_that_is_none_is_refused(client: Client) -> None:
     assert is_problem(client.post(SEARCH, "{", content_type="application/json"), 400)
     assert is_problem(client.post(SEARCH, "[1]", content_type="application/json"), 400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        '{"product": "hat-red-0", "filters": ' + '{"a":' * 50_000 + "1" + "}" * 50_001,
+        '{"product": "hat-red-0", "filters": {"colour": ["\\ud800"]}}',
+        '{"product": "hat-red-0", "filters": {"\\ud800": 1}}',
+        json.dumps({"product": "hat-red-0", "filters": {"category": [str(n) for n in range(60_000)]}}),
+    ],
+    ids=["deep list", "deep filters", "surrogate", "surrogate name", "many slugs"],
+)
+def test_hostile_json_is_refused(client: Client, products: list[Product], body: str) -> None:
+    response = client.post(SEARCH, body, content_type="application/json")
+    assert is_problem(response, 400)
+    assert len(response.content) < 10_000
+
+
+def test_hostile_filters_in_a_form_are_refused(client: Client, products: list[Product]) -> None:
+    assert is_problem(client.post(SEARCH, {"product": "hat-red-0", "filters": "[" * 100_000}), 400)
+
+
+def test_too_many_parts_are_refused(client: Client) -> None:
+    assert is_problem(client.post(SEARCH, {f"f{number}": "x" for number in range(1_100)}), 400)
+
+
+def test_an_address_without_its_slash_is_a_problem_for_every_method() -> None:
+    client = Client(enforce_csrf_checks=True)
+    for path in ("/api/v1/search", "/api/v1/nowhere/"):
+        assert is_problem(client.post(path, {}), 404)
+
+
+def test_similar_products_ignore_a_box(client: Client, products: list[Product]) -> None:
+    address = "/api/v1/products/hat-blue-0/similar/?k=3"
+    assert client.get(f"{address}&box=0,0,.2,.2").json() == client.get(address).json()
 
 
 def test_another_content_type_is_refused(client: Client) -> None:

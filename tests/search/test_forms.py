@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search import colours
-from search.forms import MOST_FEEDBACK, RefinementForm
+from search.forms import MOST_VALUES, RefinementForm
 from search.pictures import Box
 from search.querying import Criteria, Refinement
 from search.vectors import MAX_COLOUR_WEIGHT
@@ -84,5 +84,5 @@ def test_a_box_that_is_none_is_refused(box: str) -> None:
 
 @pytest.mark.django_db
 def test_nobody_likes_that_many_products() -> None:
-    many = "&".join(f"like={number}" for number in range(MOST_FEEDBACK + 1))
+    many = "&".join(f"like={number}" for number in range(MOST_VALUES + 1))
     assert list(read(many).errors) == ["like"]

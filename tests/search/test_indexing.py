@@ -15,7 +15,7 @@ from catalogue.models import Product, ProductImage
 from search import indexing
 from search.embedders import embedders
 from search.embedders.base import Embedder
-from search.exceptions import EmbedderUnavailable, IndexUnavailable, PictureRejected, SpaceMismatch
+from search.exceptions import EmbedderUnavailable, IndexMissing, IndexUnavailable, PictureRejected, SpaceMismatch
 from search.indexes import index_of
 from search.indexes.base import Document
 from search.indexes.embedded import EmbeddedIndex
@@ -334,3 +334,38 @@ def test_the_number_of_queries_does_not_grow_with_the_photos(django_assert_max_n
         shop.product(f"p{number}", photo(seed=number))
     with django_assert_max_num_queries(45):
         assert indexing.sync().indexed == 20
+
+
+def test_of_two_photos_of_one_content_either_file_will_do() -> None:
+    lost, kept = (shop.product(sku, photo()).photos.get() for sku in "ab")
+    lost.file.storage.delete(lost.file.name)
+    assert indexing.reconcile().indexed == 2
+    assert found() == {lost.pk, kept.pk}
+
+
+def test_whatever_is_wrong_with_a_photo_it_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from catalogue import images
+
+    good, bad = shop.product("a", photo()), shop.product("b", photo("hat"))
+    read = images.read
+
+    def defective(data: bytes, **options: Any) -> images.Picture:
+        if data == photo("hat"):
+            raise KeyError("a bug")
+        return read(data, **options)
+
+    monkeypatch.setattr(images, "read", defective)
+    outcome = indexing.reconcile()
+    assert (outcome.indexed, outcome.failed) == (1, 1)
+    assert found() == {good.photos.get().pk}
+    assert "a bug" in IndexEntry.objects.get(photo_id=bad.photos.get().pk).reason
+
+
+def test_a_lost_index_is_reported_and_nothing_is_lost() -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    index_of(indexing.live_version()).drop()
+    shop.product("b", photo("hat"))
+    with pytest.raises(IndexMissing, match="rebuild_index"):
+        indexing.reconcile()
+    assert IndexEntry.objects.filter(state="pending", leased_until=None).count() == 1

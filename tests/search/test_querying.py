@@ -290,3 +290,40 @@ def test_subcategories_count_as_their_category(products: list[Product]) -> None:
     page = ask(photo("hat"), Refinement(criteria=Criteria(category=("hat",))), size=200)
     assert "hat-red-0" in skus(page)
     assert len(skus(page)) == 6
+
+
+def test_a_picture_that_cannot_be_stored_leaves_no_query(
+    products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> str:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(type(Query._meta.get_field("picture").storage), "save", full)
+    with pytest.raises(OSError, match="No space"):
+        querying.ask_with_picture(photo())
+    assert not Query.objects.exists()
+
+
+def test_a_picture_that_cannot_be_deleted_is_tried_again(
+    products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = querying.ask_with_picture(photo())
+    storage = query.picture.storage
+
+    def refuse(self: Any, name: str) -> None:
+        raise OSError("The storage is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(storage), "delete", refuse)
+        with pytest.raises(OSError, match="away"):
+            query.forget()
+    Query.objects.update(expires=timezone.now())
+    assert querying.forget_expired() == 1
+    assert not storage.exists(f"{query.pk}.jpg")
+
+
+def test_forgotten_queries_are_remembered_for_a_while_only(products: list[Product]) -> None:
+    querying.ask_with_picture(photo()).forget()
+    Query.objects.update(expires=timezone.now() - querying.REMEMBERED - timedelta(minutes=1))
+    querying.forget_expired()
+    assert not Query.objects.exists()

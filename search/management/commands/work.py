@@ -43,13 +43,18 @@ class Command(BaseCommand):
             try:
                 if rounds <= 0:
                     rounds = ROUND
+                    querying.forget_expired()
                     indexing.add_missing(indexing.live_version())
                     building.maintain()
-                    querying.forget_expired()
                 drain(stop)
             except SearchError as error:
                 # Nothing is lost: what is pending stays pending. Staff see the reason; try again in a while.
                 logger.error("%s", error)  # noqa: TRY400 - a sentence for staff, no bug
+                stop.wait(ROUND)
+            except Exception:
+                # A full disk, a database that restarts: the worker outlives it. What is pending stays pending.
+                logger.exception("The worker met an error and goes on in %d seconds.", ROUND)
+                close_old_connections()
                 stop.wait(ROUND)
             rounds -= options["pause"]
             stop.wait(options["pause"])
