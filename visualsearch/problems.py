@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -57,13 +58,24 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
         plain = exception_handler(error, context)
         if plain is None:
             return None
-        detail = getattr(error, "detail", "")
-        body = problem(plain.status_code, str(detail))
+        body = problem(plain.status_code, _sentence(error))
         headers = {
             name: value for name, value in plain.items() if name in {"Retry-After", "Allow", "WWW-Authenticate"}
         }
     set_rollback()
     return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _sentence(error: Exception) -> str:
+    """What to do about one of the framework's own errors."""
+    if isinstance(error, exceptions.UnsupportedMediaType):
+        return _("Send JSON (application/json) or a form (multipart/form-data).")
+    if isinstance(error, exceptions.Throttled):
+        wait = max(1, math.ceil(getattr(error, "wait", None) or 1))
+        return _("These were many searches in a short time. Try again in %(wait)d s.") % {"wait": wait}
+    if isinstance(error, exceptions.MethodNotAllowed):
+        return _("This address does not answer to this method; its Allow header names those it does.")
+    return str(getattr(error, "detail", ""))
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:

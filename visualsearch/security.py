@@ -36,18 +36,26 @@ class BodyLimit:
         if request.path.startswith("/admin/"):
             limit *= STAFF_PHOTOS
         length = request.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) <= limit:
+        if "Transfer-Encoding" in request.headers:
+            # Django reads no body of unknown length: what was sent would be taken for nothing.
+            status = HTTPStatus.LENGTH_REQUIRED
+            title, sentence = _("How long is it?"), _("Send the body with a Content-Length.")
+            members = {}
+        elif length.isdecimal() and int(length) > limit:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            title = _("This picture is too large")
+            sentence = _("This is larger than %(limit)d MB. Send a smaller picture.") % {
+                "limit": settings.IMAGE_MAX_BYTES // 1_000_000
+            }
+            members = {"code": TooManyBytes.code}
+        else:
             return self.get_response(request)
-        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        sentence = _("This is larger than %(limit)d MB. Send a smaller picture.") % {
-            "limit": settings.IMAGE_MAX_BYTES // 1_000_000
-        }
         response: HttpResponseBase
         if request.path.startswith("/api/"):
-            body = problem(status, sentence, code=TooManyBytes.code)
+            body = problem(status, sentence, **members)
             response = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
         else:
-            context = {"status": status, "title": _("This picture is too large"), "sentence": sentence}
+            context = {"status": status, "title": title, "sentence": sentence}
             response = render(request, "error.html", context, status=status)
         response.headers["Connection"] = "close"
         return response

@@ -341,11 +341,13 @@ def test_similar_products_ignore_a_box(client: Client, products: list[Product]) 
 
 
 def test_another_content_type_is_refused(client: Client) -> None:
-    assert is_problem(client.post(SEARCH, photo(), content_type="image/jpeg"), 415)
+    assert is_problem(client.post(SEARCH, photo(), content_type="image/jpeg"), 415, "application/json")
 
 
 def test_another_method_is_refused(client: Client) -> None:
-    assert is_problem(client.get(SEARCH), 405)
+    response = client.get(SEARCH)
+    assert is_problem(response, 405, "Allow")
+    assert "POST" in response["Allow"]
 
 
 def test_a_cursor_whose_list_is_gone_says_so(client: Client, products: list[Product]) -> None:
@@ -402,7 +404,7 @@ def test_searches_from_one_address_are_limited(
     monkeypatch.setattr(SearchThrottle, "THROTTLE_RATES", {"search": "2/min"})
     assert [post(client, product="hat-red-0").status_code for _ in range(3)] == [201, 201, 429]
     response = post(client, product="hat-red-0")
-    assert is_problem(response, 429)
+    assert is_problem(response, 429, "Try again in")
     assert 0 < int(response["Retry-After"]) <= 60
 
 

@@ -41,3 +41,10 @@ def test_staff_may_send_several_photos_at_once(admin_client: Client) -> None:
 @pytest.mark.parametrize("length", ["", "-1", "ten"])
 def test_a_length_that_is_none_is_left_to_the_server(client: Client, length: str) -> None:
     assert client.generic("GET", "/healthz", CONTENT_LENGTH=length).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/search/", "/api/v1/search/"])
+def test_a_body_of_unknown_length_is_not_taken_for_nothing(client: Client, path: str) -> None:
+    response = client.generic("POST", path, headers={"Transfer-Encoding": "chunked"})
+    assert response.status_code == 411
+    assert "Content-Length" in response.content.decode()
