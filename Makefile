@@ -33,11 +33,11 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(SITE): requirements.txt | $(VENV)/bin/pip
-	python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.txt
+	python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements.txt
 	@touch $@
 
 $(DEV): requirements-dev.txt $(SITE)
-	python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-dev.txt
+	python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@
 
 # The site -----------------------------------------------------------------------------------------

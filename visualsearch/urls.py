@@ -1,13 +1,18 @@
+from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import include, path
 
 from visualsearch import health
 
 urlpatterns = [
-    path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("api/", include("visualsearch.api_urls")),
-    path("", include("search.urls")),
-    path("", include("catalogue.urls")),
+    # A page says in its address which language it is in: /hats/ in the site's own, /ja/hats/ in Japanese.
+    *i18n_patterns(
+        path("admin/", admin.site.urls),
+        path("", include("search.urls")),
+        path("", include("catalogue.urls")),
+        prefix_default_language=False,
+    ),
 ]
