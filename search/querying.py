@@ -30,7 +30,7 @@ from search.blocks import Blocks, blocks
 from search.embedders import Embedder
 from search.exceptions import IndexMissing, NotIndexed, QueryGone
 from search.indexes import index_of
-from search.indexes.base import Filter, Hit
+from search.indexes.base import Facets, Filter, Hit
 from search.matches import Match
 from search.models import Embedding, IndexVersion, Query
 from search.pictures import Box
@@ -237,6 +237,11 @@ def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     return ranking
 
 
+def facets(query: Query, refinement: Refinement) -> Facets:
+    """What a search could be narrowed to, with the number of products that each choice would leave."""
+    return index_of(_live()).facets(_where(query, refinement))
+
+
 def find_ranking(query: Query, key: str) -> Ranking:
     """A ranking that was frozen. Raises `QueryGone` if the cache has given it up."""
     frozen = cache.get(_cache_key(query, key))
@@ -283,7 +288,7 @@ def _search(
         liked, disliked = (_styles(skus, version) for skus in (refinement.like, refinement.dislike))
         style = vectors.refine(style, liked, disliked)
     vector = vectors.scale(vectors.query(style, seen.colour, refinement.colour_weight))
-    where = refinement.criteria.where([*_asking(query), *_products_of(refinement.dislike)])
+    where = _where(query, refinement)
     k = at_most + NEAREST
     while True:
         hits = index_of(version).search(vector, k, where)
@@ -293,6 +298,11 @@ def _search(
         if len(best) >= at_most or len(hits) < k:
             return [(hit.product_id, hit.photo_id, round(hit.score, 6)) for hit in islice(best.values(), at_most)]
         k *= 2
+
+
+def _where(query: Query, refinement: Refinement) -> Filter:
+    """The criteria, without the product that asks and those that the shopper does not want."""
+    return refinement.criteria.where([*_asking(query), *_products_of(refinement.dislike)])
 
 
 def _alike(query: Query, seen: _Seen, version: IndexVersion) -> bool:
