@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from catalogue.facets import Choice, Facet
 from catalogue.models import Brand, Category
 from search import colours, querying
-from search.models import Query
+from search.models import IndexVersion, Query
 from search.querying import Criteria, Refinement
 
 
@@ -28,9 +28,12 @@ class Narrowing:
     prices: tuple[Decimal, Decimal] | None
 
 
-def narrowing(query: Query, refinement: Refinement) -> Narrowing:
-    """Count what a search could be narrowed to; in as many queries whatever the catalogue's size."""
-    found = querying.facets(query, refinement)
+def narrowing(query: Query, refinement: Refinement, version: IndexVersion | None = None) -> Narrowing:
+    """Count what a search could be narrowed to, in a version of the index (the live one by default).
+
+    In as many queries whatever the catalogue's size.
+    """
+    found = querying.facets(query, refinement, version)
     criteria = refinement.criteria
     brands = Brand.objects.filter(pk__in=found.brands) | Brand.objects.filter(slug__in=criteria.brand)
     facets = [
@@ -72,7 +75,3 @@ def named_colours(counts: Mapping[str, int], criteria: Criteria) -> list[Choice]
         Choice(name, colours.label(name), counts.get(name, 0), name in criteria.colour, swatch=swatch)
         for name, swatch in colours.SWATCHES.items()
     ]
-
-
-def labels(choices: Iterable[Choice]) -> dict[str, str]:
-    return {choice.value: choice.label for choice in choices}

@@ -44,8 +44,8 @@ NEAREST = 10
 STORED_SIDE = 1_280
 DEFAULT_PAGE = 24
 LARGEST_PAGE = 200
-#: Rows of a ranking looked up at a time, so that many hidden products cost few queries.
-LEAST_ROWS = 50
+#: Rows of a ranking looked up beyond those asked for: some products may have been hidden since it was made.
+SPARE_ROWS = 6
 #: Seconds that a ranking is kept for its further pages.
 FROZEN = 3_600
 #: How long the address of a forgotten query still says that it is gone.
@@ -237,9 +237,9 @@ def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     return ranking
 
 
-def facets(query: Query, refinement: Refinement) -> Facets:
+def facets(query: Query, refinement: Refinement, version: IndexVersion | None = None) -> Facets:
     """What a search could be narrowed to, with the number of products that each choice would leave."""
-    return index_of(_live()).facets(_where(query, refinement))
+    return index_of(version or _live()).facets(_where(query, refinement))
 
 
 def find_ranking(query: Query, key: str) -> Ranking:
@@ -255,7 +255,7 @@ def page(query: Query, ranking: Ranking, refinement: Refinement, start: int = 0,
     chosen: list[tuple[int, ProductImage, float]] = []
     position = start
     while len(chosen) < size and position < len(ranking):
-        rows = ranking.rows[position : position + max(size, LEAST_ROWS)]
+        rows = ranking.rows[position : position + size + SPARE_ROWS]
         shown = _shown(rows, refinement.criteria)
         for _product, photo_id, score in rows:
             if len(chosen) == size:
@@ -392,6 +392,7 @@ def _shown(rows: Sequence[tuple[int, int, float]], criteria: Criteria) -> Mappin
     products, photo_ids, _scores = zip(*rows, strict=True)
     shown = criteria.products().filter(pk__in=products).order_by()
     photos = ProductImage.objects.select_related("product__category", "product__brand")
+    photos = photos.defer("product__description", "product__attributes")
     return photos.filter(product__in=shown).in_bulk(photo_ids)
 
 

@@ -187,7 +187,7 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         return _slow_down(request, wait)
     ranking = _ranking(query, refinement, request.GET.get("list", ""))
     page = querying.page(query, ranking, refinement, size=_shown(request.GET.get("shown", "")))
-    choices = narrowing(query, refinement)
+    choices = narrowing(query, refinement, ranking.version)
     context |= {
         "refinement": refinement,
         "ranking": ranking,

@@ -5,6 +5,7 @@ const part = (name, within = document) => within.querySelector(`[data-${name}]`)
 const parser = new DOMParser();
 const place = () => location.pathname + location.search;
 let latest; // the request under way
+let timer; // of one that is about to be made
 let shown = place(); // what the page shows
 
 async function fetched(url) {
@@ -17,6 +18,7 @@ async function fetched(url) {
 
 // Show what an address holds; where that fails, go there: the page itself says what is wrong.
 async function follow(url, show, { push = true } = {}) {
+  clearTimeout(timer);
   part("found").ariaBusy = "true";
   try {
     const page = await fetched(url);
@@ -59,9 +61,15 @@ function showSearch(page) {
   open?.hidePopover?.();
 }
 
+// As the server writes it: without what is empty or as it is by default, a box in one parameter.
 function address(form) {
   const parameters = new URLSearchParams();
-  for (const [name, value] of new FormData(form)) if (value !== "") parameters.append(name, value);
+  const edges = [];
+  for (const [name, value] of new FormData(form)) {
+    if (name === "box") edges.push(value && Number(value));
+    else if (value !== "" && value !== form.elements[name].dataset?.default) parameters.append(name, value);
+  }
+  if (edges.some((edge) => edge !== "")) parameters.append("box", edges.join());
   const query = parameters.toString();
   return form.getAttribute("action") + (query && `?${query}`);
 }
@@ -96,22 +104,18 @@ async function showMore(link) {
   }
 }
 
-let timer;
-
-function soon(form) {
+function soon() {
   clearTimeout(timer);
-  timer = setTimeout(() => follow(address(form), showFound), 200); // arrow keys move a slider in many small steps
+  timer = setTimeout(() => follow(address(part("refine")), showFound), 200); // arrow keys move a slider in small steps
 }
 
 document.addEventListener("change", (event) => {
-  const form = event.target.form;
-  if (form?.matches("[data-refine]")) soon(form);
+  if (event.target.form?.matches("[data-refine]")) soon();
 });
 
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-refine]")) return;
   event.preventDefault();
-  clearTimeout(timer);
   follow(address(event.target), showFound);
 });
 
