@@ -53,7 +53,7 @@ function selector({ name, value, type }) {
 function showSearch(page) {
   const picture = part("asked");
   const edges = [...part("asked", page).querySelectorAll("input")].map((input) => input.value);
-  const open = part("search").querySelector("#filters:popover-open");
+  const open = part("search").querySelector("#narrow:popover-open");
   replaced("search", page);
   part("asked").replaceWith(picture);
   [...picture.querySelectorAll("input")].forEach((input, at) => (input.value = edges[at]));
