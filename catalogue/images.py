@@ -304,13 +304,19 @@ def renditions(picture: Picture) -> Renditions:
     """
     small = rendition_size(picture.width, picture.height, THUMBNAIL_WIDTH)
     large = rendition_size(picture.width, picture.height, LARGE_WIDTH)
-    if large[0] < LEAST_GAIN * small[0]:
+    if not has_large(picture.width, picture.height):
         return Renditions(_jpeg(_resized(picture.image, small), THUMBNAIL_QUALITY, optimize=True), None)
     image = _resized(picture.image, large)
     return Renditions(
         thumbnail=_jpeg(_resized(image, small), THUMBNAIL_QUALITY, optimize=True),
         large=_jpeg(image, LARGE_QUALITY, optimize=True),
     )
+
+
+def has_large(width: int, height: int) -> bool:
+    """Whether an original of this size has so many pixels that a large rendition is made."""
+    small, large = (rendition_size(width, height, limit)[0] for limit in (THUMBNAIL_WIDTH, LARGE_WIDTH))
+    return large >= LEAST_GAIN * small
 
 
 def rendition_size(width: int, height: int, limit: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ or the product of a photo, ends in `signals.announce`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
@@ -260,6 +261,16 @@ class ProductImage(models.Model):
         content = files.prepare(data)
         self.sha256, self.width, self.height = content.sha256, content.width, content.height
         self._content = content
+
+    def renew_renditions(self) -> None:
+        """Make the renditions anew from the original; `save` stores them and removes the former ones.
+
+        Raises OSError if the original cannot be read, and `images.ImageRefused`.
+        """
+        with self.file.open() as original:
+            content = files.prepare(original.read(), self.sha256)
+        made = tuple(item for item in content.files if item[0] != "file")
+        self._content = replace(content, files=made)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         stored: list[str] = []

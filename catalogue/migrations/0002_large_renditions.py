@@ -3,7 +3,7 @@ from django.db.models import F, Q
 
 
 def use_the_thumbnail(apps, schema_editor):
-    """A photo that is there already has nothing larger than its thumbnail until its renditions are made again."""
+    """A photo that is there already has nothing larger than its thumbnail until `make_renditions` has been run."""
     photos = apps.get_model('catalogue', 'ProductImage').objects.using(schema_editor.connection.alias)
     photos.update(large=F('thumbnail'))
 
