@@ -46,6 +46,8 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "AVIF q60, speed 8": ("AVIF", {"quality": 60, "speed": 8, "max_threads": 1}),
 }
 
+_LIMITS = images.Limits()
+
 Row = dict[str, float | str]
 
 
@@ -92,15 +94,15 @@ def by_way(uploads: Iterable[bytes]) -> list[Row]:
 
 
 def _full(data: bytes) -> Image.Image:
-    return images.read(data).image
+    return images.read(data, limits=_LIMITS).image
 
 
 def _draft(data: bytes) -> Image.Image:
-    return images.read(data, short_side=images.LARGE_WIDTH // 2).image
+    return images.read(data, short_side=images.LARGE_WIDTH // 2, limits=_LIMITS).image
 
 
 def _generous_draft(data: bytes) -> Image.Image:
-    return images.read(data, short_side=images.LARGE_WIDTH).image
+    return images.read(data, short_side=images.LARGE_WIDTH, limits=_LIMITS).image
 
 
 _WAYS: tuple[tuple[str, Callable[[bytes], Image.Image], bool], ...] = (
