@@ -287,6 +287,11 @@ class Query(models.Model):
         return str(self.pk)
 
     def get_absolute_url(self) -> str:
+        return self._address
+
+    @cached_property
+    def _address(self) -> str:
+        # A page of results names it some fifty times.
         return reverse("search:results", args=[self.pk])
 
     @property
