@@ -15,7 +15,7 @@ SITE := $(VENV)/.site
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run superuser test lint format bench lock clean
+.PHONY: help setup dev browser run superuser test lint format bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -40,6 +40,20 @@ $(DEV): requirements-dev.txt $(SITE)
 	python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@
 
+# Debian's own Chromium, and letters for Japanese pages; other systems have theirs, which CHROMIUM may name.
+browser: ## install Chromium and fonts for the browser tests (Debian; nothing where they are present)
+	@set -e; missing=""; \
+	for program in "$${CHROMIUM:-chromium}" chromium-browser google-chrome; do \
+	  if command -v "$$program" >/dev/null; then found=1; fi; done; \
+	if [ -z "$$found" ]; then missing="chromium"; fi; \
+	if ! fc-list :lang=ja 2>/dev/null | grep -q . && ! dpkg -s fonts-noto-cjk >/dev/null 2>&1; then missing="$$missing fonts-noto-cjk"; fi; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then \
+	  echo "The browser tests need $$missing. Install them as this system does, and name the program in CHROMIUM." >&2; exit 1; fi; \
+	if [ "$$(id -u)" != 0 ]; then root=sudo; fi; \
+	$$root apt-get update -qq; \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $$missing
+
 # The site -----------------------------------------------------------------------------------------
 
 run: $(SITE) ## run the shop at http://localhost:8000 (HOST, PORT, DATA_DIR may be given)
@@ -57,7 +71,7 @@ superuser: $(SITE) ## make an account for the admin
 
 # The code -----------------------------------------------------------------------------------------
 
-test: $(DEV) ## run the tests, with coverage
+test: $(DEV) ## run the tests, with coverage; those of the pages want “make browser” once
 	pytest --cov --cov-report=term
 
 lint: $(DEV) ## check style and types
@@ -72,13 +86,18 @@ format: $(DEV) ## mend style
 bench: $(DEV) ## measure speed on this machine; PHOTOS=folder of classes adds quality, refusals, imports, searches
 	python -m benchmarks.embedder
 	python -m benchmarks.index
+	-python -m benchmarks.pages
 ifdef PHOTOS
 	python -m benchmarks.quality "$(PHOTOS)"
 	python -m benchmarks.refusal "$(PHOTOS)"
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && set -x && \
 	python -m benchmarks.ingest "$(PHOTOS)" --data-dir "$$data" && \
-	python -m benchmarks.latency "$(PHOTOS)" --data-dir "$$data"
+	python -m benchmarks.latency "$(PHOTOS)" --data-dir "$$data" && \
+	python -m benchmarks.results "$(PHOTOS)" --data-dir "$$data"
 endif
+
+screenshots: $(DEV) ## take the README's pictures of the demo shop anew (needs “make browser”)
+	python -m benchmarks.screenshots
 
 lock: $(DEV) ## resolve requirements*.in anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements.in -o requirements.txt

@@ -10,64 +10,18 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import random
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from benchmarks.machine import processor
+from benchmarks.server import Site
 
-ROOT = Path(__file__).resolve().parent.parent
 BOUNDARY = "picture-boundary"
-
-
-@contextmanager
-def server(data_dir: Path) -> Iterator[int]:
-    """The production server on a free port, ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
-        "DATA_DIR": str(data_dir),
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "SEARCH_RATE": "1000000/min",
-        "LOG_LEVEL": "WARNING",
-    }
-    manage = [sys.executable, str(ROOT / "manage.py")]
-    subprocess.run([*manage, "collectstatic", "--no-input", "-v0"], env=environment, check=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy" / "gunicorn.conf.py")], env=environment, cwd=ROOT
-    )
-    try:
-        _wait(port)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def _wait(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == http.client.OK:
-                return
-        except OSError:
-            pass
-        time.sleep(0.2)
-    raise TimeoutError("The server was not ready within a minute.")
 
 
 def measure(request: Callable[[Any], tuple[int, Any]], inputs: list[Any], warm: int = 10) -> dict[str, float]:
@@ -92,8 +46,11 @@ def measure(request: Callable[[Any], tuple[int, Any]], inputs: list[Any], warm: 
 def run(data_dir: Path, folder: Path, number: int) -> dict[str, Any]:
     photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     chosen = random.Random(1).sample(photos, min(number, len(photos)))
-    with server(data_dir) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    site = Site(data_dir)
+    site.prepare()
+    with site.serve() as server:
+        server.wait_until_ready()
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
 
         def call(method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[int, Any]:
             connection.request(method, path, body, {"Content-Type": kind} if kind else {})

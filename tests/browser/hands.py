@@ -1,0 +1,139 @@
+"""What a shopper does that no single call of the browser does: by keyboard, by finger, by mouse, with files."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from playwright.sync_api import FloatRect, Locator, Page
+
+MARKED = """() => {
+    // An outline or a ring around the element itself, around its label, or around what holds it.
+    const element = document.activeElement;
+    const name = element.outerHTML.slice(0, 120);
+    const marks = [element, ...(element.labels || []), element.parentElement];
+    const marked = marks.some((mark) => {
+        if (!mark) return false;
+        const style = getComputedStyle(mark);
+        const frame = mark.getBoundingClientRect();
+        const outline = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+        const shown = frame.width > 2 && frame.height > 2 && frame.bottom > 0 && frame.top < innerHeight;
+        return shown && (outline || style.boxShadow !== "none");
+    });
+    return [name, marked || element === document.body];
+}"""
+FOCUSED = "element => element === document.activeElement"
+STEPS = 8
+"""Places that a dragging mouse or finger passes on its way."""
+
+
+# By keyboard ------------------------------------------------------------------------------------------------
+
+
+def tab_to(target: Locator, *, at_most: int = 60, key: str = "Tab") -> Locator:
+    """Press Tab until the target has the focus, from wherever it is now. Fails where it never gets there.
+
+    The target is named as a screen reader names it: `page.get_by_role("button", name="Search")`.
+    """
+    page = target.page
+    passed = []
+    for _ in range(at_most):
+        page.keyboard.press(key)
+        if target.count() and target.first.evaluate(FOCUSED):
+            return target
+        passed.append(page.evaluate("(document.activeElement?.innerText || document.activeElement?.name || '?')"))
+    raise AssertionError(f"{at_most} times {key} did not reach {target}. It passed: {passed}")
+
+
+def press(target: Locator, key: str = "Enter", *, at_most: int = 60) -> None:
+    """Tab to the target and press a key on it."""
+    tab_to(target, at_most=at_most)
+    target.page.keyboard.press(key)
+
+
+class Stop(NamedTuple):
+    """Where the focus was after a Tab, and whether a reader could see that it was there."""
+
+    name: str
+    visible: bool
+
+
+def tab_through(page: Page, stops: int) -> list[Stop]:
+    """Press Tab so many times and look at what has the focus each time."""
+    seen = []
+    for _ in range(stops):
+        page.keyboard.press("Tab")
+        name, visible = page.evaluate(MARKED)
+        seen.append(Stop(name, visible))
+    return seen
+
+
+# By mouse and finger ----------------------------------------------------------------------------------------
+
+
+def drag(area: Locator, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw with the mouse from one place to another, in fractions of the area's width and height."""
+    mouse = area.page.mouse
+    frame = _frame(area)
+    mouse.move(*_at(frame, start))
+    mouse.down()
+    mouse.move(*_at(frame, end), steps=STEPS)
+    mouse.up()
+
+
+def swipe(area: Locator, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """The same with one finger; the page must have been opened as on a phone."""
+    frame = _frame(area)
+    session = area.page.context.new_cdp_session(area.page)
+
+    def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y} for x, y in places]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", _at(frame, start))
+    for step in range(1, STEPS + 1):
+        part = step / STEPS
+        place = (start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part)
+        touch("touchMove", _at(frame, place))
+    touch("touchEnd")
+    session.detach()
+
+
+def _frame(area: Locator) -> FloatRect:
+    area.scroll_into_view_if_needed()
+    frame = area.bounding_box()
+    assert frame is not None, f"{area} is not shown."
+    return frame
+
+
+def _at(frame: FloatRect, place: Sequence[float]) -> tuple[float, float]:
+    return frame["x"] + place[0] * frame["width"], frame["y"] + place[1] * frame["height"]
+
+
+# With files -------------------------------------------------------------------------------------------------
+
+
+def drop(page: Page, *files: Path, at: tuple[float, float] = (640, 500)) -> None:
+    """Drag files from the desk over the page and let them go there."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": at[0], "y": at[1], "data": data})
+
+
+def paste(page: Page, file: Path) -> None:
+    """Copy a PNG elsewhere and press Ctrl+V in the page."""
+    kind = mimetypes.guess_type(file.name)[0]
+    assert kind == "image/png", "Clipboards hold pictures as PNG."
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """async ([data, kind]) => {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            await navigator.clipboard.write([new ClipboardItem({ [kind]: new Blob([bytes], { type: kind }) })]);
+        }""",
+        [base64.b64encode(file.read_bytes()).decode(), kind],
+    )
+    page.keyboard.press("Control+V")

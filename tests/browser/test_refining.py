@@ -1,0 +1,128 @@
+"""Shaping a search: the slider, filters, wishes, more of the same; each state at its own address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import hands, results
+from tests.browser.shop import Shop
+
+Ask = Callable[..., None]
+
+
+def test_the_slider_moves_by_keyboard_and_the_results_follow(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    before = results.titles(desk)
+    hands.tab_to(results.weight(desk))
+    desk.keyboard.press("End")
+    desk.wait_for_url(re.compile(r"colour_weight=0\.5"))
+    expect(desk.locator("[aria-busy=true]")).to_have_count(0)
+    assert results.titles(desk) != before
+
+
+def test_a_filter_is_ticked_and_the_results_follow(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    before = results.cards(desk).count()
+    desk.get_by_text("Filters", exact=True).click()
+    desk.get_by_role("checkbox", name="T-shirts").check()
+    desk.wait_for_url(re.compile("category=t-shirts"))
+    expect(results.cards(desk)).not_to_have_count(before)
+
+
+def test_filters_are_reached_by_keyboard(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    hands.tab_to(desk.locator("summary").filter(has_text="Filters"))
+    desk.keyboard.press("Enter")
+    hands.press(desk.get_by_role("checkbox", name="In stock only"), "Space")
+    desk.wait_for_url(re.compile("in_stock=true"))
+    expect(desk.get_by_text("Sold out")).to_have_count(0)
+
+
+def test_filters_are_tapped_on_a_phone(phone: Page, ask: Ask) -> None:
+    ask(phone)
+    phone.locator("summary").filter(has_text="Filters").tap()
+    phone.get_by_text("In stock only").tap()
+    phone.wait_for_url(re.compile("in_stock=true"))
+
+
+def test_a_search_is_shaped_without_scripts(no_script: Page, ask: Ask) -> None:
+    ask(no_script)
+    no_script.get_by_text("Filters", exact=True).click()
+    no_script.get_by_role("checkbox", name="In stock only").check()
+    results.weight(no_script).press("End")
+    results.apply(no_script).click()
+    no_script.wait_for_url(re.compile(r"colour_weight=0\.5.*in_stock=true"))
+    assert results.cards(no_script).count() > 0
+
+
+def test_filters_that_leave_nothing_offer_the_way_out(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    desk.goto(f"{desk.url}?price_max=1")
+    expect(results.heading(desk)).to_have_text("No product matches these choices")
+    desk.get_by_role("link", name="Take all filters away").click()
+    expect(results.cards(desk)).not_to_have_count(0)
+
+
+@pytest.mark.parametrize(("word", "wish"), [("More like this", "like"), ("Less like this", "dislike")])
+def test_a_wish_is_kept_in_the_address_and_taken_back(word: str, wish: str, desk: Page, ask: Ask) -> None:
+    ask(desk)
+    desk.get_by_role("link", name=word).nth(2).click()
+    desk.wait_for_url(re.compile(rf"[?&]{wish}=DEMO-"))
+    wishes = desk.get_by_role("list", name="Your wishes").get_by_role("listitem")
+    expect(wishes).to_have_count(1)
+    wishes.get_by_role("link", name="Take this wish back").click()
+    expect(wishes).to_have_count(0)
+
+
+def test_wishes_work_by_keyboard_and_without_scripts(no_script: Page, ask: Ask) -> None:
+    ask(no_script)
+    hands.press(no_script.get_by_role("link", name="More like this").first)
+    no_script.wait_for_url(re.compile(r"[?&]like=DEMO-"))
+
+
+def test_showing_more_adds_products_that_were_not_there(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    first = results.titles(desk)
+    desk.get_by_role("link", name="Show more").click()
+    expect(results.cards(desk)).not_to_have_count(len(first))
+    assert results.titles(desk)[: len(first)] == first
+    links = results.cards(desk).locator("a.card__link").evaluate_all("links => links.map(link => link.href)")
+    assert len(set(links)) == len(links)
+
+
+def test_showing_more_without_scripts_leads_on_to_the_rest(no_script: Page, ask: Ask) -> None:
+    ask(no_script)
+    first = results.titles(no_script)
+    no_script.get_by_role("link", name="Show more").click()
+    assert results.titles(no_script)
+    assert results.titles(no_script) != first
+    no_script.get_by_role("link", name="Back to the first results").click()
+    assert results.titles(no_script) == first
+
+
+def test_back_and_reload_bring_each_state_again(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    plain, found = desk.url, results.titles(desk)
+    results.weight(desk).focus()
+    desk.keyboard.press("End")
+    desk.wait_for_url(re.compile(r"colour_weight=0\.5"))
+    refined = desk.url
+    desk.reload()
+    expect(results.weight(desk)).to_have_value("0.5")
+    desk.go_back()
+    desk.wait_for_url(plain)
+    expect(results.weight(desk)).to_have_value("0.2")
+    expect(results.cards(desk).first).to_contain_text(found[0])
+    desk.go_forward()
+    desk.wait_for_url(refined)
+    expect(results.weight(desk)).to_have_value("0.5")
+
+
+def test_a_product_is_the_query_of_a_new_search(desk: Page, shop: Shop) -> None:
+    desk.goto(f"/products/{shop.products[0]['sku']}/")
+    desk.get_by_role("button", name="Find similar").click()
+    expect(results.heading(desk)).to_have_text("Products like this one")
