@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Error, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 USUAL = Path("/usr/bin/chromium")
@@ -64,4 +65,5 @@ def browser() -> Iterator[Browser]:
         try:
             yield started
         finally:
-            started.close()
+            with contextlib.suppress(Error):  # it may be gone, on Ctrl-C
+                started.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
@@ -10,36 +10,47 @@ from playwright.sync_api import Page
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 COLOURED = ["color-contrast", "link-in-text-block"]
 """The rules that another colour scheme can break; the others are asked once."""
+MOST_NODES = 6
+"""Elements named for each fault; a list of products would name each of them."""
+
+Scheme = Literal["light", "dark"]
 
 _axe = Axe()
 
 
-def check(page: Page, *, leave_out: tuple[str, ...] = (), within: str = "") -> None:
+def check(page: Page, *, theirs: tuple[str, ...] = (), reload: bool = False) -> None:
     """Raises AssertionError with a list of what axe finds wrong: the rule, where it is explained, the elements.
 
-    The page must run scripts: axe is one. `leave_out` are rules that the page cannot keep, with a comment that says
-    why; `within` is a selector.
+    The page must run scripts: axe is one. `theirs` are selectors of what the project cannot mend; `reload` is for
+    pages that look at the colour scheme only when they load.
     """
-    found = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        asked = {"type": "tag", "values": TAGS} if scheme == "light" else {"type": "rule", "values": COLOURED}
-        options: dict[str, Any] = {
-            "runOnly": asked,
-            "rules": {rule: {"enabled": False} for rule in leave_out},
-            "resultTypes": ["violations"],
-            "preload": False,
-        }
-        results = _axe.run(page, within or None, options)
-        found += [f"{scheme}: {_told(violation)}" for violation in results.response["violations"]]
+    found = [*_faults(page, "light", theirs)]
+    page.emulate_media(color_scheme="dark")
+    if reload:
+        page.reload()
+    found += _faults(page, "dark", theirs)
     page.emulate_media(color_scheme=None, reduced_motion=None)
     assert not found, f"axe finds {len(found)} faults in {page.url}:\n" + "\n".join(found)
 
 
+def _faults(page: Page, scheme: Scheme, theirs: tuple[str, ...]) -> list[str]:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    options: dict[str, Any] = {
+        "runOnly": {"type": "tag", "values": TAGS} if scheme == "light" else {"type": "rule", "values": COLOURED},
+        "resultTypes": ["violations"],
+        "preload": False,
+    }
+    context = {"exclude": [[selector] for selector in theirs]} if theirs else None
+    results = _axe.run(page, context, options)
+    return [f"{scheme}: {_told(violation)}" for violation in results.response["violations"]]
+
+
 def _told(violation: dict[str, Any]) -> str:
     lines = [f"{violation['id']} ({violation['impact']}): {violation['help']}", f"    {violation['helpUrl']}"]
-    for node in violation["nodes"]:
+    for node in violation["nodes"][:MOST_NODES]:
         markup = " ".join(node["html"].split())
         why = "; ".join(check["message"] for kind in ("any", "all", "none") for check in node[kind])
         lines.append(f"    {' '.join(map(str, node['target']))}: {markup[:160]}\n      {why}")
+    if (more := len(violation["nodes"]) - MOST_NODES) > 0:
+        lines.append(f"    and {more} more")
     return "\n".join(lines)

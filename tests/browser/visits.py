@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Error, Page
 
 from tests.browser.shop import Shop
 from tests.browser.watch import Watch
@@ -49,4 +50,5 @@ class Visits:
 
     def close(self) -> None:
         for context in self._contexts:
-            context.close()
+            with contextlib.suppress(Error):  # the browser itself may be gone, on Ctrl-C
+                context.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from http import HTTPStatus
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
@@ -38,7 +39,10 @@ class Watch:
         for context in self._contexts:
             for page in context.pages:
                 page.wait_for_timeout(0)  # what has happened by now is told by now
-        assert not self.troubles, "The page had trouble:\n" + "\n".join(f"- {trouble}" for trouble in self.troubles)
+        told = [
+            f"- {trouble}" + f" ({times} times)" * (times > 1) for trouble, times in Counter(self.troubles).items()
+        ]
+        assert not told, "The page had trouble:\n" + "\n".join(told)
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not message.text.startswith(ECHO):
