@@ -27,8 +27,10 @@ from benchmarks.server import ALONE, ROOT, Server, Site
 PRODUCTS = 120
 MOST_BYTES = 200_000
 ACCOUNT, PASSWORD = "shopkeeper", "for pictures alone"
-SHARP: Mapping[str, Any] = {**DESK, "device_scale_factor": 1.5}
-HAND_HELD: Mapping[str, Any] = {**PHONE, "device_scale_factor": 2}
+SCREENS: Mapping[str, Mapping[str, Any]] = {
+    "desk": {**DESK, "device_scale_factor": 1.5},
+    "phone": {**PHONE, "device_scale_factor": 2},
+}
 
 DECODED = """() => Promise.all(
     [...document.images]
@@ -44,7 +46,7 @@ class Shot:
 
     name: str
     lead: Callable[[Page, Server], None]
-    screen: Mapping[str, Any] = SHARP
+    screen: Literal["desk", "phone"] = "desk"
     scheme: Literal["light", "dark"] = "light"
 
 
@@ -82,8 +84,8 @@ SHOTS = [
     Shot("results", results),
     Shot("product", product),
     Shot("results-dark", results, scheme="dark"),
-    Shot("results-phone", results, HAND_HELD),
-    Shot("home-phone", first_page, HAND_HELD),
+    Shot("results-phone", results, "phone"),
+    Shot("home-phone", first_page, "phone"),
     Shot("results-japanese", japanese(results)),
     Shot("admin", products_of_staff),
 ]
@@ -100,7 +102,7 @@ def _product(server: Server) -> dict[str, Any]:
 def take(opened: Browser, server: Server, shot: Shot) -> bytes:
     """The picture as WebP, as good as its size allows."""
     with opened.new_context(
-        base_url=server.url, color_scheme=shot.scheme, reduced_motion="reduce", **shot.screen
+        base_url=server.url, color_scheme=shot.scheme, reduced_motion="reduce", **SCREENS[shot.screen]
     ) as context:
         page = context.new_page()
         shot.lead(page, server)
