@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, FilePayload, Page
 
 from benchmarks.browser import DESK, PHONE, browser
 from benchmarks.server import ALONE, ROOT, Server, Site
@@ -60,7 +60,7 @@ def product(page: Page, server: Server, language: str = "") -> None:
 
 def results(page: Page, server: Server, language: str = "") -> None:
     with urllib.request.urlopen(_product(server)["photos"][0]["url"]) as answer:  # noqa: S310 - the server's own
-        photo = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": answer.read()}
+        photo = FilePayload(name="photo.jpg", mimeType="image/jpeg", buffer=answer.read())
     page.goto(f"{language}/search/")
     page.locator("main input[type=file]").set_input_files(photo)
     page.wait_for_url("**/search/*-*/")
