@@ -24,12 +24,22 @@ def titles(page: Page) -> list[str]:
 
 def weight(page: Page) -> Locator:
     """The slider between style and colour."""
-    return page.get_by_role("slider", name="How much colour counts")
+    return page.get_by_role("slider", name="What counts more")
 
 
 def picture(page: Page) -> Locator:
     """The picture that asks, over which a box is drawn."""
-    return page.locator("[data-crop]")
+    return page.locator("crop-box")
+
+
+def box(page: Page) -> Locator:
+    """The box on the picture, which the keyboard moves."""
+    return page.get_by_role("group", name="Part of the picture to search with")
+
+
+def choices(page: Page) -> Locator:
+    """What the search is narrowed and steered by."""
+    return page.get_by_role("list", name="Your choices").get_by_role("listitem")
 
 
 def edges(page: Page) -> Locator:

@@ -54,6 +54,13 @@ class Shop:
             f"{kind}-{colour[1:]}.jpg", drawing.encoded(drawing.picture(kind, colour, seed=7, size=(600, 800)))
         )
 
+    def huge_photo(self) -> Path:
+        """A photo as a phone takes it: twelve million pixels with grain, some megabytes."""
+        large = drawing.picture("dress", "#2050b0", seed=8, size=(3000, 4000))
+        grain = np.random.default_rng(0).integers(-12, 13, (4000, 3000, 1))
+        grainy = (np.asarray(large).astype(np.int16) + grain).clip(0, 255).astype(np.uint8)
+        return self._file("huge.jpg", drawing.encoded(Image.fromarray(grainy), quality=90))
+
     def noise(self) -> Path:
         """A picture that nothing in any shop is like."""
         cells = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)

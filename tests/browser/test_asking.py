@@ -32,8 +32,73 @@ def test_choosing_a_photo_leads_to_what_is_like_it(desk: Page, shop: Shop) -> No
 @pytest.mark.parametrize("path", ["/products/", "/products/DEMO-0001/"])
 def test_every_page_takes_a_photo(path: str, desk: Page, shop: Shop) -> None:
     desk.goto(path)
-    desk.get_by_role("banner").locator("input[type=file]").set_input_files(shop.photo_of(shop.products[1]))
+    desk.get_by_role("link", name="Search with a photo").click()
+    desk.get_by_role("dialog").get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[1]))
     shows_results(desk)
+
+
+def test_the_dialog_is_opened_and_left_by_keyboard(desk: Page) -> None:
+    desk.goto("/products/")
+    opener = desk.get_by_role("link", name="Search with a photo")
+    hands.press(opener)
+    expect(desk.get_by_role("dialog", name="Search with a photo")).to_be_visible()
+    hands.tab_to(desk.get_by_label("Choose a photo"), at_most=4)
+    desk.keyboard.press("Escape")
+    expect(desk.get_by_role("dialog")).to_have_count(0)
+    expect(opener).to_be_focused()
+
+
+def test_without_scripts_every_page_leads_to_the_form(no_script: Page, shop: Shop) -> None:
+    no_script.goto("/products/")
+    no_script.get_by_role("link", name="Search with a photo").click()
+    no_script.get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[1]))
+    no_script.get_by_role("button", name="Search").click()
+    shows_results(no_script)
+
+
+def test_a_photo_on_its_way_is_shown_and_can_be_taken_back(desk: Page, shop: Shop) -> None:
+    desk.goto("/search/")
+    desk.route("**/search/", lambda route: None)  # an answer that does not come
+    desk.get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[0]))
+    expect(desk.get_by_alt_text("The chosen photo")).to_be_visible()
+    expect(desk.get_by_role("progressbar", name="Progress")).to_be_visible()
+    cancel = desk.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_focused()
+    cancel.press("Enter")
+    expect(desk.get_by_alt_text("The chosen photo")).to_be_hidden()
+    expect(desk.get_by_label("Choose a photo")).to_be_focused()
+    desk.unroute("**/search/")
+    desk.get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[0]))
+    shows_results(desk)
+
+
+def test_a_huge_photo_is_made_smaller_before_it_is_sent(desk: Page, shop: Shop) -> None:
+    desk.goto("/search/")
+    huge = shop.huge_photo()
+    with desk.expect_request(lambda request: request.method == "POST") as sent:
+        desk.get_by_label("Choose a photo").set_input_files(huge)
+    shows_results(desk)
+    assert int(sent.value.header_value("content-length") or 0) < huge.stat().st_size / 4
+    picture = desk.locator("crop-box img")
+    assert picture.get_attribute("width") == "1200"
+    assert picture.get_attribute("height") == "1600"
+
+
+def test_a_connection_that_breaks_is_told_and_the_photo_can_be_sent_again(desk: Page, shop: Shop) -> None:
+    desk.goto("/search/")
+    desk.route("**/search/", lambda route: route.abort("aborted"))
+    desk.get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[0]))
+    expect(desk.get_by_role("alert")).to_contain_text("did not get through")
+    desk.unroute("**/search/")
+    desk.get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[0]))
+    shows_results(desk)
+
+
+def test_a_phone_offers_its_camera(phone: Page, desk: Page) -> None:
+    for page, offered in ((phone, True), (desk, False)):
+        page.goto("/search/")
+        expect(page.get_by_text("Take a photo")).to_be_visible(visible=offered)
+    assert phone.get_by_label("Take a photo").get_attribute("capture") == "environment"
 
 
 def test_a_photo_is_dropped_anywhere(desk: Page, shop: Shop) -> None:

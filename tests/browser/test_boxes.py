@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import hands, results
@@ -32,14 +31,51 @@ def test_a_box_is_drawn_with_the_mouse_and_kept_in_the_address(desk: Page, ask: 
     assert near(edges(desk), UPPER_LEFT + LOWER_RIGHT)
 
 
-@pytest.mark.xfail(reason="A finger that moves down scrolls the page: the picture leaves vertical panning to it.")
-def test_a_box_is_drawn_with_a_finger_without_scrolling_the_page(phone: Page, ask: Ask) -> None:
+def test_a_corner_is_dragged_with_a_finger_without_scrolling_the_page(phone: Page, ask: Ask) -> None:
     ask(phone)
     results.picture(phone).scroll_into_view_if_needed()
     place = phone.evaluate("scrollY")
-    hands.swipe(results.picture(phone), UPPER_LEFT, LOWER_RIGHT)
+    hands.swipe(results.box(phone), (0.97, 0.97), LOWER_RIGHT)
     phone.wait_for_url(BOXED)
     assert phone.evaluate("scrollY") == place
+    assert near(edges(phone), (0, 0, *LOWER_RIGHT))
+
+
+def test_a_box_is_moved_by_its_middle(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    desk.goto(f"{desk.url}?box=0,0,0.5,0.5")
+    hands.drag(results.box(desk), (0.5, 0.5), (0.9, 1.1))
+    desk.wait_for_url(lambda url: "0%2C0%2C0.5" not in url and "box=0,0" not in url)
+    assert near(edges(desk), (0.2, 0.3, 0.7, 0.8))
+
+
+def test_a_box_is_made_and_taken_away_by_arrow_keys(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    plain = desk.url
+    hands.tab_to(results.box(desk))
+    for _ in range(10):
+        desk.keyboard.press("Shift+ArrowLeft")
+    for _ in range(5):
+        desk.keyboard.press("ArrowRight")
+    desk.wait_for_url(BOXED)
+    assert near(edges(desk), (0.1, 0, 0.9, 1))
+    expect(desk.get_by_role("status").filter(has_text="From 10 to 90 % across, 0 to 100 % down")).to_have_count(1)
+    expect(results.box(desk)).to_be_focused()
+    desk.keyboard.press("Delete")
+    desk.wait_for_url(plain)
+
+
+def test_back_takes_the_box_away_again(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    plain = desk.url
+    hands.drag(results.picture(desk), UPPER_LEFT, LOWER_RIGHT)
+    desk.wait_for_url(BOXED)
+    desk.go_back()
+    desk.wait_for_url(plain)
+    expect(desk.locator(".crop--whole")).to_have_count(1)
+    desk.go_forward()
+    desk.wait_for_url(BOXED)
+    expect(desk.locator(".crop--whole")).to_have_count(0)
 
 
 def test_a_box_is_typed_with_the_keyboard(desk: Page, ask: Ask) -> None:
@@ -66,5 +102,5 @@ def test_a_box_is_typed_without_scripts(no_script: Page, ask: Ask) -> None:
 def test_a_click_on_the_picture_takes_the_box_away(desk: Page, ask: Ask) -> None:
     ask(desk)
     desk.goto(f"{desk.url}?box=0.2,0.2,0.8,0.7")
-    results.picture(desk).click()
+    results.picture(desk).click(position={"x": 5, "y": 5})
     desk.wait_for_url(lambda url: not BOXED.search(url))
