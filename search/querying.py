@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from decimal import Decimal
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -24,9 +23,8 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from catalogue import images
-from catalogue.models import Brand, Category, Product, ProductImage
-from catalogue.querysets import ProductQuerySet
+from catalogue import filters, images
+from catalogue.models import Brand, Product, ProductImage
 from search import colours, indexing, pictures, vectors
 from search.blocks import Blocks, blocks
 from search.embedders import Embedder
@@ -55,33 +53,15 @@ REMEMBERED = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class Criteria:
-    """Which products a shopper wants to see, in the words of addresses and of the API."""
+class Criteria(filters.Criteria):
+    """Which products a shopper wants to see. Colours are known of photos only: the index alone can ask for them."""
 
-    category: tuple[str, ...] = ()
-    brand: tuple[str, ...] = ()
     colour: tuple[str, ...] = ()
-    price_min: Decimal | None = None
-    price_max: Decimal | None = None
-    in_stock: bool = False
-
-    def products(self) -> ProductQuerySet:
-        """The visible products that meet the criteria now (colours aside: they are known of photos only)."""
-        products = Product.objects.visible()
-        if self.category:
-            products = products.filter(category__in=_category_ids(self.category))
-        if self.brand:
-            products = products.filter(brand__slug__in=self.brand)
-        if self.price_min is not None:
-            products = products.filter(price__gte=self.price_min)
-        if self.price_max is not None:
-            products = products.filter(price__lte=self.price_max)
-        return products.in_stock() if self.in_stock else products
 
     def where(self, exclude: Iterable[int] = ()) -> Filter:
         """The same for the index, which also keeps out products that cannot be seen now."""
         return Filter(
-            categories=frozenset(_category_ids(self.category)) if self.category else None,
+            categories=frozenset(filters.category_ids(self.category)) if self.category else None,
             brands=frozenset(Brand.objects.filter(slug__in=self.brand).values_list("pk", flat=True))
             if self.brand
             else None,
@@ -92,6 +72,9 @@ class Criteria:
             visible_at=timezone.now(),
             exclude_products=frozenset(exclude),
         )
+
+    def parameters(self) -> list[tuple[str, str]]:
+        return [*super().parameters(), *(("colour", name) for name in self.colour)]
 
 
 @dataclass(frozen=True)
@@ -404,14 +387,6 @@ def _shown(rows: Sequence[tuple[int, int, float]], criteria: Criteria) -> Mappin
 
 def _products_of(skus: Sequence[str]) -> list[int]:
     return list(Product.objects.filter(sku__in=skus).values_list("pk", flat=True)) if skus else []
-
-
-def _category_ids(slugs: Sequence[str]) -> list[int]:
-    """The categories of these addresses and all below them."""
-    ids: set[int] = set()
-    for category in Category.objects.filter(slug__in=slugs):
-        ids.update(category.descendants(include_self=True).values_list("pk", flat=True))
-    return sorted(ids)
 
 
 def _digest(*parts: str) -> str:

@@ -14,10 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.utils import html
 
+from catalogue.filters import MOST_VALUES
 from catalogue.models import Brand, Category, Product
 from catalogue.serializers import absolute
 from search import colours
-from search.forms import MOST_VALUES
 from search.matches import Match
 from search.models import Query
 from search.pictures import Box

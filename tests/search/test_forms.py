@@ -10,8 +10,9 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalogue.filters import MOST_VALUES
 from search import colours
-from search.forms import MOST_VALUES, RefinementForm
+from search.forms import RefinementForm
 from search.pictures import Box
 from search.querying import Criteria, Refinement
 from search.vectors import MAX_COLOUR_WEIGHT

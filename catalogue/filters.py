@@ -1,0 +1,136 @@
+"""Which products somebody wants to see, as addresses hold it: `?category=hats&price_max=40`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import ProhibitNullCharactersValidator
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from catalogue.models import Brand, Category, Product
+from catalogue.querysets import ProductQuerySet
+
+#: Values of one parameter; more are not chosen by hand.
+MOST_VALUES = 50
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Which products a shopper wants to see, in the words of addresses and of the API."""
+
+    category: tuple[str, ...] = ()
+    brand: tuple[str, ...] = ()
+    price_min: Decimal | None = None
+    price_max: Decimal | None = None
+    in_stock: bool = False
+
+    def products(self) -> ProductQuerySet:
+        """The visible products that meet the criteria now."""
+        return Product.objects.visible().filter(*self.conditions().values())
+
+    def conditions(self) -> dict[str, Q]:
+        """What is asked of a product, by the name of the facet that asks it; of what is not asked, nothing."""
+        conditions: dict[str, Q] = {}
+        if self.category:
+            conditions["category"] = Q(category__in=category_ids(self.category))
+        if self.brand:
+            conditions["brand"] = Q(brand__slug__in=self.brand)
+        prices = {"price__gte": self.price_min, "price__lte": self.price_max}
+        if asked := {lookup: price for lookup, price in prices.items() if price is not None}:
+            conditions["price"] = Q(**asked)
+        if self.in_stock:
+            conditions["in_stock"] = Q(stock__isnull=True) | Q(stock__gt=0)
+        return conditions
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """The criteria as names and values of an address, as `FilterForm` reads them."""
+        pairs = [("category", slug) for slug in self.category] + [("brand", slug) for slug in self.brand]
+        prices = {"price_min": self.price_min, "price_max": self.price_max}
+        pairs += [(name, f"{price:f}") for name, price in prices.items() if price is not None]
+        if self.in_stock:
+            pairs.append(("in_stock", "true"))
+        return pairs
+
+
+def category_ids(slugs: Sequence[str]) -> list[int]:
+    """The categories of these addresses and all below them, in one query."""
+    below: dict[int | None, list[int]] = {}
+    found: list[int] = []
+    for pk, parent, slug in Category.objects.order_by().values_list("pk", "parent_id", "slug"):
+        below.setdefault(parent, []).append(pk)
+        if slug in slugs:
+            found.append(pk)
+    ids: set[int] = set()
+    while found:
+        if (pk := found.pop()) not in ids:
+            ids.add(pk)
+            found += below.get(pk, [])
+    return sorted(ids)
+
+
+class ManyField(forms.Field):
+    """A parameter that may come several times -> a tuple of its values."""
+
+    widget = forms.MultipleHiddenInput
+
+    def to_python(self, value: Sequence[str] | None) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(part for part in value or () if part))
+
+    def validate(self, value: tuple[str, ...]) -> None:
+        super().validate(value)
+        if len(value) > MOST_VALUES:
+            raise ValidationError(_("Name at most %(limit)d.") % {"limit": MOST_VALUES})
+        for part in value:
+            ProhibitNullCharactersValidator()(part)
+
+
+class FilterForm(forms.Form):
+    """Reads criteria from an address. Unknown parameters are left alone: they may be another page's."""
+
+    category = ManyField(required=False)
+    brand = ManyField(required=False)
+    price_min = forms.DecimalField(required=False, min_value=Decimal(0), max_digits=12, decimal_places=2)
+    price_max = forms.DecimalField(required=False, min_value=Decimal(0), max_digits=12, decimal_places=2)
+    in_stock = forms.BooleanField(required=False)
+
+    def clean_category(self) -> tuple[str, ...]:
+        slugs: tuple[str, ...] = self.cleaned_data["category"]
+        return known(slugs, Category.objects.filter(slug__in=slugs).values_list("slug", flat=True))
+
+    def clean_brand(self) -> tuple[str, ...]:
+        slugs: tuple[str, ...] = self.cleaned_data["brand"]
+        return known(slugs, Brand.objects.filter(slug__in=slugs).values_list("slug", flat=True))
+
+    def clean(self) -> dict[str, Any]:
+        low, high = self.cleaned_data.get("price_min"), self.cleaned_data.get("price_max")
+        if low is not None and high is not None and low > high:
+            self.add_error("price_min", _("The lowest price is above the highest."))
+        return self.cleaned_data
+
+    @property
+    def criteria(self) -> Criteria:
+        """What the address says; the form must be valid."""
+        data = self.cleaned_data
+        return Criteria(
+            category=data["category"],
+            brand=data["brand"],
+            price_min=data["price_min"],
+            price_max=data["price_max"],
+            in_stock=data["in_stock"],
+        )
+
+
+def known(values: tuple[str, ...], there_are: Iterable[str]) -> tuple[str, ...]:
+    """The values, each of which must be one that there is. Raises `ValidationError` with a sentence."""
+    if not values:
+        return values
+    there = set(there_are)
+    if unknown := [value for value in values if value not in there]:
+        raise ValidationError(_("There is none called %(names)s.") % {"names": ", ".join(unknown)})
+    return values
