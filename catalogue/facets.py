@@ -142,4 +142,5 @@ def _prices(products: ProductQuerySet) -> PriceRange:
         one=Min("currency", filter=with_price),
         other=Max("currency", filter=with_price),
     )
-    return PriceRange(found["low"], found["high"], found["one"] if found["one"] == found["other"] else "")
+    currency = found["one"] if found["one"] == found["other"] else None
+    return PriceRange(found["low"], found["high"], currency or "")

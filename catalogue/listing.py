@@ -142,7 +142,12 @@ class Listing:
             yield number, self.address(page=number) if isinstance(number, int) else ""
 
     def branches(self) -> list[tuple[Category, str]]:
-        """The categories right below, with the addresses of their lists as this one is filtered and sorted."""
+        """The categories right below, with the addresses of their lists as this one is filtered and sorted.
+
+        Those at the top are in the header of every page.
+        """
+        if self.category is None:
+            return []
         elsewhere = replace(self.criteria, category=())
         return [
             (child, self.address(elsewhere, path=child.get_absolute_url()))

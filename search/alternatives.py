@@ -26,7 +26,7 @@ from search.vectors import DEFAULT_COLOUR_WEIGHT
 LONGEST_ROW = 10
 #: Products of a row at the least: one by itself is no choice.
 SHORTEST_ROW = 2
-#: Of the products that look similar, those that are shown as such even if they would also stand in another row.
+#: Of the products that look similar, those that are shown as such before the other rows choose theirs.
 NEAREST_FIRST = 2
 #: Products of one colour in the row of other colours.
 MOST_OF_A_COLOUR = 2
@@ -82,10 +82,10 @@ def alternatives(product: Product) -> Alternatives:
 
     rows = _Rows()
     alike = [one for one in by_both if one.match != Match.NONE]
-    nearest = rows.fill(by_both[:NEAREST_FIRST]) if len(alike) >= SHORTEST_ROW else []
+    nearest = rows.fill(alike[:NEAREST_FIRST])
     other_colours = rows.fill(_of_other_colours(by_style, _foremost(own.colours)))
     for_less = rows.fill(one for one in [*by_both, *by_style] if one.match in ALIKE and _for_less(one, product))
-    similar = [*nearest, *rows.fresh(by_both)][:LONGEST_ROW] if nearest else []
+    similar = [*nearest, *rows.fresh(alike)][:LONGEST_ROW] if nearest else []
     return Alternatives(*_shown(similar, other_colours, for_less))
 
 
@@ -106,9 +106,11 @@ class _Rows:
         return [one for one in candidates if one.product_id not in self._used]
 
     def fill(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
-        each = list({one.product_id: one for one in candidates}.values())
-        fresh = self.fresh(each)
-        row = (fresh if len(fresh) >= SHORTEST_ROW else each)[:LONGEST_ROW]
+        """The next row; it repeats only as many products as it needs to be one at all."""
+        each = {one.product_id: one for one in reversed(list(candidates))}
+        fresh = set(each) - self._used
+        repeated = [pk for pk in reversed(each) if pk in self._used][: max(0, SHORTEST_ROW - len(fresh))]
+        row = [one for pk, one in reversed(each.items()) if pk in fresh or pk in repeated][:LONGEST_ROW]
         if len(row) < SHORTEST_ROW:
             return []
         self._used.update(one.product_id for one in row)

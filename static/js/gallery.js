@@ -7,8 +7,8 @@ if (strip) {
   const links = [...strip.querySelectorAll("[data-zoom]")];
   const thumbs = [...gallery.querySelectorAll("[data-thumb]")];
   const dialog = gallery.querySelector("[data-dialog]");
-  const whole = dialog.querySelector("[data-whole]");
   const stage = dialog.querySelector("[data-stage]");
+  const whole = stage.appendChild(new Image());
   const number = dialog.querySelector("[data-number]");
   const enlarge = dialog.querySelector("[data-enlarge]");
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
