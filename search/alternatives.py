@@ -62,6 +62,7 @@ class _Candidate(NamedTuple):
     product_id: int
     price: Decimal | None
     currency: str
+    category_id: int | None
     match: Match
     colour: str
 
@@ -81,7 +82,8 @@ def alternatives(product: Product) -> Alternatives:
     by_both, by_style = list(_products(like, known)), list(_products(same_style, known))
 
     rows = _Rows()
-    alike = [one for one in by_both if one.match != Match.NONE]
+    # Before a busy background a hat may look like nothing else; the nearest hats are still worth seeing.
+    alike = [one for one in by_both if one.match != Match.NONE or _of_one_category(one, product)]
     nearest = rows.fill(alike[:NEAREST_FIRST])
     other_colours = rows.fill(_of_other_colours(by_style, _foremost(own.colours)))
     for_less = rows.fill(one for one in [*by_both, *by_style] if one.match in ALIKE and _for_less(one, product))
@@ -142,7 +144,9 @@ def _known(photo_ids: Iterable[int], own: Embedding, version: IndexVersion) -> d
     photos = ProductImage.objects.filter(
         pk__in=photo_ids, product__in=Product.objects.visible().order_by()
     ).order_by()
-    rows = list(photos.values_list("pk", "sha256", "product_id", "product__price", "product__currency"))
+    rows = list(
+        photos.values_list("pk", "sha256", "product_id", "product__price", "product__currency", "product__category")
+    )
     stored = Embedding.objects.filter(
         digest__in={digest for _pk, digest, *_ in rows}, fingerprint=version.fingerprint
     )
@@ -156,8 +160,8 @@ def _known(photo_ids: Iterable[int], own: Embedding, version: IndexVersion) -> d
         for (digest, _embedding, colours), cosine in zip(said, cosines, strict=True)
     }
     return {
-        pk: _Candidate(pk, product_id, price, currency, *words[digest])
-        for pk, digest, product_id, price, currency in rows
+        pk: _Candidate(pk, product_id, price, currency, category, *words[digest])
+        for pk, digest, product_id, price, currency, category in rows
         if digest in words
     }
 
@@ -192,6 +196,10 @@ def _of_other_colours(candidates: Iterable[_Candidate], colour: str) -> Iterator
         if one.match in ALIKE and one.colour not in {"", colour} and taken[one.colour] < MOST_OF_A_COLOUR:
             taken[one.colour] += 1
             yield one
+
+
+def _of_one_category(one: _Candidate, product: Product) -> bool:
+    return one.category_id is not None and one.category_id == product.category_id
 
 
 def _for_less(one: _Candidate, product: Product) -> bool:

@@ -27,7 +27,5 @@ def money(amount: Decimal, currency: str) -> str:
 
 @register.filter
 def plain_number(amount: Decimal | None) -> str:
-    """An amount as one would type it into a field: 49.5, 49; nothing for none."""
-    if amount is None:
-        return ""
-    return f"{amount:.2f}".rstrip("0").rstrip(".")
+    """An amount as one would type it into a field: 49.50, 49; nothing for none."""
+    return "" if amount is None else f"{amount:.2f}".removesuffix(".00")

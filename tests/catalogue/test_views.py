@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catalogue.models import Category, Product
-from catalogue.templatetags.money import money
+from catalogue.templatetags.money import money, plain_number
 from search import indexing
 from tests import shop
 from tests.drawing import encoded, photo, picture
@@ -586,6 +586,11 @@ def test_nothing_is_served_where_photos_are_kept_elsewhere(client: Client, setti
 )
 def test_prices_read_as_in_a_shop(amount: str, currency: str, words: str) -> None:
     assert money(Decimal(amount), currency) == words
+
+
+@pytest.mark.parametrize(("amount", "typed"), [("49.50", "49.50"), ("1200.00", "1200"), ("100", "100"), (None, "")])
+def test_prices_in_fields_are_what_a_field_takes(amount: str | None, typed: str) -> None:
+    assert plain_number(None if amount is None else Decimal(amount)) == typed
 
 
 @pytest.mark.django_db

@@ -116,6 +116,16 @@ def test_what_is_not_alike_at_all_does_not_look_similar(shirts: list[Product]) -
     assert set(skus(alternatives(look("red-2")).similar)) == {"red-1", "blue-1"}
 
 
+def test_others_of_its_category_are_shown_even_if_nothing_is_alike(shirts: list[Product]) -> None:
+    for one in shirts:
+        if one.sku != "red-2":
+            set_match(one.sku, "red-2", 0.2)
+    assert alternatives(look("red-2")).similar == []
+    named = ["red-2", "red-1", "green-0"]
+    Product.objects.filter(sku__in=named).update(category=shop.category("Shirts"))
+    assert set(skus(alternatives(look("red-2")).similar)) == {"red-1", "green-0"}
+
+
 def test_a_row_of_one_is_no_row(shirts: list[Product]) -> None:
     for one in shirts:
         if one.sku not in {"red-2", "red-1"}:
