@@ -38,6 +38,7 @@ function show(page) {
   for (const fold of document.querySelectorAll("[data-fold]")) fold.open ||= open.has(fold.dataset.fold);
   // Only the text: readers are told of changes to an element that stays.
   document.querySelector("[data-count]").textContent = page.querySelector("[data-count]").textContent;
+  document.title = page.title;
   comeBack();
 }
 
