@@ -69,11 +69,12 @@ format: $(DEV) ## mend style
 	ruff check --fix
 	ruff format
 
-bench: $(DEV) ## measure speed on this machine; PHOTOS=folder of classes adds quality, imports, searches
+bench: $(DEV) ## measure speed on this machine; PHOTOS=folder of classes adds quality, refusals, imports, searches
 	python -m benchmarks.embedder
 	python -m benchmarks.index
 ifdef PHOTOS
 	python -m benchmarks.quality "$(PHOTOS)"
+	python -m benchmarks.refusal "$(PHOTOS)"
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && set -x && \
 	python -m benchmarks.ingest "$(PHOTOS)" --data-dir "$$data" && \
 	python -m benchmarks.latency "$(PHOTOS)" --data-dir "$$data"

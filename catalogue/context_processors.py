@@ -13,5 +13,6 @@ def shop(request: HttpRequest) -> dict[str, Any]:
     return {
         "shop_name": settings.SHOP_NAME,
         "top_categories": Category.objects.filter(parent=None),
-        "query_lifetime_hours": settings.QUERY_LIFETIME_HOURS,
+        "image_most_bytes": settings.IMAGE_MAX_BYTES,
+        "image_most_megabytes": settings.IMAGE_MAX_BYTES // 1_000_000,
     }

@@ -1,14 +1,62 @@
-"""The life of a photo's files: named by content, removed when the last row that uses them is gone."""
+"""The life of a photo's files: prepared, named by content, removed when the last row that uses them is gone."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.utils import timezone
+
+from catalogue import images
 
 logger = logging.getLogger(__name__)
+
+COLUMNS = ("file", "thumbnail", "large")
+"""The columns of `ProductImage` that name a stored file. A photo of few pixels names one in two of them."""
+
+FOLDERS = ("photos", "thumbnails")
+"""Where they all are in the storage."""
+
+ORPHANED_AFTER = timedelta(hours=1)
+"""The least age of an orphan: a younger file may belong to an import that has not been committed yet."""
+
+MOST_NAMES = 500
+"""In a query: databases limit how many parameters it has."""
+
+_SUBFOLDER = re.compile(r"[0-9a-f]{2}")
+# A digest, the mark of a large rendition, and what the storage appends where a name is taken.
+_NAME = re.compile(r"[0-9a-f]{64}(-[0-9]+)?(_[0-9A-Za-z]+)?\.[a-z]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A photo's content, checked, with what is to be stored of it."""
+
+    sha256: str
+    width: int
+    height: int
+    files: tuple[tuple[str, str, bytes], ...]
+    """Column, wanted name, bytes; no `large` where the picture has hardly more pixels than the thumbnail."""
+
+
+def prepare(data: bytes, sha256: str = "") -> Prepared:
+    """Check a picture's bytes and make its renditions. Raises `images.ImageRefused`."""
+    picture = images.read_for_renditions(data)
+    made = images.renditions(picture)
+    sha256 = sha256 or hashlib.sha256(data).hexdigest()
+    stored = [
+        ("file", photo_name(sha256, picture.extension), data),
+        ("thumbnail", thumbnail_name(sha256), made.thumbnail),
+    ]
+    if made.large is not None:
+        stored.append(("large", large_name(sha256), made.large))
+    return Prepared(sha256, picture.width, picture.height, tuple(stored))
 
 
 def photo_name(digest: str, extension: str) -> str:
@@ -18,6 +66,10 @@ def photo_name(digest: str, extension: str) -> str:
 
 def thumbnail_name(digest: str) -> str:
     return f"thumbnails/{digest[:2]}/{digest}.jpg"
+
+
+def large_name(digest: str) -> str:
+    return f"thumbnails/{digest[:2]}/{digest}-{images.LARGE_WIDTH}.jpg"
 
 
 def remove(names: Iterable[str]) -> None:
@@ -31,13 +83,21 @@ def remove(names: Iterable[str]) -> None:
 
 def remove_unused(names: Iterable[str]) -> None:
     """Remove those of these files that no photo uses any more."""
+    remove(unused(names))
+
+
+def unused(names: Iterable[str]) -> set[str]:
+    """Those of these files that no photo uses."""
     from catalogue.models import ProductImage
 
     names = set(names) - {""}
     used: set[str] = set()
-    for column in ("file", "thumbnail"):
-        used.update(ProductImage.objects.filter(**{f"{column}__in": names}).values_list(column, flat=True))
-    remove(names - used)
+    listed = sorted(names)
+    for start in range(0, len(listed), MOST_NAMES):
+        asked = listed[start : start + MOST_NAMES]
+        for column in COLUMNS:
+            used.update(ProductImage.objects.filter(**{f"{column}__in": asked}).values_list(column, flat=True))
+    return names - used
 
 
 def remove_unused_after_commit(names: Iterable[str]) -> None:
@@ -45,3 +105,41 @@ def remove_unused_after_commit(names: Iterable[str]) -> None:
     frozen = set(names) - {""}
     if frozen:
         transaction.on_commit(lambda: remove_unused(frozen))
+
+
+def subfolders() -> list[str]:
+    """The storage's folders that hold photos' files."""
+    return [
+        f"{folder}/{subfolder}"
+        for folder in FOLDERS
+        for subfolder in sorted(_listed(folder)[0])
+        if _SUBFOLDER.fullmatch(subfolder)
+    ]
+
+
+def orphans(subfolder: str) -> Iterator[str]:
+    """Files of a subfolder that no photo uses: left by a process that was killed, or by a transaction rolled back.
+
+    Whatever is not named as `prepare` names files is somebody else's, and not spoken of.
+    """
+    names = {f"{subfolder}/{name}" for name in _listed(subfolder)[1] if _NAME.fullmatch(name)}
+    before = timezone.now() - ORPHANED_AFTER
+    for name in sorted(unused(names)):
+        modified = _modified(name)
+        if modified is not None and modified < before:
+            yield name
+
+
+def _listed(folder: str) -> tuple[list[str], list[str]]:
+    """Folders and files; none where there is no such folder yet."""
+    try:
+        return default_storage.listdir(folder)
+    except FileNotFoundError:
+        return [], []
+
+
+def _modified(name: str) -> datetime | None:
+    try:
+        return default_storage.get_modified_time(name)
+    except FileNotFoundError:  # somebody else has removed it meanwhile
+        return None

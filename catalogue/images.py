@@ -34,11 +34,27 @@ from PIL import (
     WebPImagePlugin,
 )
 
+THUMBNAIL_WIDTH = 480
+"""Pixels: a column of the grid on a desk, twice over for dense screens."""
+
+LARGE_WIDTH = 2 * THUMBNAIL_WIDTH
+"""Pixels: a product's page, and a column of the grid on a phone's dense screen."""
+
+LEAST_GAIN = 1.25
+"""How much wider than the thumbnail the large rendition has to be to be worth its file."""
+
 THUMBNAIL_QUALITY = 82
-"""JPEG quality of thumbnails, libjpeg's scale: no visible loss at the size of a result tile."""
+"""JPEG quality, libjpeg's scale: no visible loss at the size of a result tile."""
+
+LARGE_QUALITY = 75
+"""JPEG quality of what is mostly shown at half its size, where the loss is not seen either."""
 
 STORED_QUALITY = 90
 """JPEG quality of stored query pictures: they are embedded again when the model changes."""
+
+
+UNSHOWN = frozenset({".heic", ".tif"})
+"""Extensions of originals that not every browser shows: pages show a rendition instead."""
 
 
 class ImageRefused(ValueError):
@@ -267,19 +283,57 @@ def _reduced(image: Image.Image, short_side: int | None) -> Image.Image:
     return reduced
 
 
-def thumbnail(picture: Picture, width: int) -> bytes:
-    """The picture as a JPEG `width` pixels wide, aspect kept, never enlarged, without metadata.
+@dataclass(frozen=True)
+class Renditions:
+    """A picture as pages show it: JPEGs without metadata, aspect kept, never enlarged."""
 
-    Only one that would be more than four times as tall as wide is made narrower, to stay within that height.
+    thumbnail: bytes
+    large: bytes | None
+    """None where the picture has hardly more pixels than the thumbnail."""
+
+
+def read_for_renditions(data: bytes) -> Picture:
+    """Decode a picture no larger than its renditions need. Raises ImageRefused, as `read` does."""
+    return read(data, short_side=LARGE_WIDTH // 2)
+
+
+def renditions(picture: Picture) -> Renditions:
+    """A picture's renditions, of the sizes that `rendition_size` gives for `THUMBNAIL_WIDTH` and `LARGE_WIDTH`.
+
+    The smaller is made from the larger, which takes less time than from the picture and looks the same.
     """
-    scale = min(1.0, width / picture.image.width, 4 * width / picture.image.height)
-    return _jpeg(picture.image, scale, THUMBNAIL_QUALITY)
+    small = rendition_size(picture.width, picture.height, THUMBNAIL_WIDTH)
+    large = rendition_size(picture.width, picture.height, LARGE_WIDTH)
+    if not has_large(picture.width, picture.height):
+        return Renditions(_jpeg(_resized(picture.image, small), THUMBNAIL_QUALITY, optimize=True), None)
+    image = _resized(picture.image, large)
+    return Renditions(
+        thumbnail=_jpeg(_resized(image, small), THUMBNAIL_QUALITY, optimize=True),
+        large=_jpeg(image, LARGE_QUALITY, optimize=True),
+    )
+
+
+def has_large(width: int, height: int) -> bool:
+    """Whether an original of this size has so many pixels that a large rendition is made."""
+    small, large = (rendition_size(width, height, limit)[0] for limit in (THUMBNAIL_WIDTH, LARGE_WIDTH))
+    return large >= LEAST_GAIN * small
+
+
+def rendition_size(width: int, height: int, limit: int) -> tuple[int, int]:
+    """Width and height of the rendition that is `limit` pixels wide, of an original of this size.
+
+    An original that is narrower keeps its size. Only one that would be more than four times as tall as wide is made
+    narrower, to stay within that height.
+    """
+    scale = min(1.0, limit / width, 4 * limit / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def encode(image: Image.Image, max_side: int) -> bytes:
     """An RGB image as a JPEG whose longer side is at most `max_side` pixels, without any metadata."""
     scale = min(1.0, max_side / max(image.size))
-    return _jpeg(image, scale, STORED_QUALITY)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return _jpeg(_resized(image, size), STORED_QUALITY)
 
 
 def _sniff(data: bytes) -> _Format | None:
@@ -378,12 +432,15 @@ def _colour_managed(image: Image.Image, profile: bytes | None) -> Image.Image:
     return transform.apply(image)
 
 
-def _jpeg(image: Image.Image, scale: float, quality: int) -> bytes:
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    small.info = {}
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    resized = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    resized.info = {}
+    return resized
+
+
+def _jpeg(image: Image.Image, quality: int, *, optimize: bool = False) -> bytes:
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality, optimize=optimize)
     return buffer.getvalue()
 
 

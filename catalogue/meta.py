@@ -22,7 +22,7 @@ from catalogue.models import Category, Product, ProductImage
 LONGEST_DESCRIPTION = 160
 #: Languages as Open Graph names them, with a territory.
 LOCALES = {"en": "en_US", "ja": "ja_JP"}
-#: Photos that not every browser shows: pages show their thumbnails instead.
+#: Photos that not every browser shows: pages show a rendition instead.
 UNSHOWN = {".heic", ".tif"}
 #: Inside a script element these could end it, or begin another.
 _ESCAPES = {ord(character): f"\\u{ord(character):04X}" for character in "<>&"}
@@ -88,7 +88,7 @@ def describe(
 def shown(photo: ProductImage) -> str:
     """Where the largest form of a photo is that every browser shows."""
     suffix = PurePosixPath(photo.file.name or "").suffix
-    return str(photo.thumbnail.url if suffix in UNSHOWN else photo.file.url)
+    return str(photo.large.url if suffix in UNSHOWN else photo.file.url)
 
 
 def product_data(request: HttpRequest, product: Product, path: Sequence[Category]) -> dict[str, Any]:

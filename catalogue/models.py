@@ -6,8 +6,9 @@ or the product of a photo, ends in `signals.announce`.
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -24,9 +25,6 @@ from tree_queries.models import TreeNode
 from catalogue import files, images
 from catalogue.querysets import ProductImageQuerySet, ProductQuerySet
 from catalogue.signals import announce
-
-#: Width of the thumbnails, in pixels: a grid's column on a desk, twice over for dense screens.
-THUMBNAIL_WIDTH = 480
 
 
 def default_currency() -> str:
@@ -171,7 +169,7 @@ class Product(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         with transaction.atomic():
-            photos = list(self.photos.values_list("pk", "file", "thumbnail"))
+            photos = list(self.photos.values_list("pk", *files.COLUMNS))
             result = super().delete(*args, **kwargs)
             announce(pk for pk, *_ in photos)
             files.remove_unused_after_commit(name for _, *names in photos for name in names)
@@ -179,11 +177,18 @@ class Product(models.Model):
 
 
 class ProductImage(models.Model):
-    """A photo of a product, with its thumbnail. `set_content` gives it its picture."""
+    """A photo of a product, with its renditions. `set_content` gives it its picture."""
 
     product = models.ForeignKey(Product, models.CASCADE, related_name="photos", verbose_name=_("product"))
     file = models.FileField(_("file"), max_length=200, db_index=True)
     thumbnail = models.FileField(_("thumbnail"), max_length=200, db_index=True, editable=False)
+    large = models.FileField(
+        _("large rendition"),
+        max_length=200,
+        db_index=True,
+        editable=False,
+        help_text=_("The thumbnail, where there is hardly anything larger."),
+    )
     position = models.PositiveIntegerField(_("position"), default=0)
     alt = models.CharField(
         _("alternative text"),
@@ -210,7 +215,9 @@ class ProductImage(models.Model):
             ),
             models.CheckConstraint(condition=Q(width__gt=0, height__gt=0), name="photo_has_a_size"),
             models.CheckConstraint(condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="photo_has_a_digest"),
-            models.CheckConstraint(condition=~Q(file="") & ~Q(thumbnail=""), name="photo_has_its_files"),
+            models.CheckConstraint(
+                condition=~Q(file="") & ~Q(thumbnail="") & ~Q(large=""), name="photo_has_its_files"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -221,43 +228,77 @@ class ProductImage(models.Model):
         """What a reader who cannot see the photo is told."""
         return self.alt or self.product.title
 
-    #: Files that `set_content` has prepared and `save` has not stored yet: field, name, bytes.
-    _content: tuple[tuple[str, str, bytes], ...] = ()
+    @property
+    def thumbnail_width(self) -> int:
+        """Pixels, as those of `large_width`: what widths a page may choose from."""
+        return images.rendition_size(self.width, self.height, images.THUMBNAIL_WIDTH)[0]
+
+    @property
+    def large_width(self) -> int:
+        if self.large.name == self.thumbnail.name:
+            return self.thumbnail_width
+        return images.rendition_size(self.width, self.height, images.LARGE_WIDTH)[0]
+
+    @property
+    def srcset(self) -> str:
+        """The renditions as an `img` element's attribute. The original may be huge, and is only for zooming in."""
+        entries = {self.thumbnail.url: self.thumbnail_width, self.large.url: self.large_width}
+        return ", ".join(f"{url} {width}w" for url, width in entries.items())
+
+    @property
+    def shown_in_browsers(self) -> bool:
+        """Whether every browser shows the original."""
+        return PurePosixPath(self.file.name or "").suffix not in images.UNSHOWN
+
+    #: What `set_content` has prepared and `save` has not stored yet.
+    _content: files.Prepared | None = None
 
     def set_content(self, data: bytes) -> None:
         """Check a picture's bytes and make it this photo's content; `save` stores the files.
 
         Raises `images.ImageRefused` and leaves the photo as it was.
         """
-        picture = images.read(data)
-        thumbnail = images.thumbnail(picture, THUMBNAIL_WIDTH)
-        self.sha256 = hashlib.sha256(data).hexdigest()
-        self.width, self.height = picture.width, picture.height
-        self._content = (
-            ("file", files.photo_name(self.sha256, picture.extension), data),
-            ("thumbnail", files.thumbnail_name(self.sha256), thumbnail),
-        )
+        content = files.prepare(data)
+        self.sha256, self.width, self.height = content.sha256, content.width, content.height
+        self._content = content
+
+    def renew_renditions(self) -> None:
+        """Make the renditions anew from the original; `save` stores them and removes the former ones.
+
+        Raises OSError if the original cannot be read, and `images.ImageRefused`.
+        """
+        with self.file.open() as original:
+            content = files.prepare(original.read(), self.sha256)
+        made = tuple(item for item in content.files if item[0] != "file")
+        self._content = replace(content, files=made)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         stored: list[str] = []
         try:
             with transaction.atomic():
-                before = ProductImage.objects.filter(pk=self.pk).values_list("file", "thumbnail").first() or ()
-                for field, name, data in self._content:
-                    getattr(self, field).save(name, ContentFile(data), save=False)
-                    stored.append(getattr(self, field).name)
+                before = ProductImage.objects.filter(pk=self.pk).values_list(*files.COLUMNS).first() or ()
+                if self._content:
+                    self.large = ""
+                    for column, name, data in self._content.files:
+                        getattr(self, column).save(name, ContentFile(data), save=False)
+                        stored.append(getattr(self, column).name)
+                if not self.large:
+                    self.large = self.thumbnail.name
                 super().save(*args, **kwargs)
                 announce([self.pk])
-                files.remove_unused_after_commit(set(before) - {self.file.name, self.thumbnail.name})
+                files.remove_unused_after_commit(set(before) - self._file_names())
         except BaseException:
             files.remove(stored)
             raise
-        self._content = ()
+        self._content = None
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         with transaction.atomic():
-            pk, names = self.pk, (self.file.name or "", self.thumbnail.name or "")
+            pk, names = self.pk, self._file_names()
             result = super().delete(*args, **kwargs)
             announce([pk])
             files.remove_unused_after_commit(names)
         return result
+
+    def _file_names(self) -> set[str]:
+        return {getattr(self, column).name or "" for column in files.COLUMNS}

@@ -39,10 +39,10 @@ class AnnouncingQuerySet(models.QuerySet[M]):
     update.alters_data = True  # type: ignore[attr-defined]
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        from catalogue.files import remove_unused_after_commit
+        from catalogue.files import COLUMNS, remove_unused_after_commit
 
         with transaction.atomic(using=self.db):
-            photos = list(self.photos().values_list("pk", "file", "thumbnail"))
+            photos = list(self.photos().values_list("pk", *COLUMNS))
             result = super().delete()
             announce(pk for pk, *_ in photos)
             remove_unused_after_commit(name for _, *names in photos for name in names)

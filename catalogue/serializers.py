@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -12,19 +13,25 @@ from catalogue.models import Brand, Category, Product, ProductImage
 
 
 class PhotoSerializer(serializers.ModelSerializer[ProductImage]):
-    url = serializers.SerializerMethodField()
-    thumbnail = serializers.SerializerMethodField()
+    url = serializers.SerializerMethodField(help_text=_("The original, as it was uploaded."))
+    thumbnail = serializers.SerializerMethodField(help_text=_("A JPEG up to 480 pixels wide."))
+    large = serializers.SerializerMethodField(
+        help_text=_("A JPEG up to 960 pixels wide; the thumbnail, where the original has hardly more.")
+    )
     alt = serializers.CharField(source="alternative")
 
     class Meta:
         model = ProductImage
-        fields = ["url", "thumbnail", "alt", "width", "height"]
+        fields = ["url", "thumbnail", "large", "alt", "width", "height"]
 
     def get_url(self, photo: ProductImage) -> str:
         return absolute(self.context, photo.file.url)
 
     def get_thumbnail(self, photo: ProductImage) -> str:
         return absolute(self.context, photo.thumbnail.url)
+
+    def get_large(self, photo: ProductImage) -> str:
+        return absolute(self.context, photo.large.url)
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):

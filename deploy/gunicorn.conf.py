@@ -66,13 +66,12 @@ def post_worker_init(worker: Worker) -> None:
     except Exception:
         # A site whose search is not ready still has its catalogue to show; /readyz says what is missing.
         worker.log.exception("Search could not be made ready; see the reason above. The site runs without it.")
-    finally:
-        connections.close_all()
+    if worker.age == 1:
+        print(welcome(), flush=True)
+    connections.close_all()
     # What is loaded by now stays for good: the collector of garbage need not look through it at every turn.
     gc.collect()
     gc.freeze()
-    if worker.age == 1:
-        print(welcome(), flush=True)
 
 
 def welcome() -> str:
@@ -82,16 +81,33 @@ def welcome() -> str:
     lines = [
         "",
         f"The shop       {site}/",
-        f"The admin      {site}/admin/    an account: make superuser",
+        f"The admin      {site}/admin/",
         f"The API        {site}/api/docs/",
-        "Ctrl-C stops it.",
     ]
+    if not _has_staff():
+        lines += [
+            "",
+            "An account for the admin, in another terminal: make superuser",
+            "or, what it runs: .venv/bin/python manage.py createsuperuser",
+        ]
+    lines += ["", "Ctrl-C stops it."]
     if not _loopback(host) and "ALLOWED_HOSTS" not in env:
         lines += [
             f"Others reach it at {host}, but it answers to “localhost” alone: ALLOWED_HOSTS takes the names that",
             f"shoppers use, as in  make run HOST={host} ALLOWED_HOSTS=shop.example,192.0.2.7",
         ]
     return "\n".join(lines)
+
+
+def _has_staff() -> bool:
+    """Whether anybody can sign in to the admin; if the database does not say, nothing is offered."""
+    from django.contrib.auth import get_user_model
+    from django.db import DatabaseError
+
+    try:
+        return bool(get_user_model().objects.filter(is_staff=True, is_active=True).exists())
+    except DatabaseError:
+        return True
 
 
 def _loopback(name: str) -> bool:

@@ -1,8 +1,9 @@
 """How well search does on a catalogue's own photos, from arrays alone.
 
-Three questions. Does a photo find its kind, where neither it nor any photo of its product was in what the
-projection learnt from? Do the results have the query's colour? Does a distorted copy find its original?
-The first two need no model, only stored embeddings (and pictures for their colours); the third does.
+Four questions. Does a photo find its kind, where neither it nor any photo of its product was in what the
+projection learnt from? Do likes and dislikes bring more of that kind? Do the results have the query's colour?
+Does a distorted copy find its original? The first three need no model, only stored embeddings (and pictures for
+their colours); the last does.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from search.metrics import (
     Retrieval,
     colour_difference,
     confidence_interval,
+    precision_at,
     rank,
     retrieval,
     similarities,
@@ -44,6 +46,8 @@ DEPTH = 10
 # So that a large catalogue takes minutes: each query ranks the whole gallery.
 MAX_QUERIES = 5_000
 MIN_PHOTOS = 50
+#: Right results that a simulated shopper likes and wrong ones that they dislike, among the first ten.
+JUDGED = 2
 ROUNDING = 1e-5
 
 
@@ -149,12 +153,9 @@ def held_out(
     Raises TooFewPhotos where no query is left.
     """
     labels = _numbered(photos.categories)
-    drawn = np.zeros(len(photos), bool)
-    drawn[np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))[:MAX_QUERIES]] = True
     found: dict[float, list[HeldOut]] = {weight: [] for weight in weights}
-    for part in parts:
+    for part, queries in zip(parts, _asking(labels, parts, seed), strict=True):
         gallery = part.gallery
-        queries = part.queries[drawn[part.queries] & np.isin(labels[part.queries], labels[gallery])]
         if len(queries):
             documents = vectors.document(style(part.learnt, photos.embeddings[gallery]), photos.colours[gallery])
             asking = style(part.learnt, photos.embeddings[queries])
@@ -165,11 +166,112 @@ def held_out(
                 found[weight].append(HeldOut(weight, queries, gallery[np.concatenate(nearest)], measured))
         if progress:
             progress(len(part.queries))
-    if not all(found.values()):
-        raise TooFewPhotos(
-            "No category has photos of two products, so there is nothing to find. Add some and try again."
-        )
+    _require(found)
     return [_joined(answers) for answers in found.values()]
+
+
+@dataclass(frozen=True, eq=False)
+class Feedback:
+    """What q queries found before and after a shopper had liked and disliked some of their first ten results.
+
+    P@10 of the next ten, both times of the same candidates: of those that were not judged, as the shop shows
+    them, and of those that were not among the first ten at all.
+    """
+
+    weight: float
+    liked: Indices  # (q,) how many
+    disliked: Indices  # (q,) how many
+    before: Floats  # (q,)
+    after: Floats  # (q,)
+    unseen_before: Floats  # (q,)
+    unseen_after: Floats  # (q,)
+
+    @property
+    def full(self) -> Bools:
+        """The queries that had enough right and enough wrong results to judge: (q,)."""
+        return np.asarray((self.liked == JUDGED) & (self.disliked == JUDGED), np.bool_)
+
+
+def feedback(
+    photos: Photos,
+    parts: Sequence[Fold],
+    weights: Sequence[float] = WEIGHTS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Feedback]:
+    """Like the first two right results and dislike the first two wrong ones of the first ten, and search again.
+
+    Asked as `held_out` asks, and right as it is there. A query with fewer than two right or two wrong results
+    judges those that there are. A photo that was judged leaves the candidates with its whole product.
+
+    Raises TooFewPhotos where no query is left.
+    """
+    labels = _numbered(photos.categories)
+    found: dict[float, list[tuple[NDArray[Any], ...]]] = {weight: [] for weight in weights}
+    for part, queries in zip(parts, _asking(labels, parts, seed), strict=True):
+        known = style(part.learnt, photos.embeddings[part.gallery])
+        gallery = _Candidates(
+            known,
+            vectors.document(known, photos.colours[part.gallery]),
+            labels[part.gallery],
+            photos.products[part.gallery],
+        )
+        for start in range(0, len(queries), _BLOCK):
+            block = queries[start : start + _BLOCK]
+            asking = style(part.learnt, photos.embeddings[block])
+            for weight in weights:
+                found[weight].append(_judge(gallery, asking, photos.colours[block], labels[block], weight))
+        if progress:
+            progress(len(part.queries))
+    _require(found)
+    return [
+        Feedback(weight, *(np.concatenate(column) for column in zip(*answers, strict=True)))
+        for weight, answers in found.items()
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """The photos to search among, a row each."""
+
+    style: NDArray[np.float32]
+    documents: NDArray[np.float32]
+    labels: Indices
+    products: NDArray[np.integer]
+
+
+def _judge(
+    gallery: _Candidates,
+    asking: NDArray[np.float32],
+    asked_colours: NDArray[np.floating[Any]],
+    wanted: Indices,
+    weight: float,
+) -> tuple[NDArray[Any], ...]:
+    """The columns of `Feedback` of a block of queries."""
+    scores = vectors.query(asking, asked_colours, weight) @ gallery.documents.T
+    first = rank(scores, depth=DEPTH)
+    right = gallery.labels[first] == wanted[:, None]
+    liked = right & (right.cumsum(axis=1) <= JUDGED)
+    disliked = ~right & ((~right).cumsum(axis=1) <= JUDGED)
+    moved = np.stack(
+        [
+            vectors.refine(start, gallery.style[row[likes]], gallery.style[row[dislikes]])
+            for start, row, likes, dislikes in zip(asking, first, liked, disliked, strict=True)
+        ]
+    )
+    again = vectors.query(moved, asked_colours, weight) @ gallery.documents.T
+    precisions = []
+    for left_out in (liked | disliked, np.ones_like(right)):
+        hidden = np.stack(
+            [
+                np.isin(gallery.products, gallery.products[row[gone]])
+                for row, gone in zip(first, left_out, strict=True)
+            ]
+        )
+        relevant = (gallery.labels == wanted[:, None]) & ~hidden
+        for ranked in (rank(scores, DEPTH, hidden), rank(again, DEPTH, hidden)):
+            precisions.append(precision_at(DEPTH, np.take_along_axis(relevant, ranked, axis=1)))
+    return (liked.sum(axis=1), disliked.sum(axis=1), *precisions)
 
 
 def let_through(photos: Photos, parts: Sequence[Fold]) -> Bools:
@@ -185,16 +287,22 @@ def alike(photos: Photos, gallery: Indices, learnt: Projection | None, embedding
 
     By the best raw cosine of the ten photos that are nearest in style.
     """
-    calibration = photos.calibrate(gallery)
+    best = best_cosines(photos, gallery, learnt, embeddings)
+    return np.asarray(best >= photos.calibrate(gallery).loosely_similar, np.bool_)
+
+
+def best_cosines(
+    photos: Photos, gallery: Indices, learnt: Projection | None, embeddings: projection.Embeddings
+) -> NDArray[np.float32]:
+    """The best raw cosine of each of `embeddings` (q, d) with the ten photos that are nearest in style: (q,)."""
     known = style(learnt, photos.embeddings[gallery])
-    answers = [np.empty(0, bool)]
+    best = [np.empty(0, np.float32)]
     for scores in similarities(style(learnt, embeddings), known):
-        start = sum(map(len, answers))
+        start = sum(map(len, best))
         rows = embeddings[start : start + len(scores)].astype(np.float32)
         nearest = photos.embeddings[gallery[rank(scores, depth=DEPTH)]].astype(np.float32)
-        best = np.einsum("qd,qkd->qk", rows, nearest).max(axis=1)
-        answers.append(best >= calibration.loosely_similar)
-    return np.concatenate(answers)
+        best.append(np.einsum("qd,qkd->qk", rows, nearest).max(axis=1))
+    return np.concatenate(best)
 
 
 # Colour -----------------------------------------------------------------------------------------------------
@@ -309,11 +417,14 @@ def report(
     found: Sequence[HeldOut],
     differences: Sequence[Floats],
     originals: Mapping[str, Originals],
+    *,
+    judged: Sequence[Feedback] = (),
     names: Mapping[Any, str] | None = None,
 ) -> dict[str, Any]:
     """All figures, ready for JSON. A mean comes with its 95 % confidence interval: [mean, low, high].
 
-    `names` are the categories' for a person; by default each is its own name.
+    A gain is the mean of the queries' differences. `names` are the categories' for a person; by default each is
+    its own name.
     """
     names = names or {}
     categories = np.array([str(names.get(category, category)) for category in photos.categories])
@@ -333,6 +444,15 @@ def report(
                 },
             }
             for one, difference in zip(found, differences, strict=True)
+        ],
+        "feedback": [
+            {"colour_weight": one.weight, "judged": name, **_gains(one, chosen)}
+            for one in judged
+            for name, chosen in {
+                "all queries": np.ones(len(one.before), bool),
+                "two right, two wrong": one.full,
+                "fewer of either": ~one.full,
+            }.items()
         ],
         "originals": {
             name: {"queries": len(one.found), "R@1": _mean(one.found), "same_item": _mean(one.same_item)}
@@ -372,6 +492,22 @@ def tables(figures: Mapping[str, Any]) -> str:
             ],
         ),
     ]
+    if figures["feedback"]:
+        parts += [
+            "P@10 of the next ten, before and after two right results of ten are liked and two wrong ones disliked:",
+            table(
+                ["judged", "weight", "queries", "before", "after", "gain", "gain among those not seen yet"],
+                [
+                    [
+                        row["judged"],
+                        f"{row['colour_weight']:g}",
+                        str(row["queries"]),
+                        *(_share(row[measure]) for measure in ("before", "after", "gain", "unseen_gain")),
+                    ]
+                    for row in figures["feedback"]
+                ],
+            ),
+        ]
     if figures["originals"]:
         parts += [
             "Distorted copies that find their original first, and that are called the same item:",
@@ -398,6 +534,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def _gains(one: Feedback, chosen: Bools) -> dict[str, Any]:
+    return {
+        "queries": int(chosen.sum()),
+        "before": _mean(one.before[chosen]),
+        "after": _mean(one.after[chosen]),
+        "gain": _mean((one.after - one.before)[chosen]),
+        "unseen_before": _mean(one.unseen_before[chosen]),
+        "unseen_after": _mean(one.unseen_after[chosen]),
+        "unseen_gain": _mean((one.unseen_after - one.unseen_before)[chosen]),
+    }
+
+
 def _mean(values: NDArray[Any]) -> tuple[float, float, float] | None:
     return (float(values.mean()), *confidence_interval(values)) if len(values) else None
 
@@ -419,6 +567,20 @@ def _numbered(categories: Sequence[Hashable | None]) -> Indices:
     return np.array([-1 if c is None else numbers.setdefault(c, len(numbers)) for c in categories], np.intp)
 
 
+def _asking(labels: Indices, parts: Sequence[Fold], seed: int) -> list[Indices]:
+    """The photos of each fold that are queries: at most MAX_QUERIES in all, whose category another fold has too."""
+    drawn = np.zeros(len(labels), bool)
+    drawn[np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))[:MAX_QUERIES]] = True
+    return [part.queries[drawn[part.queries] & np.isin(labels[part.queries], labels[part.gallery])] for part in parts]
+
+
+def _require(found: Mapping[float, Sequence[Any]]) -> None:
+    if not all(found.values()):
+        raise TooFewPhotos(
+            "No category has photos of two products, so there is nothing to find. Add some and try again."
+        )
+
+
 def _joined(parts: Sequence[HeldOut]) -> HeldOut:
     """The folds' answers as one."""
     depth = min(part.nearest.shape[1] for part in parts)
@@ -435,6 +597,7 @@ def _joined(parts: Sequence[HeldOut]) -> HeldOut:
     )
 
 
+_BLOCK = 256  # queries that are fed back at a time
 _SIDE = 32  # pixels of the copy that a dominant colour is looked for on
 _FRAME = 2  # pixels of it that are taken for background
 _MARGIN = 6  # pixels of it that are not looked at

@@ -144,6 +144,39 @@ def retrieval(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Roc:
+    """What a threshold lets through, from letting nothing through to all: (m,) each, rising.
+
+    `right` is the share of what belongs that scores at or above the threshold, `wrong` the share of what does not.
+    """
+
+    wrong: Floats
+    right: Floats
+
+    @property
+    def area(self) -> float:
+        """The chance that what belongs scores higher than what does not; of two equals, half of one."""
+        steps = np.diff(self.wrong) * (self.right[1:] + self.right[:-1]) / 2
+        return float(steps.sum())
+
+
+def roc(belonging: ArrayLike, other: ArrayLike) -> Roc:
+    """The receiver operating characteristic of scores: of what belongs, and of what does not.
+
+    Raises ValueError where either is empty.
+    """
+    inside, outside = (np.sort(np.asarray(scores, np.float64).ravel()) for scores in (belonging, other))
+    if not inside.size or not outside.size:
+        raise ValueError("A receiver operating characteristic needs scores of both kinds.")
+    thresholds = np.unique(np.concatenate([inside, outside]))[::-1]
+    right, wrong = (
+        np.concatenate([[0.0], 1 - np.searchsorted(scores, thresholds, side="left") / scores.size])
+        for scores in (inside, outside)
+    )
+    return Roc(wrong, right)
+
+
 def colour_difference(query: ArrayLike, results: ArrayLike) -> Floats:
     """The mean CIEDE2000 difference between a query's dominant colour and its results'.
 

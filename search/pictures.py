@@ -146,16 +146,18 @@ def _content(image: Image.Image) -> tuple[int, int, int, int]:
 
 
 def _bounds(pixels: npt.NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what differs from the borders of (h, w, 3); all 0 where nothing does."""
-    top = _border(pixels)
-    if top == len(pixels):
+    """Left, top, right, bottom of what differs from the borders of (h, w, 3); all 0 where nothing does.
+
+    In a gentle gradient the borders of two opposite sides meet, and between them nothing is left either.
+    """
+    top, bottom = _border(pixels), len(pixels) - _border(pixels[::-1])
+    if bottom <= top:
         return 0, 0, 0, 0
-    bottom = len(pixels) - _border(pixels[::-1])
     columns = pixels[top:bottom].swapaxes(0, 1)
-    left = _border(columns)
-    if left == len(columns):
+    left, right = _border(columns), len(columns) - _border(columns[::-1])
+    if right <= left:
         return 0, 0, 0, 0
-    return left, top, len(columns) - _border(columns[::-1]), bottom
+    return left, top, right, bottom
 
 
 def _border(lines: npt.NDArray[np.uint8]) -> int:

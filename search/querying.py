@@ -31,7 +31,7 @@ from search.blocks import Blocks, blocks
 from search.embedders import Embedder
 from search.exceptions import IndexMissing, NotIndexed, QueryGone
 from search.indexes import index_of
-from search.indexes.base import Filter, Hit
+from search.indexes.base import Facets, Filter, Hit
 from search.matches import Match
 from search.models import Embedding, IndexVersion, Query
 from search.pictures import Box
@@ -45,8 +45,8 @@ NEAREST = 10
 STORED_SIDE = 1_280
 DEFAULT_PAGE = 24
 LARGEST_PAGE = 200
-#: Rows of a ranking looked up at a time, so that many hidden products cost few queries.
-LEAST_ROWS = 50
+#: Rows of a ranking looked up beyond those asked for: some products may have been hidden since it was made.
+SPARE_ROWS = 6
 #: Seconds that a ranking is kept for its further pages.
 FROZEN = 3_600
 #: How long the address of a forgotten query still says that it is gone.
@@ -238,6 +238,11 @@ def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     return ranking
 
 
+def facets(query: Query, refinement: Refinement, version: IndexVersion | None = None) -> Facets:
+    """What a search could be narrowed to, with the number of products that each choice would leave."""
+    return index_of(version or _live()).facets(_where(query, refinement))
+
+
 def find_ranking(query: Query, key: str) -> Ranking:
     """A ranking that was frozen. Raises `QueryGone` if the cache has given it up."""
     frozen = cache.get(_cache_key(query, key))
@@ -251,7 +256,7 @@ def page(query: Query, ranking: Ranking, refinement: Refinement, start: int = 0,
     chosen: list[tuple[int, ProductImage, float]] = []
     position = start
     while len(chosen) < size and position < len(ranking):
-        rows = ranking.rows[position : position + max(size, LEAST_ROWS)]
+        rows = ranking.rows[position : position + size + SPARE_ROWS]
         shown = _shown(rows, refinement.criteria)
         for _product, photo_id, score in rows:
             if len(chosen) == size:
@@ -284,7 +289,7 @@ def _search(
         liked, disliked = (_styles(skus, version) for skus in (refinement.like, refinement.dislike))
         style = vectors.refine(style, liked, disliked)
     vector = vectors.scale(vectors.query(style, seen.colour, refinement.colour_weight))
-    where = refinement.criteria.where([*_asking(query), *_products_of(refinement.dislike)])
+    where = _where(query, refinement)
     k = at_most + NEAREST
     while True:
         hits = index_of(version).search(vector, k, where)
@@ -294,6 +299,11 @@ def _search(
         if len(best) >= at_most or len(hits) < k:
             return [(hit.product_id, hit.photo_id, round(hit.score, 6)) for hit in islice(best.values(), at_most)]
         k *= 2
+
+
+def _where(query: Query, refinement: Refinement) -> Filter:
+    """The criteria, without the product that asks and those that the shopper does not want."""
+    return refinement.criteria.where([*_asking(query), *_products_of(refinement.dislike)])
 
 
 def _alike(query: Query, seen: _Seen, version: IndexVersion) -> bool:
@@ -383,6 +393,7 @@ def _shown(rows: Sequence[tuple[int, int, float]], criteria: Criteria) -> Mappin
     products, photo_ids, _scores = zip(*rows, strict=True)
     shown = criteria.products().filter(pk__in=products).order_by()
     photos = ProductImage.objects.select_related("product__category", "product__brand")
+    photos = photos.defer("product__description", "product__attributes")
     return photos.filter(product__in=shown).in_bulk(photo_ids)
 
 

@@ -4,6 +4,8 @@ from search import views
 
 app_name = "search"
 urlpatterns = [
+    path("about/", views.about, name="about"),
+    path("privacy/", views.privacy, name="privacy"),
     path("search/", views.ask, name="ask"),
     path("search/<uuid:pk>/", views.results, name="results"),
     path("search/<uuid:pk>/picture.jpg", views.picture, name="picture"),

@@ -21,9 +21,9 @@ DEFAULT_COLOUR_WEIGHT = 0.2
 # Beyond this the results keep the colour and lose the kind of thing: precision falls off a cliff.
 MAX_COLOUR_WEIGHT = 0.5
 
-# Rocchio's feedback (Rocchio 1971; Manning et al., "Introduction to Information Retrieval", 9.1.1), with the
-# weights that did best on photos of clothes: two likes and two dislikes raised the next ten's precision from
-# .85 to .91.
+# Rocchio's feedback (Rocchio 1971; Manning et al., "Introduction to Information Retrieval", 9.1.1). On held-out
+# photos of clothes two likes and two dislikes raise the next ten's precision from .84 to .91; twice these weights
+# gain .01 more, and move farther from the picture that the shopper came with (docs/measurements.md).
 LIKED_WEIGHT = 0.75
 DISLIKED_WEIGHT = 0.35
 

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import condition, require_http_methods, require_POST, require_safe
 
 from catalogue.images import ImageRefused, Limits
-from catalogue.models import Brand, Category, Product
+from catalogue.models import Product
 from search import colours, querying
+from search.cards import Card, following
+from search.chips import chips
 from search.exceptions import QueryGone, SearchError
+from search.facets import narrowing
 from search.forms import RefinementForm
-from search.matches import Match
 from search.models import Query
-from search.querying import LONGEST, Criteria, Page, Ranking, Refinement, Result
+from search.querying import DEFAULT_PAGE, LONGEST, REMEMBERED, Ranking, Refinement
 from search.statuses import image_status, search_status
+from search.summary import summary
 from search.throttling import SearchThrottle
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
@@ -39,26 +51,8 @@ View = Callable[..., HttpResponseBase]
 RETRY_AFTER = 30
 """Seconds after which a search that could not be answered is worth another try."""
 
-_CURSOR = re.compile(r"([0-9a-f]{16})\.([0-9]{1,5})")
-"""A ranking's key, and a position in it."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """A result with the addresses of the searches that want more, or less, like it."""
-
-    result: Result
-    more: str
-    less: str
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A product that the shopper has said to want more, or less, of; and the address without that."""
-
-    product: Product
-    liked: bool
-    without: str
+_KEY = re.compile(r"[0-9a-f]{16}")
+"""Of a ranking."""
 
 
 def private(view: View) -> View:
@@ -99,6 +93,8 @@ def explained(view: View) -> View:
 
 
 def _error_page(request: HttpRequest, status: HTTPStatus, title: str, sentence: str) -> HttpResponse:
+    if _wants_json(request):
+        return JsonResponse({"error": sentence}, status=status)
     return render(request, "error.html", {"status": status, "title": title, "sentence": sentence}, status=status)
 
 
@@ -109,7 +105,10 @@ def _error_page(request: HttpRequest, status: HTTPStatus, title: str, sentence: 
 @private
 @explained
 def ask(request: HttpRequest) -> HttpResponseBase:
-    """Search with an uploaded `image`, or with the `product` of a SKU; leads to the results at their own address."""
+    """Search with an uploaded `image`, or with the `product` of a SKU; leads to the results at their own address.
+
+    The page's script asks for JSON: `location` of the results, or an `error` to show in place.
+    """
     if request.method != "POST":
         return render(request, "search/ask.html")
     if (wait := _must_wait(request)) is not None:
@@ -117,11 +116,23 @@ def ask(request: HttpRequest) -> HttpResponseBase:
     try:
         query = _query_of(request)
     except ImageRefused as error:
-        return render(request, "search/ask.html", {"error": str(error)}, status=image_status(error))
+        return _ask_again(request, image_status(error), str(error))
     if query is None:
-        context = {"error": _("Choose a picture first, then search.")}
-        return render(request, "search/ask.html", context, status=HTTPStatus.BAD_REQUEST)
-    return HttpResponseRedirect(query.get_absolute_url(), status=HTTPStatus.SEE_OTHER)
+        return _ask_again(request, HTTPStatus.BAD_REQUEST, _("Choose a picture first, then search."))
+    address = query.get_absolute_url()
+    if _wants_json(request):
+        return JsonResponse({"location": address}, status=HTTPStatus.CREATED, headers={"Location": address})
+    return HttpResponseRedirect(address, status=HTTPStatus.SEE_OTHER)
+
+
+def _ask_again(request: HttpRequest, status: HTTPStatus, error: str) -> HttpResponse:
+    if _wants_json(request):
+        return JsonResponse({"error": error}, status=status)
+    return render(request, "search/ask.html", {"error": error}, status=status)
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
 
 
 def _query_of(request: HttpRequest) -> Query | None:
@@ -160,37 +171,31 @@ def _slow_down(request: HttpRequest, wait: float) -> HttpResponse:
 @private
 @explained
 def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """A page of what a query found, refined as the address says."""
+    """What a query found, refined as the address says: its first products, as many as the address asks for.
+
+    `list` names a ranking that was frozen when the first of them were shown; where it is no longer kept, or none is
+    named, the products are ranked anew.
+    """
     query = _find(pk)
     form = RefinementForm(request.GET)
-    context = {"query": query, "form": form, **_choices(query)}
+    context: dict[str, Any] = {"query": query, "form": form, **_picture_colours(query)}
     if not form.is_valid():
+        context["choices"] = narrowing(query, Refinement())
         return render(request, "search/results.html", context, status=HTTPStatus.BAD_REQUEST)
     refinement = form.refinement
     if refinement.box is not None and (wait := _must_wait(request)) is not None:
         return _slow_down(request, wait)
-    start = 0
-    if cursor := request.GET.get("cursor"):
-        try:
-            ranking, start = _resume(query, cursor)
-        except QueryGone:  # the list is no longer kept, the query is
-            return redirect(_address(query, refinement))
-    else:
-        ranking = querying.rank(query, refinement)
-    page = querying.page(query, ranking, refinement, start)
+    ranking = _ranking(query, refinement, request.GET.get("list", ""))
+    page = querying.page(query, ranking, refinement, size=_shown(request.GET.get("shown", "")))
+    choices = narrowing(query, refinement, ranking.version)
     context |= {
         "refinement": refinement,
-        "refined": refinement != Refinement(),
-        "narrowed": refinement.criteria != Criteria(),
         "ranking": ranking,
-        "start": start,
-        "summary": _summary(ranking, page, start),
-        "cards": [_card(query, refinement, result) for result in page.results],
-        "wishes": _wishes(query, refinement),
-        "first": _address(query, refinement),
-        "following": None
-        if page.next_position is None
-        else _address(query, refinement, cursor=f"{ranking.key}.{page.next_position}"),
+        "choices": choices,
+        "summary": summary(ranking, page, choices.products),
+        "cards": [Card.of(query, refinement, result) for result in page.results],
+        "chips": chips(query, refinement, choices.facets),
+        "following": following(query, refinement, ranking, page),
     }
     return render(request, "search/results.html", context)
 
@@ -202,86 +207,28 @@ def _find(pk: UUID) -> Query:
         raise Http404(_("There is no such search.")) from None
 
 
-def _resume(query: Query, cursor: str) -> tuple[Ranking, int]:
-    if not (match := _CURSOR.fullmatch(cursor)):
-        raise QueryGone(_("This is no place in a list of results."))
-    return querying.find_ranking(query, match[1]), int(match[2])
+def _ranking(query: Query, refinement: Refinement, key: str) -> Ranking:
+    if _KEY.fullmatch(key):
+        with suppress(QueryGone):  # the list is no longer kept, the query is
+            return querying.find_ranking(query, key)
+    return querying.rank(query, refinement)
 
 
-def _address(query: Query, refinement: Refinement, **extra: str) -> str:
-    parameters = [*RefinementForm.parameters(refinement), *extra.items()]
-    return query.get_absolute_url() + ("?" + urlencode(parameters) if parameters else "")
+def _shown(asked: str) -> int:
+    """How many products an address asks for, of what may be asked."""
+    if not (asked.isascii() and asked.isdecimal() and len(asked) <= len(str(LONGEST))):
+        return DEFAULT_PAGE
+    return min(max(int(asked), DEFAULT_PAGE), LONGEST)
 
 
-def _card(query: Query, refinement: Refinement, result: Result) -> Card:
-    sku = result.product.sku
-    like, dislike = _without(refinement.like, sku), _without(refinement.dislike, sku)
-    return Card(
-        result,
-        more=_address(query, replace(refinement, like=(*like, sku), dislike=dislike)),
-        less=_address(query, replace(refinement, like=like, dislike=(*dislike, sku))),
-    )
-
-
-def _wishes(query: Query, refinement: Refinement) -> list[Wish]:
-    skus = [*refinement.like, *refinement.dislike]
-    if not skus:
-        return []
-    named = Product.objects.visible().filter(sku__in=skus).prefetch_related("photos")
-    return [
-        Wish(
-            product,
-            liked=product.sku in refinement.like,
-            without=_address(
-                query,
-                replace(
-                    refinement,
-                    like=_without(refinement.like, product.sku),
-                    dislike=_without(refinement.dislike, product.sku),
-                ),
-            ),
-        )
-        for product in named
-    ]
-
-
-def _without(skus: Iterable[str], sku: str) -> tuple[str, ...]:
-    return tuple(other for other in skus if other != sku)
-
-
-def _summary(ranking: Ranking, page: Page, start: int) -> str:
-    """What happened, in a sentence or two."""
-    count = len(ranking)
-    if start:
-        return _("Products %(first)d to %(last)d of %(count)d.") % {
-            "first": start + 1,
-            "last": page.next_position or count,
-            "count": count,
-        }
-    if count >= LONGEST:
-        found = _("The %(count)d most similar products, the most similar first.") % {"count": count}
-    else:
-        found = ngettext("%(count)d product.", "%(count)d products, the most similar first.", count) % {
-            "count": count
-        }
-    words = [result.match for result in page.results]
-    if same := words.count(Match.SAME_ITEM):
-        alike = ngettext("%(count)d looks like the same item.", "%(count)d look like the same item.", same)
-        return found + " " + alike % {"count": same}
-    if very := words.count(Match.VERY_SIMILAR):
-        alike = ngettext("%(count)d looks very similar.", "%(count)d look very similar.", very)
-        return found + " " + alike % {"count": very}
-    return found
-
-
-def _choices(query: Query) -> dict[str, Any]:
-    """What a search can be shaped by. Colours come with their label and swatch."""
-    named = {name: (name, colours.label(name), swatch) for name, swatch in colours.SWATCHES.items()}
+def _picture_colours(query: Query) -> dict[str, Any]:
+    """The named colours of the picture with their swatches, and the ends of the slider."""
     return {
-        "categories": Category.objects.with_tree_fields(),
-        "brands": Brand.objects.all(),
-        "colours": list(named.values()),
-        "picture_colours": [named[name] for name, _share in query.colours if name in named],
+        "picture_colours": [
+            (colours.label(name), colours.SWATCHES[name])
+            for name, _share in query.colours
+            if name in colours.SWATCHES
+        ],
         "default_colour_weight": DEFAULT_COLOUR_WEIGHT,
         "max_colour_weight": MAX_COLOUR_WEIGHT,
     }
@@ -292,6 +239,7 @@ def _choices(query: Query) -> dict[str, Any]:
 
 @require_safe
 @private
+@condition(etag_func=lambda request, pk: f'"{pk}"' if _holds_picture(pk) else None)
 @explained
 def picture(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The shopper's own picture, from private storage."""
@@ -305,6 +253,11 @@ def picture(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     return FileResponse(file, content_type="image/jpeg")
 
 
+def _holds_picture(pk: UUID) -> bool:
+    """Whether the picture is there still; while it is it never changes."""
+    return Query.objects.filter(pk=pk, expires__gt=timezone.now()).exclude(picture="").exists()
+
+
 @require_POST
 @private
 @explained
@@ -313,3 +266,18 @@ def forget(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     _find(pk).forget()
     messages.success(request, _("Your picture was deleted."))
     return redirect("catalogue:home")
+
+
+# In words ---------------------------------------------------------------------------------------------------
+
+
+@require_safe
+def about(request: HttpRequest) -> HttpResponse:
+    """What searching with a picture is, for shoppers."""
+    return render(request, "search/about.html")
+
+
+@require_safe
+def privacy(request: HttpRequest) -> HttpResponse:
+    """What becomes of a picture that somebody searches with."""
+    return render(request, "search/privacy.html", {"hours": settings.QUERY_LIFETIME_HOURS, "days": REMEMBERED.days})

@@ -61,7 +61,7 @@ class Pages(Sitemap):  # type: ignore[type-arg]
     i18n = alternates = x_default = True
 
     def items(self) -> list[str]:
-        return ["catalogue:home", "catalogue:products"]
+        return ["catalogue:home", "catalogue:products", "search:about", "search:privacy"]
 
     def location(self, item: str) -> str:
         return reverse(item)

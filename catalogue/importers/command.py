@@ -7,6 +7,7 @@ import sys
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ REFUSED, SOME_REJECTED, INTERRUPTED = 2, 3, 130
 """Exit statuses beside 0 (all in) and 1 (stopped by an error); the last is a shell's for Ctrl-C."""
 
 SHOWN_REJECTS = 5
+SHOWN_OF_DRY_RUN = 50
+"""Of a dry run, which writes a file of them only where one was asked for."""
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -62,25 +65,29 @@ class ImportCommand(BaseCommand):
     ) -> None:
         """Import records and tell how it went.
 
-        `total` is the number of records to expect, and `name` goes into the name of the rejects file.
-        Raises `CommandError` with the exit status where not all of them are in.
+        `total` is the number of records to expect, and `name` goes into the name of the rejects file: a dry run has
+        one only where `options` name it. Raises `CommandError` with the exit status where not all of them are in.
         """
         now = timezone.localtime()
-        given = options.get("rejects")
-        path = given or settings.DATA_DIR / "imports" / f"{name}-{now:%Y%m%d-%H%M%S-%f}-rejects.csv"
+        dry_run = options.get("dry_run", False)
+        path: Path | None = options.get("rejects")
+        if path is None and not dry_run:
+            path = settings.DATA_DIR / "imports" / f"{name}-{now:%Y%m%d-%H%M%S-%f}-rejects.csv"
+        most = SHOWN_REJECTS if path else SHOWN_OF_DRY_RUN
         shown: list[Reject] = []
-        with RejectsFile(path) as rejects:
+        with RejectsFile(path) if path else nullcontext() as rejects:
 
             def reject(reject: Reject) -> None:
-                rejects.add(reject)
-                if len(shown) < SHOWN_REJECTS:
+                if rejects:
+                    rejects.add(reject)
+                if len(shown) < most:
                     shown.append(reject)
 
             importer = Importer(
                 reject=reject,
                 on_batch=self.batch_done,
                 batch=options["batch"],
-                dry_run=options.get("dry_run", False),
+                dry_run=dry_run,
             )
             summary = importer.summary
             go_on = "run the same command again to go on."
@@ -101,7 +108,8 @@ class ImportCommand(BaseCommand):
         if not summary.dry_run:
             self.finish(summary)
         if summary.rejected:
-            raise CommandError(f"{summary.rejected} rejected; the reasons are in {path}.", returncode=SOME_REJECTED)
+            told = f"the reasons are in {path}" if path else "--rejects FILE writes all the reasons down"
+            raise CommandError(f"{summary.rejected} rejected; {told}.", returncode=SOME_REJECTED)
 
     def _with_progress(
         self, records: Iterable[T], total: int, summary: Summary, options: dict[str, Any]

@@ -28,7 +28,7 @@ from django.utils import timezone
 from catalogue import files, images
 from catalogue.importers.records import PhotoSource, ProductRecord, Reject
 from catalogue.importers.taxonomy import Taxonomy
-from catalogue.models import THUMBNAIL_WIDTH, Product, ProductImage
+from catalogue.models import Product, ProductImage
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ class _Content:
     sha256: str
     width: int = 0
     height: int = 0
-    file: str = ""
-    thumbnail: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    """By column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Importer:
                 name
                 for changes in outcomes
                 for photo in changes.photos_added
-                for name in (photo.file.name, photo.thumbnail.name)
+                for name in (getattr(photo, column).name for column in files.COLUMNS)
             }
             files.remove(set(stored) - used)
         except BaseException:
@@ -232,19 +232,16 @@ class Importer:
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in held:
             return _Content(sha256)
-        picture = images.read(data, short_side=THUMBNAIL_WIDTH)
-        thumbnail = images.thumbnail(picture, THUMBNAIL_WIDTH)
-        names = []
-        for name, content in (
-            (files.photo_name(sha256, picture.extension), data),
-            (files.thumbnail_name(sha256), thumbnail),
-        ):
+        prepared = files.prepare(data, sha256)
+        names: dict[str, str] = {}
+        for column, wanted, content in prepared.files:
             if self.dry_run:
-                names.append(name)
+                names[column] = wanted
             else:
-                names.append(default_storage.save(name, ContentFile(content)))
-                stored.append(names[-1])
-        return _Content(sha256, picture.width, picture.height, *names)
+                names[column] = default_storage.save(wanted, ContentFile(content))
+                stored.append(names[column])
+        names.setdefault("large", names["thumbnail"])
+        return _Content(sha256, prepared.width, prepared.height, names)
 
     # In the transaction -------------------------------------------------------------------------------------
 
@@ -385,17 +382,16 @@ def _compare_photos(draft: _Draft, product: Product, held: list[ProductImage], c
             if record.overwrite and (photo.position, photo.alt) != wanted:
                 photo.position, photo.alt = wanted
                 changes.photos_moved.append(photo)
-        elif content.file:
+        elif content.names:
             changes.photos_added.append(
                 ProductImage(
                     product=product,
-                    file=content.file,
-                    thumbnail=content.thumbnail,
                     position=position,
                     alt=alt or "",
                     width=content.width,
                     height=content.height,
                     sha256=content.sha256,
+                    **content.names,
                 )
             )
         else:

@@ -54,6 +54,23 @@ class Filter:
     exclude_products: frozenset[int] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How many products each value of a condition would leave, all the other conditions of a filter kept.
+
+    A product counts once however many photos of it match. Values that no product has are left out.
+    """
+
+    #: that match the whole filter
+    products: int = 0
+    categories: dict[int, int] = field(default_factory=dict)
+    brands: dict[int, int] = field(default_factory=dict)
+    colours: dict[str, int] = field(default_factory=dict)
+    in_stock: int = 0
+    #: the lowest and the highest, where any product has one
+    prices: tuple[Decimal, Decimal] | None = None
+
+
 class Hit(NamedTuple):
     photo_id: int
     product_id: int
@@ -90,6 +107,10 @@ class VectorIndex(ABC):
 
         Gives k hits if k documents match the filter, else all that match.
         """
+
+    @abstractmethod
+    def facets(self, where: Filter) -> Facets:
+        """What a filter leaves to choose from, in products."""
 
     @abstractmethod
     def count(self) -> int:

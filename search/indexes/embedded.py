@@ -22,7 +22,7 @@ from django.db import transaction
 from django.db.models import FilteredRelation, Q
 
 from search.exceptions import IndexMissing
-from search.indexes.base import Document, Filter, Hit, IndexBackend, VectorIndex, by_photo
+from search.indexes.base import Document, Facets, Filter, Hit, IndexBackend, VectorIndex, by_photo
 from search.indexes.rows import Rows, attributes, finite, pack
 from search.indexes.segments import Contents
 from search.indexes.snapshots import Snapshot, SnapshotFolder, Tombstones
@@ -117,6 +117,9 @@ class EmbeddedIndex(VectorIndex):
     def search(self, vector: npt.NDArray[np.float32], k: int, where: Filter | None = None) -> list[Hit]:
         query = finite(vector, self.version.width)
         return self._current().search(query, k, where) if k > 0 else []
+
+    def facets(self, where: Filter) -> Facets:
+        return self._current().facets(where)
 
     def count(self) -> int:
         return self._current().count()

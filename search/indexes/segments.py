@@ -7,12 +7,14 @@ so that a search goes on undisturbed in what it started with and no lock stands 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from search.indexes.base import Filter, Hit
+from search.indexes.base import Facets, Filter, Hit
+from search.indexes.facets import Products
 from search.indexes.rows import Booleans, Int64s, Rows
 
 Places = npt.NDArray[np.int64]
@@ -105,7 +107,7 @@ class Segment:
         return scores[0], places[0]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Contents:
     """All documents of an index as of one `sequence`, in segments that have no living photo in common."""
 
@@ -144,6 +146,13 @@ class Contents:
         )
         order = np.lexsort((photos, -scores))[:k]
         return list(map(Hit, photos[order].tolist(), products[order].tolist(), scores[order].tolist()))
+
+    def facets(self, where: Filter) -> Facets:
+        return self._products.facets(where)
+
+    @cached_property
+    def _products(self) -> Products:
+        return Products.of([segment.living for segment in self.segments])
 
     def count(self) -> int:
         return sum(int(np.count_nonzero(segment.alive)) for segment in self.segments)

@@ -30,12 +30,12 @@ function place() {
 
 function show(page) {
   const comeBack = place();
-  const open = new Set([...document.querySelectorAll("[data-fold][open]")].map((fold) => fold.dataset.fold));
+  const open = [...document.querySelectorAll("[data-facet]:has(details[open])")].map((facet) => facet.dataset.facet);
   for (const part of parts()) {
     const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
     if (fresh) part.replaceWith(document.importNode(fresh, true));
   }
-  for (const fold of document.querySelectorAll("[data-fold]")) fold.open ||= open.has(fold.dataset.fold);
+  for (const facet of open) document.querySelector(`[data-facet="${facet}"] details`)?.setAttribute("open", "");
   // Only the text: readers are told of changes to an element that stays.
   document.querySelector("[data-count]").textContent = page.querySelector("[data-count]").textContent;
   document.title = page.title;

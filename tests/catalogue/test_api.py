@@ -50,6 +50,7 @@ def test_a_product_has_all_that_a_client_shows(client: Client) -> None:
             {
                 "url": f"http://testserver{image.file.url}",
                 "thumbnail": f"http://testserver{image.thumbnail.url}",
+                "large": f"http://testserver{image.large.url}",
                 "alt": "Shirt",
                 "width": 240,
                 "height": 320,

@@ -546,24 +546,75 @@ def test_threads_read_the_same_pixels() -> None:
 # What is written
 
 
-def test_a_thumbnail_has_the_width_asked_for_and_the_aspect() -> None:
-    thumbnail = Image.open(io.BytesIO(images.thumbnail(images.read(encoded(drawn(1200, 800))), 300)))
+def renditions(data: bytes) -> list[Image.Image]:
+    """The thumbnail, and the large rendition where there is one."""
+    made = images.renditions(images.read_for_renditions(data))
+    return [Image.open(io.BytesIO(jpeg)) for jpeg in (made.thumbnail, made.large) if jpeg is not None]
 
-    assert thumbnail.format == "JPEG"
-    assert thumbnail.size == (300, 200)
+
+def test_there_are_two_renditions_and_the_aspect_is_kept() -> None:
+    thumbnail, large = renditions(encoded(drawn(1500, 1000)))
+    assert (thumbnail.format, large.format) == ("JPEG", "JPEG")
+    assert (thumbnail.size, large.size) == ((480, 320), (960, 640))
     assert difference(thumbnail, QUADRANTS) <= 12
+    assert difference(large, QUADRANTS) <= 12
 
 
-def test_a_thumbnail_is_never_enlarged() -> None:
-    thumbnail = Image.open(io.BytesIO(images.thumbnail(images.read(encoded(drawn())), 300)))
+@pytest.mark.parametrize(
+    ("size", "sizes"),
+    [
+        ((WIDTH, HEIGHT), [(WIDTH, HEIGHT)]),
+        ((480, 700), [(480, 700)]),
+        ((599, 799), [(480, 640)]),
+        ((600, 800), [(480, 640), (600, 800)]),
+        ((959, 300), [(480, 150), (959, 300)]),
+        ((2000, 3000), [(480, 720), (960, 1440)]),
+        ((480, 2400), [(384, 1920), (480, 2400)]),
+        ((40, 2000), [(38, 1920)]),
+    ],
+)
+def test_no_rendition_is_enlarged_and_none_is_made_twice(size: tuple[int, int], sizes: list[tuple[int, int]]) -> None:
+    assert [rendition.size for rendition in renditions(encoded(drawn(*size)))] == sizes
 
-    assert thumbnail.size == (WIDTH, HEIGHT)
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_very_tall_picture_stays_within_four_times_the_width(kind: str) -> None:
+    thumbnail, large = renditions(encoded(drawn(100, 40_000), kind))
+    assert thumbnail.size == (5, 1920)
+    assert large.size == (10, 3840)
 
 
-def test_a_thumbnail_of_a_very_tall_picture_stays_within_four_times_its_width() -> None:
-    thumbnail = Image.open(io.BytesIO(images.thumbnail(images.read(encoded(drawn(32, 70_000), "PNG")), 100)))
+@pytest.mark.parametrize("size", [(3001, 4003), (4003, 3001), (1921, 2777), (1093, 9001), (6011, 1931), (333, 5001)])
+def test_a_rendition_has_the_size_that_its_original_says(size: tuple[int, int]) -> None:
+    """Also where a JPEG is decoded at a reduced scale, of which pages know nothing."""
+    wanted = [images.rendition_size(*size, width) for width in (480, 960)]
+    assert [rendition.size for rendition in renditions(encoded(Image.new("RGB", size)))] == wanted
 
-    assert thumbnail.size == (1, 400)
+
+@pytest.mark.parametrize(("width", "height"), [(3840, 5120), (5120, 3840), (960, 9000), (1919, 1919), (961, 1300)])
+def test_enough_is_decoded_for_the_large_rendition(width: int, height: int) -> None:
+    decoded = images.read_for_renditions(encoded(Image.new("RGB", (width, height)))).image
+    assert decoded.width >= min(width, images.LARGE_WIDTH)
+    assert decoded.height >= images.rendition_size(width, height, images.LARGE_WIDTH)[1]
+
+
+def test_a_large_photo_is_not_decoded_whole_for_its_renditions() -> None:
+    assert images.read_for_renditions(encoded(Image.new("RGB", (3840, 5120)))).image.size == (960, 1280)
+
+
+def test_fine_detail_survives_in_both_renditions() -> None:
+    checks = (np.indices((1280, 960)) // 4).sum(axis=0) % 2 * 255
+    thumbnail, large = (np.asarray(made.convert("L")) for made in renditions(encoded(
+        Image.fromarray(checks.astype(np.uint8)).convert("RGB"), "PNG")))  # fmt: skip
+    assert large.std() > 100
+    assert thumbnail.std() > 100
+
+
+def test_a_turned_photo_has_upright_renditions() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    sizes = [rendition.size for rendition in renditions(encoded(drawn(1600, 1200), exif=exif.tobytes()))]
+    assert sizes == [(480, 640), (960, 1280)]
 
 
 @pytest.mark.parametrize(("max_side", "size"), [(60, (60, 40)), (1000, (WIDTH, HEIGHT))])
@@ -584,6 +635,6 @@ def test_nothing_of_the_senders_metadata_is_written() -> None:
 
     picture = images.read(data)
     for written in (images.encode(picture.image, 60), images.encode(picture.image, 1000),
-                    images.thumbnail(picture, 60), images.encode(unclean, 1000)):  # fmt: skip
+                    images.renditions(picture).thumbnail, images.encode(unclean, 1000)):  # fmt: skip
         assert b"Secret" not in written
         assert not {"exif", "comment", "xmp", "icc_profile", "dpi"} & set(Image.open(io.BytesIO(written)).info)

@@ -158,6 +158,31 @@ class TestRejects:
         assert run(shop)[0]["rejects_file"] is None
         assert not (settings.DATA_DIR / "imports").exists()
 
+    def test_a_dry_run_writes_no_file_of_its_own_accord(self, shop: Path, settings: Any) -> None:
+        (shop / "notes.txt").write_text("not a picture")
+        summary, status, told = run(shop, "--dry-run")
+        assert (summary["rejected"], summary["rejects_file"], status) == (1, None, 3)
+        assert told == "1 rejected; --rejects FILE writes all the reasons down."
+        assert not settings.DATA_DIR.exists()
+
+    def test_a_dry_run_writes_the_file_that_was_asked_for(self, shop: Path, tmp_path: Path) -> None:
+        (shop / "notes.txt").write_text("not a picture")
+        target = tmp_path / "rejects.csv"
+        summary, _, told = run(shop, "--dry-run", "--rejects", str(target))
+        assert summary["rejects_file"] == str(target)
+        assert told == f"1 rejected; the reasons are in {target}."
+        assert "notes.txt" in target.read_text()
+        assert not Product.objects.exists()
+
+    def test_a_dry_run_shows_more_reasons_as_it_writes_none(self, shop: Path) -> None:
+        for number in range(52):
+            (shop / f"broken{number}.jpg").write_bytes(b"no picture")
+        told = io.StringIO()
+        with pytest.raises(CommandError, match="52 rejected"):
+            call_command(Command(), str(shop), "--dry-run", stdout=io.StringIO(), stderr=told)
+        assert told.getvalue().count("not a picture in a known format") == 50
+        assert "and 2 more" in told.getvalue()
+
     def test_the_first_reasons_are_shown_at_once(self, shop: Path) -> None:
         for number in range(7):
             (shop / f"broken{number}.jpg").write_bytes(b"no picture")
@@ -272,7 +297,9 @@ def _rows(tmp_path: Path, query: str) -> list[Any]:
 
 def _is_whole(tmp_path: Path, products: int) -> bool:
     """Whether each product has its photo, and the storage the files of the photos and no others."""
-    names = {name for row in _rows(tmp_path, "SELECT file, thumbnail FROM catalogue_productimage") for name in row}
+    names = {
+        name for row in _rows(tmp_path, "SELECT file, thumbnail, large FROM catalogue_productimage") for name in row
+    }
     media = tmp_path / "data" / "media"
     files = {str(path.relative_to(media)) for path in media.rglob("*") if path.is_file()}
     counts = _rows(tmp_path, "SELECT count(*), count(DISTINCT product_id) FROM catalogue_productimage")

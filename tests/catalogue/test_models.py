@@ -12,13 +12,14 @@ import pytest
 from django.db import DataError, IntegrityError, models, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
+from PIL import Image
 
 from catalogue import files
 from catalogue.images import ImageRefused
 from catalogue.models import Brand, Category, Product, ProductImage
 from catalogue.signals import announce, photos_changed
 from tests import shop
-from tests.drawing import photo
+from tests.drawing import encoded, photo, picture
 
 pytestmark = pytest.mark.django_db
 
@@ -65,10 +66,11 @@ def test_a_sku_is_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"width": 0}, {"sha256": "x"}, {"file": ""}, {"thumbnail": ""}, {"sha256": "A" * 64}]
+    "fields",
+    [{"width": 0}, {"sha256": "x"}, {"file": ""}, {"thumbnail": ""}, {"large": ""}, {"sha256": "A" * 64}],
 )
 def test_the_database_keeps_the_rules_of_photos(fields: dict[str, Any]) -> None:
-    sound = {"file": "f", "thumbnail": "t", "width": 1, "height": 1, "sha256": "0" * 64}
+    sound = {"file": "f", "thumbnail": "t", "large": "t", "width": 1, "height": 1, "sha256": "0" * 64}
     with pytest.raises(IntegrityError), transaction.atomic():
         ProductImage.objects.bulk_create([ProductImage(product=shop.product("a"), **(sound | fields))])
 
@@ -146,6 +148,57 @@ def test_a_photo_knows_its_content(settings: Any) -> None:
     assert stored(settings) == {image.file.name, image.thumbnail.name}
 
 
+LARGE = encoded(picture(size=(1200, 1600)))
+
+
+def test_a_photo_with_pixels_enough_has_two_renditions(settings: Any) -> None:
+    image = shop.product("a", LARGE).photos.get()
+    assert stored(settings) == {image.file.name, image.thumbnail.name, image.large.name}
+    assert len(stored(settings)) == 3
+    assert image.srcset == f"{image.thumbnail.url} 480w, {image.large.url} 960w"
+    for rendition, width in ((image.thumbnail, image.thumbnail_width), (image.large, image.large_width)):
+        with rendition.open() as file, Image.open(file) as opened:
+            assert opened.size == (width, width * 4 // 3)
+
+
+def test_a_photo_with_few_pixels_has_one_rendition() -> None:
+    image = shop.product("a", photo()).photos.get()
+    assert image.large.name == image.thumbnail.name
+    assert image.srcset == f"{image.thumbnail.url} 240w"
+
+
+def test_a_photo_whose_larger_rendition_was_never_made_says_what_there_is() -> None:
+    image = shop.product("a", LARGE).photos.get()
+    image.large = image.thumbnail.name
+    image.save()
+    image.refresh_from_db()
+    assert image.srcset == f"{image.thumbnail.url} 480w"
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("JPEG", True), ("WEBP", True), ("TIFF", False)])
+def test_a_photo_knows_whether_browsers_show_its_original(kind: str, shown: bool) -> None:
+    assert shop.product("a", encoded(picture(), kind)).photos.get().shown_in_browsers is shown
+
+
+def test_a_large_photo_that_becomes_a_small_one_has_one_rendition(
+    settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    image = shop.product("a", LARGE).photos.get()
+    with django_capture_on_commit_callbacks(execute=True):
+        image.set_content(photo())
+        image.save()
+    image.refresh_from_db()
+    assert image.large.name == image.thumbnail.name
+    assert stored(settings) == {image.file.name, image.thumbnail.name}
+
+
+def test_a_large_photo_that_cannot_be_saved_leaves_no_file(settings: Any) -> None:
+    made = shop.product("a", LARGE)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        shop.add_photo(made, LARGE)
+    assert len(stored(settings)) == 3
+
+
 def test_a_refused_picture_leaves_the_photo_as_it_was(settings: Any) -> None:
     image = shop.product("a", photo()).photos.get()
     with pytest.raises(ImageRefused):
@@ -178,7 +231,7 @@ def test_deleting_a_photo_removes_its_files_after_the_commit(
 def test_every_way_of_deleting_removes_the_files(
     delete: Any, settings: Any, django_capture_on_commit_callbacks: Any
 ) -> None:
-    made = shop.product("a", photo(), photo("hat"))
+    made = shop.product("a", photo(), photo("hat"), LARGE)
     with django_capture_on_commit_callbacks(execute=True):
         delete(made)
     assert stored(settings) == set()
@@ -254,7 +307,10 @@ def test_photos_changed_is_silent_where_no_photo_changes(announced: list[list[in
 def test_photos_changed_is_told_in_bulk_creation(announced: list[list[int]]) -> None:
     made = shop.product("a")
     created = ProductImage.objects.bulk_create(
-        [ProductImage(product=made, file="f", thumbnail="t", width=1, height=1, sha256=c * 64) for c in "ab"]
+        [
+            ProductImage(product=made, file="f", thumbnail="t", large="t", width=1, height=1, sha256=c * 64)
+            for c in "ab"
+        ]
     )
     assert announced == [[image.pk for image in created]]
 

@@ -31,6 +31,11 @@ def page(client: Client, address: str, status: int = 200) -> str:
     return str(response.content.decode())
 
 
+def images_of(shown: str) -> list[str]:
+    """The attributes of each picture of a page."""
+    return [tag.split(">")[0] for tag in shown.split("<img")[1:]]
+
+
 # Addresses --------------------------------------------------------------------------------------------------
 
 
@@ -335,19 +340,53 @@ def test_a_product_that_shoppers_may_not_see_is_not_found(client: Client) -> Non
 
 
 @pytest.mark.django_db
-def test_a_photo_that_few_browsers_show_is_replaced_by_its_thumbnail(client: Client) -> None:
-    made = shop.product("1", encoded(picture(), "TIFF"))
+@pytest.mark.parametrize("kind", ["TIFF", "JPEG"])
+def test_a_product_shows_renditions_and_never_loads_an_original(client: Client, kind: str) -> None:
+    made = shop.product("1", encoded(picture(size=(1200, 1600)), kind))
     shown = page(client, made.get_absolute_url())
-    assert ".tif" not in shown
-    assert made.photos.get().thumbnail.url in shown
+    image = made.photos.get()
+    (tag,) = images_of(shown)
+    assert f'src="{image.large.url}"' in tag
+    assert f'srcset="{image.thumbnail.url} 480w, {image.large.url} 960w"' in tag
+    assert image.file.url not in tag
+
+
+@pytest.mark.django_db
+def test_a_card_lets_the_browser_choose_between_the_renditions(client: Client) -> None:
+    image = shop.product("1", encoded(picture(size=(1200, 1600)))).photos.get()
+    (tag,) = images_of(page(client, "/products/"))
+    assert f'srcset="{image.thumbnail.url} 480w, {image.large.url} 960w" sizes="' in tag
+
+
+@pytest.mark.django_db
+def test_home_loads_the_categories_at_once_and_what_is_new_when_it_is_near(client: Client) -> None:
+    shop.fill(per_kind=1)
+    tags = images_of(page(client, "/"))
+    assert ['loading="lazy"' in tag for tag in tags] == [False] + [True] * 10
+
+
+@pytest.mark.django_db
+def test_the_first_row_is_loaded_at_once_and_the_rest_when_it_is_near(client: Client) -> None:
+    shop.fill(per_kind=1)
+    tags = images_of(page(client, "/products/"))
+    assert len(tags) > 5
+    assert ['loading="lazy"' in tag for tag in tags] == [False] * 5 + [True] * (len(tags) - 5)
+    assert ['fetchpriority="high"' in tag for tag in tags] == [True] + [False] * (len(tags) - 1)
+
+
+@pytest.mark.django_db
+def test_only_the_first_photo_of_a_product_is_loaded_at_once(client: Client) -> None:
+    made = shop.product("1", DRAWN, photo("hat"), photo("dress"))
+    tags = images_of(page(client, made.get_absolute_url()).split('class="thumbs"')[0])
+    assert ['loading="lazy"' in tag for tag in tags] == [False, True, True]
+    assert 'fetchpriority="high"' in tags[0]
 
 
 @pytest.mark.django_db
 def test_every_picture_has_a_size_and_an_alternative(client: Client) -> None:
     made = shop.product("1", DRAWN)
     for address in ("/", "/products/", made.get_absolute_url()):
-        for tag in page(client, address).split("<img")[1:]:
-            attributes = tag.split(">")[0]
+        for attributes in images_of(page(client, address)):
             assert 'width="240"' in attributes
             assert 'height="320"' in attributes
             assert "alt=" in attributes
@@ -544,6 +583,62 @@ def test_a_photo_is_served_for_good_and_as_nothing_but_a_picture(
     assert response["Cache-Control"] == "public, max-age=31536000, immutable"
     assert response["X-Content-Type-Options"] == "nosniff"
     assert "sandbox" in response["Content-Security-Policy"]
+
+
+@pytest.mark.django_db
+def test_a_photo_that_the_browser_has_is_not_sent_again(client: Client) -> None:
+    image = shop.product("1", DRAWN).photos.get()
+    first: Any = client.get(image.thumbnail.url)
+    first.close()
+    assert first["ETag"].startswith('"')
+    for asked in ({"if-none-match": first["ETag"]}, {"if-modified-since": first["Last-Modified"]}):
+        again = client.get(image.thumbnail.url, headers=asked)
+        assert again.status_code == 304
+        assert again.content == b""
+        assert (again["ETag"], again["Cache-Control"]) == (first["ETag"], first["Cache-Control"])
+    other: Any = client.get(image.thumbnail.url, headers={"if-none-match": '"another"'})
+    assert other.status_code == 200
+    other.close()
+
+
+@pytest.mark.django_db
+def test_a_photo_can_be_asked_for_its_head_and_for_nothing_but_reading(client: Client) -> None:
+    image = shop.product("1", DRAWN).photos.get()
+    response: Any = client.head(image.file.url)
+    assert (response.status_code, response.getvalue()) == (200, b"")
+    assert int(response["Content-Length"]) == len(DRAWN)
+    assert response["Content-Type"] == "image/jpeg"
+    assert client.post(image.file.url).status_code == 405
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("link", ["photos/a.jpg", "photos/ab"])
+def test_a_link_that_leads_out_of_the_photos_folder_is_not_followed(client: Client, settings: Any, link: str) -> None:
+    outside = settings.MEDIA_ROOT.parent / "outside"
+    outside.mkdir()
+    (outside / "a.jpg").write_bytes(DRAWN)
+    place = settings.MEDIA_ROOT / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(outside / "a.jpg" if link.endswith(".jpg") else outside)
+    assert client.get(f"/media/{link if link.endswith('.jpg') else link + '/a.jpg'}").status_code == 404
+
+
+@pytest.mark.django_db
+def test_the_photos_folder_itself_may_be_a_link(client: Client, settings: Any) -> None:
+    disk = settings.MEDIA_ROOT.parent / "disk"
+    disk.mkdir()
+    settings.MEDIA_ROOT.symlink_to(disk)
+    image = shop.product("1", DRAWN).photos.get()
+    response: Any = client.get(image.file.url)
+    assert b"".join(response.streaming_content) == DRAWN
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["folder.jpg", "a.jpg/b.jpg", "/etc/hosts.jpg", "%00.jpg", "x" * 300 + ".jpg"])
+def test_a_name_that_is_no_files_is_not_found(client: Client, settings: Any, path: str) -> None:
+    (settings.MEDIA_ROOT / "folder.jpg").mkdir(parents=True)
+    (settings.MEDIA_ROOT / "a.jpg").write_bytes(DRAWN)
+    assert client.get(f"/media/{path}").status_code == 404
 
 
 @pytest.mark.django_db

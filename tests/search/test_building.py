@@ -39,7 +39,7 @@ def many(count: int) -> None:
     )
     ProductImage.objects.bulk_create(
         [
-            ProductImage(product=made, file="f", thumbnail="t", width=1, height=1, sha256=f"{n:064x}")
+            ProductImage(product=made, file="f", thumbnail="t", large="t", width=1, height=1, sha256=f"{n:064x}")
             for n, made in enumerate(products)
         ]
     )

@@ -133,6 +133,8 @@ def test_evaluate_measures_precision_colour_and_originals(products: list[Product
         "queries": 3, "R@1": [1, 1, 1], "same_item": [1, 1, 1]
     }  # fmt: skip
     assert 0.5 < answer["let_through"] <= 1
+    assert [row["colour_weight"] for row in answer["feedback"]] == [0, 0, 0, 0.5, 0.5, 0.5]
+    assert [row["queries"] for row in answer["feedback"] if row["judged"] == "all queries"] == [60, 60]
 
 
 @pytest.mark.django_db

@@ -126,6 +126,112 @@ def test_a_plain_square_has_its_own_colour() -> None:
     assert evaluation.dominant_colour(square) == pytest.approx(colours.lab(square)[0, 0], abs=0.01)
 
 
+# Likes and dislikes -----------------------------------------------------------------------------------------
+
+
+def mingled() -> Photos:
+    """Two kinds that most of a photo's first ten results confuse, and that one direction tells apart."""
+    rng = np.random.default_rng(5)
+    categories = np.arange(200) % 2
+    rows = np.concatenate([rng.normal(size=(200, 6)), 0.6 * (2 * categories[:, None] - 1)], axis=1)
+    return catalogue(rows, categories)
+
+
+def fed_back(photos: Photos, *weights: float) -> list[evaluation.Feedback]:
+    return evaluation.feedback(photos, evaluation.split(photos), weights or (0.0,))
+
+
+def test_likes_and_dislikes_bring_more_of_the_kind() -> None:
+    (found,) = fed_back(mingled())
+    assert found.full.mean() > 0.5
+    assert (found.after - found.before)[found.full].mean() > 0.05
+    assert (found.unseen_after - found.unseen_before)[found.full].mean() > 0.05
+
+
+def test_before_and_after_are_the_same_where_feedback_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "LIKED_WEIGHT", 0.0)
+    monkeypatch.setattr(vectors, "DISLIKED_WEIGHT", 0.0)
+    for found in fed_back(mingled(), 0.0, 0.2):
+        assert np.array_equal(found.before, found.after)
+        assert np.array_equal(found.unseen_before, found.unseen_after)
+
+
+def test_what_was_judged_is_none_of_the_next_ten() -> None:
+    # Of each kind there are eight photos: the next ten hold those that were not judged, and no more are right.
+    categories = np.arange(80) // 8
+    photos = catalogue(np.eye(10, 16)[categories], categories)
+    parts = evaluation.split(photos)
+    (found,) = evaluation.feedback(photos, parts, (0.0,))
+    left = np.concatenate(
+        [(categories[part.queries][:, None] == categories[part.gallery]).sum(axis=1) for part in parts]
+    )
+    assert np.array_equal(found.liked, np.minimum(left, 2))
+    assert found.before == pytest.approx((left - found.liked) / 10)
+    assert found.after == pytest.approx((left - found.liked) / 10)
+    assert (found.unseen_after == 0).all()
+
+
+def test_a_judged_photo_leaves_with_its_whole_product() -> None:
+    # Each kind has three products of four photos. The first two results are photos of one product.
+    products, categories = np.arange(240) // 4, np.arange(240) // 12
+    photos = catalogue(
+        np.concatenate([np.eye(20)[categories], 0.5 * np.eye(60)[products]], axis=1), categories, products
+    )
+    parts = evaluation.split(photos)
+    (found,) = evaluation.feedback(photos, parts, (0.0,))
+    right = np.concatenate(
+        [(categories[part.queries][:, None] == categories[part.gallery]).sum(axis=1) for part in parts]
+    )
+    asked = right[right > 0]
+    assert set(asked) == {4, 8}
+    assert found.before == pytest.approx((asked - 4) / 10)
+
+
+def test_a_query_that_finds_nothing_wrong_dislikes_nothing() -> None:
+    categories = np.arange(100) % 4
+    (found,) = fed_back(catalogue(np.eye(4, 16)[categories], categories))
+    assert set(found.liked) == {2}
+    assert set(found.disliked) == {0}
+    assert not found.full.any()
+    assert (found.after == 1).all()
+
+
+def test_each_weight_has_feedback_of_its_own_and_progress_counts_all_photos() -> None:
+    photos, done = mingled(), []
+    found = evaluation.feedback(photos, evaluation.split(photos), (0.0, 0.5), progress=done.append)
+    assert [one.weight for one in found] == [0.0, 0.5]
+    assert [len(one.before) for one in found] == [200, 200]
+    assert sum(done) == 200
+
+
+def test_feedback_on_categories_of_single_products_is_refused() -> None:
+    photos = catalogue(np.ones((60, 4)), range(60))
+    with pytest.raises(TooFewPhotos, match="nothing to find"):
+        fed_back(photos)
+
+
+# Nothing like this ------------------------------------------------------------------------------------------
+
+
+def test_the_best_cosine_is_of_the_raw_embeddings_with_the_gallery_alone() -> None:
+    photos = catalogue(np.eye(60, 64), np.arange(60) % 2)
+    asked = vectors.unit([np.eye(64)[3], np.eye(64)[3] + np.eye(64)[60], np.eye(64)[61]])
+    gallery = np.arange(30)
+    assert evaluation.best_cosines(photos, gallery, None, asked) == pytest.approx([1, 0.5**0.5, 0])
+    assert evaluation.best_cosines(photos, np.arange(30, 60), None, asked) == pytest.approx([0, 0, 0])
+    assert list(evaluation.alike(photos, gallery, None, asked)) == [True, True, True]  # at right angles all alike
+
+
+def test_other_things_are_refused_and_held_out_photos_let_through() -> None:
+    rng = np.random.default_rng(1)
+    photos = catalogue(
+        np.concatenate([2 + rng.normal(size=(200, 16)), np.zeros((200, 16))], axis=1), np.arange(200) % 2
+    )
+    others = vectors.unit(np.concatenate([np.zeros((50, 16)), 2 + rng.normal(size=(50, 16))], axis=1))
+    assert not evaluation.alike(photos, np.arange(200), None, others).any()
+    assert evaluation.let_through(photos, evaluation.split(photos)).mean() > 0.9
+
+
 # Originals --------------------------------------------------------------------------------------------------
 
 
@@ -201,11 +307,25 @@ def test_figures_of_categories_and_columns_that_line_up() -> None:
     categories = np.arange(60) % 2
     photos = catalogue(np.eye(2, 8)[categories], categories)
     found = measured(photos)
-    figures = evaluation.report(photos, found, [np.array([3.0, 5.0])], {}, {0: "Shoes", 1: "Hats"})
+    figures = evaluation.report(photos, found, [np.array([3.0, 5.0])], {}, names={0: "Shoes", 1: "Hats"})
     assert figures["held_out"][0]["P@1"] == (1, 1, 1)
     assert figures["held_out"][0]["colour_difference"][0] == 4
     assert figures["held_out"][0]["categories"]["Hats"]["queries"] == 30
+    assert figures["feedback"] == []
     text = evaluation.tables(figures)
+    assert "liked" not in text
     assert "1.000 [1.000, 1.000]" in text
     for part in text.split("\n\n")[2::2]:
         assert len({len(line) for line in part.splitlines()}) == 1
+
+
+def test_feedback_is_told_of_all_queries_and_of_those_that_judged_two_of_each() -> None:
+    photos = mingled()
+    found, judged = measured(photos), fed_back(photos)
+    figures = evaluation.report(photos, found, [np.array([3.0])], {}, judged=judged)
+    every, full, fewer = figures["feedback"]
+    assert every["queries"] == full["queries"] + fewer["queries"] == 200
+    mean, low, high = full["gain"]
+    assert mean == pytest.approx(full["after"][0] - full["before"][0])
+    assert low < mean < high
+    assert "two right, two wrong" in evaluation.tables(figures)

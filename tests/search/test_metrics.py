@@ -114,3 +114,31 @@ def test_a_confidence_interval_is_as_wide_as_theory_says() -> None:
 def test_a_confidence_interval_of_no_values_is_refused_with_a_sentence() -> None:
     with pytest.raises(ValueError, match="at least one value"):
         metrics.confidence_interval([])
+
+
+# Receiver operating characteristic --------------------------------------------------------------------------
+
+
+def test_scores_that_are_told_apart_have_all_of_the_area() -> None:
+    found = metrics.roc([0.9, 0.8], [0.1, 0.2, 0.3])
+    assert found.area == 1
+    assert metrics.roc([0.1, 0.2], [0.8, 0.9]).area == 0
+    assert (found.wrong[0], found.right[0], found.wrong[-1], found.right[-1]) == (0, 0, 1, 1)
+
+
+@given(
+    st.lists(st.integers(0, 8), min_size=1, max_size=30),
+    st.lists(st.integers(0, 8), min_size=1, max_size=30),
+)
+def test_the_area_is_the_chance_of_scoring_higher(belonging: list[int], other: list[int]) -> None:
+    chance = np.mean([(a > b) + (a == b) / 2 for a in belonging for b in other])
+    found = metrics.roc(belonging, other)
+    assert found.area == pytest.approx(chance)
+    assert (np.diff(found.wrong) >= 0).all()
+    assert (np.diff(found.right) >= 0).all()
+
+
+@pytest.mark.parametrize(("belonging", "other"), [([], [1.0]), ([1.0], [])])
+def test_a_curve_needs_scores_of_both_kinds(belonging: list[float], other: list[float]) -> None:
+    with pytest.raises(ValueError, match="both kinds"):
+        metrics.roc(belonging, other)

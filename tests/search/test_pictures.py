@@ -103,6 +103,17 @@ def test_a_picture_of_one_colour_stays_whole() -> None:
     assert np.array_equal(square(Image.new("RGB", (300, 400), "teal"), 32), np.full((32, 32, 3), (0, 128, 128)))
 
 
+@pytest.mark.parametrize("step", [5, 10, 20, 30])
+@pytest.mark.parametrize("upright", [True, False], ids=["down", "across"])
+def test_a_gentle_gradient_is_neither_trimmed_nor_an_error(step: int, upright: bool) -> None:
+    # Seen from either end most of it is one colour, so that what would be trimmed from both sides overlaps.
+    shades = np.linspace(120, 120 + step, 300).round().astype(np.uint8)
+    values = np.repeat(np.repeat(shades[:, None, None], 300, axis=1), 3, axis=2)
+    values = values if upright else values.swapaxes(0, 1)
+    found = pictures.square(Image.fromarray(np.ascontiguousarray(values)), 224).astype(int)
+    assert abs(int(np.ptp(found)) - step) <= 1
+
+
 def test_trimming_a_picture_of_a_million_lines_takes_no_longer_than_any_other() -> None:
     stripe = Image.new("RGB", (32, 1_000_000), "white")
     started = time.process_time()

@@ -57,6 +57,11 @@ def links(shown: str, words: str) -> list[str]:
     return [unescape(address) for address in re.findall(rf'<a [^>]*?href="([^"]+)"[^>]*>{words}', shown)]
 
 
+def without(shown: str) -> list[str]:
+    """The addresses that take a choice away."""
+    return [unescape(address) for address in re.findall(r'<a href="([^"]+)"[^>]*aria-label="Take away', shown)]
+
+
 # Asking -----------------------------------------------------------------------------------------------------
 
 
@@ -98,7 +103,7 @@ def test_a_file_that_cannot_be_used_is_refused_beside_the_control(
     response = upload(client, data)
     assert response.status_code == status
     shown = response.content.decode()
-    assert words in re.findall(r'role="alert">([^<]+)<', shown)[0]
+    assert words in re.findall(r'role="alert"[^>]*>([^<]+)<', shown)[0]
     assert 'aria-invalid="true" autofocus' in shown
     assert 'aria-describedby="picture-error' in shown
     assert not Query.objects.exists()
@@ -109,6 +114,40 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(client: Client, s
     response = upload(client)
     assert response.status_code == 413
     assert "Make it smaller" in response.content.decode()
+
+
+@pytest.mark.parametrize(("data", "status"), [(BLUE_DRESS, 201), (b"just words", 415), (b"", 400)])
+def test_the_pages_script_is_answered_in_json(
+    client: Client, products: list[Product], data: bytes, status: int
+) -> None:
+    file = {"image": SimpleUploadedFile("photo.jpg", data)}
+    response = client.post("/search/", file, headers={"Accept": "application/json"})
+    assert response.status_code == status
+    if status == 201:
+        assert response.json() == {"location": Query.objects.get().get_absolute_url()}
+    else:
+        assert response.json()["error"].endswith(".")
+
+
+def test_the_pages_script_learns_what_is_wrong(
+    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"Accept": "application/json"}
+    assert "Choose a picture" in client.post("/search/", headers=asked).json()["error"]
+    monkeypatch.setattr(SearchThrottle, "rate", "1/min", raising=False)
+    cache.clear()
+    client.post("/search/", headers=asked)
+    assert "Try again in" in client.post("/search/", headers=asked).json()["error"]
+    IndexVersion.objects.all().delete()
+    cache.clear()
+    response = client.post("/search/", {"product": "hat-red-0"}, headers=asked)
+    assert (response.status_code, response["Retry-After"]) == (503, "30")
+    assert "having a break" not in response.json()["error"]
+
+
+@pytest.mark.parametrize("address", ["/about/", "/privacy/", "/ja/about/", "/ja/privacy/"])
+def test_pages_say_what_search_is_and_what_becomes_of_a_picture(client: Client, address: str) -> None:
+    assert "<h1>" in page(client, address)
 
 
 def test_a_search_without_a_picture_asks_for_one(client: Client) -> None:
@@ -207,7 +246,8 @@ def test_several_values_of_a_filter_admit_each(client: Client, query: Query) -> 
 def test_filters_that_nothing_meets_can_be_taken_away(client: Client, query: Query) -> None:
     shown = page(client, f"{query.get_absolute_url()}?price_min=9999")
     assert "No product matches" in shown
-    assert links(shown, "Take all filters away") == [query.get_absolute_url()]
+    assert without(shown) == [query.get_absolute_url()]
+    assert 'aria-label="Take away: From 9,999"' in shown
 
 
 def test_the_slider_shapes_the_results(client: Client, query: Query) -> None:
@@ -249,48 +289,79 @@ def test_a_choice_that_cannot_be_used_is_named_in_place(
 
 def test_wishes_are_in_the_address_and_can_be_taken_back(client: Client, query: Query) -> None:
     address = query.get_absolute_url()
-    liked = links(page(client, address), "More like this")[0]
+    liked = links(page(client, address), "More")[0]
     sku = liked.split("like=")[1]
     shown = page(client, liked)
     assert f"More like Product {sku}" in shown
-    assert links(shown, "×") == [address]
+    assert without(shown) == [address]
+    assert links(shown, "Liked") == [address]
     disliked = page(client, f"{address}?dislike={sku}")
     assert f"Less like Product {sku}" in disliked
     assert f"Product {sku}" not in titles(disliked)
     assert f'name="dislike" value="{sku}"' in disliked  # the form keeps it
 
 
-def test_show_more_goes_on_without_repeat_or_skip(client: Client, query: Query) -> None:
+def test_show_more_adds_to_what_is_shown_while_the_catalogue_changes(client: Client, query: Query) -> None:
     for number in range(6):
         shop.product(f"more-{number}", photo("hat", seed=100 + number))
     indexing.reconcile()
     first = page(client, f"{query.get_absolute_url()}?colour_weight=0.3")
     following = links(first, "Show more")[0]
+    assert following.endswith("#p25")
+    shop.product("late", BLUE_DRESS)
+    indexing.reconcile()
     second = page(client, following)
-    assert len({*titles(first), *titles(second)}) == 30
-    assert "Products 25 to 30 of 30." in second
+    assert titles(second)[:24] == titles(first)
+    assert len(set(titles(second))) == 30
+    assert 'id="p25"' in second
     assert not links(second, "Show more")
-    assert links(second, "Back to the first results") == [f"{query.get_absolute_url()}?colour_weight=0.3"]
+    assert titles(page(client, f"{query.get_absolute_url()}?colour_weight=0.3"))[0] == "Product late"
 
 
-@pytest.mark.parametrize("cursor", ["0123456789abcdef.24", "x", "../..", "0123456789abcdef.-1"])
-def test_a_place_in_a_list_that_is_gone_leads_to_the_first_page(client: Client, query: Query, cursor: str) -> None:
-    response = client.get(query.get_absolute_url(), {"in_stock": "true", "cursor": cursor})
-    assert response.status_code == 302
-    assert response["Location"] == f"{query.get_absolute_url()}?in_stock=true"
+@pytest.mark.parametrize("key", ["0123456789abcdef", "x", "../..", ""])
+def test_a_list_that_is_gone_is_made_anew(client: Client, query: Query, key: str) -> None:
+    shown = page(client, f"{query.get_absolute_url()}?in_stock=true&list={key}&shown=48")
+    assert titles(shown) == titles(page(client, f"{query.get_absolute_url()}?in_stock=true"))
+
+
+@pytest.mark.parametrize("number", ["0", "-5", "x", "9" * 40, "١٢", ""])
+def test_a_number_of_products_that_makes_no_sense_shows_a_pageful(client: Client, query: Query, number: str) -> None:
+    assert len(titles(page(client, f"{query.get_absolute_url()}?shown={number}"))) == 24
 
 
 def test_a_list_is_kept_for_its_own_search_alone(client: Client, query: Query) -> None:
     key = querying.rank(query).key
     other = querying.ask_with_picture(photo("hat"))
-    assert client.get(other.get_absolute_url(), {"cursor": f"{key}.0"}).status_code == 302
+    assert titles(page(client, f"{other.get_absolute_url()}?list={key}")) == titles(
+        page(client, other.get_absolute_url())
+    )
 
 
-def test_more_results_say_where_they_are_when_the_cache_forgets(client: Client, query: Query) -> None:
-    address = f"{query.get_absolute_url()}?cursor={querying.rank(query).key}.10"
-    assert len(titles(page(client, address))) == 14
-    cache.clear()
-    assert client.get(address).status_code == 302
+def test_filters_say_how_many_products_each_would_leave(client: Client, query: Query) -> None:
+    shown = page(client, f"{query.get_absolute_url()}?brand=acme")
+    counts = dict(
+        re.findall(r'value="([a-z]+)"[^>]*>.*?choice__count"><span class="hidden">\(</span>(\d+)', shown, re.DOTALL)
+    )
+    # Categories as narrowed by the brand, the ones above with those below them; brands as if none were chosen.
+    assert counts["clothes"] == "12"
+    assert counts["hat"] == "3"
+    assert counts["acme"] == counts["globex"] == "12"
+    for slug in ("hat", "clothes"):
+        assert len(titles(page(client, f"{query.get_absolute_url()}?brand=acme&category={slug}"))) == int(
+            counts[slug]
+        )
+
+
+def test_each_choice_can_be_taken_away_by_itself(client: Client, query: Query) -> None:
+    address = query.get_absolute_url()
+    shown = page(client, f"{address}?category=hat&price_max=500&in_stock=true&box=0.1,0.1,0.9,0.9")
+    assert set(without(shown)) == {
+        f"{address}?category=hat&price_max=500&in_stock=true",
+        f"{address}?price_max=500&in_stock=true&box=0.1%2C0.1%2C0.9%2C0.9",
+        f"{address}?category=hat&in_stock=true&box=0.1%2C0.1%2C0.9%2C0.9",
+        f"{address}?category=hat&price_max=500&box=0.1%2C0.1%2C0.9%2C0.9",
+    }
+    assert links(shown, "Start over") == [address]
 
 
 def test_an_unknown_search_is_not_found(client: Client) -> None:
@@ -322,6 +393,9 @@ def test_the_picture_is_shown_to_whoever_has_the_address_and_not_kept_on_the_way
     assert b"".join(response.streaming_content).startswith(b"\xff\xd8")
     assert response["Content-Type"] == "image/jpeg"
     assert response["Cache-Control"] == "private, no-cache"
+    assert client.get(address, headers={"If-None-Match": response["ETag"]}).status_code == 304
+    query.forget()
+    assert client.get(address, headers={"If-None-Match": response["ETag"]}).status_code == 410
 
 
 def test_a_search_with_a_product_shows_the_shops_own_photo(client: Client, products: list[Product]) -> None:

@@ -26,11 +26,12 @@ class Command(ImportCommand):
         parser.add_argument(
             "--format", choices=FORMATS, default="auto", help="what the source is (default: see itself)"
         )
-        parser.add_argument("--dry-run", action="store_true", help="check everything and write nothing")
+        parser.add_argument("--dry-run", action="store_true", help="check everything and change nothing")
         parser.add_argument(
             "--rejects",
             type=Path,
-            help="where to write what was rejected, as .csv or .jsonl (default: in imports/ of DATA_DIR)",
+            help="where to write what was rejected, as .csv or .jsonl (default: in imports/ of DATA_DIR; "
+            "of a dry run, nowhere)",
         )
         parser.add_argument(
             "--max-expanded",

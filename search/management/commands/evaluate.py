@@ -25,8 +25,9 @@ SAMPLE = 200
 
 class Command(SearchCommand):
     help = (
-        "Measure search on the shop's own photos: whether held-out photos find their category, whether results have "
-        "the query's colour, and whether distorted copies find their original."
+        "Measure search on the shop's own photos: whether held-out photos find their category, whether likes and "
+        "dislikes bring more of it, whether results have the query's colour, and whether distorted copies find their "
+        "original."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -57,6 +58,8 @@ class Command(SearchCommand):
             parts = evaluation.split(photos, options["folds"], progress=bar.update)
         with self.bar(len(photos), "Searching") as bar:
             found = evaluation.held_out(photos, parts, options["colour_weight"], progress=bar.update)
+        with self.bar(len(photos), "Liking and disliking") as bar:
+            judged = evaluation.feedback(photos, parts, options["colour_weight"], progress=bar.update)
 
         def dominant(rows: Indices) -> Floats:
             with self.bar(len(rows), "Looking at colours") as bar:
@@ -78,7 +81,9 @@ class Command(SearchCommand):
             "version": version.pk,
             "model": version.fingerprint,
             "let_through": float(evaluation.let_through(photos, parts).mean()),
-            **evaluation.report(photos, found, differences, originals if len(sample) else {}, names),
+            **evaluation.report(
+                photos, found, differences, originals if len(sample) else {}, judged=judged, names=names
+            ),
         }
 
     def show(self, result: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import OperationalError
 
+from catalogue import files
 from catalogue.importers.importer import Importer, Summary
 from catalogue.importers.records import BytesPhoto, ProductRecord, Reject, UnreadablePhoto
 from catalogue.models import Brand, Category, Product, ProductImage
@@ -76,7 +77,7 @@ def stored() -> set[str]:
 
 
 def used() -> set[str]:
-    return {name for row in ProductImage.objects.values_list("file", "thumbnail") for name in row}
+    return {name for row in ProductImage.objects.values_list(*files.COLUMNS) for name in row}
 
 
 def photos(sku: str = "A") -> list[int]:
@@ -307,6 +308,26 @@ def test_what_ends_a_batch_rolls_it_back_with_its_files_and_a_second_run_goes_on
     assert stored() == used()
     assert run(*records).counts == (4, 0, 2)
     assert stored() == used()
+
+
+def test_a_photo_with_many_pixels_gets_a_larger_rendition_and_a_small_one_does_not() -> None:
+    large = BytesPhoto("large.jpg", encoded(picture(size=(1200, 1600))))
+    run(record("A", photo(0), large))
+    small_one, large_one = ProductImage.objects.order_by("position")
+    assert small_one.large.name == small_one.thumbnail.name
+    assert len({large_one.file.name, large_one.thumbnail.name, large_one.large.name}) == 3
+    assert (large_one.width, large_one.thumbnail_width, large_one.large_width) == (1200, 480, 960)
+    assert len(stored()) == 5
+    assert stored() == used()
+
+
+def test_what_is_stored_of_a_large_photo_goes_with_it() -> None:
+    large = BytesPhoto("large.jpg", encoded(picture(size=(1200, 1600))))
+    run(record("A", large))
+    run(record("A", photo(1)))
+    assert photos() == [1]
+    assert stored() == used()
+    assert len(stored()) == 2
 
 
 def test_an_interrupt_while_photos_are_read_leaves_no_files() -> None:

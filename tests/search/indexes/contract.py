@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from search.colours import NAMES
 from search.exceptions import IndexMissing
-from search.indexes.base import Document, Filter, Hit
+from search.indexes.base import Document, Facets, Filter, Hit
 from search.models import IndexVersion
 
 WIDTH = 8
@@ -104,6 +105,39 @@ def exact(stored: list[Document], vector: np.ndarray, k: int, where: Filter | No
     matching = [it for it in stored if where is None or admits(where, it)]
     hits = [Hit(it.photo_id, it.product_id, float(vector @ it.vector)) for it in matching]
     return sorted(hits, key=lambda hit: (-hit.score, hit.photo_id))[:k]
+
+
+def counted(stored: list[Document], where: Filter) -> Facets:
+    """What facets mean, in sets of products."""
+
+    def matching(**absent) -> list[Document]:
+        return [it for it in stored if admits(dataclasses.replace(where, **absent), it)]
+
+    def count(documents: list[Document], values) -> dict:
+        products = defaultdict(set)
+        for it in documents:
+            for value in values(it):
+                products[value].add(it.product_id)
+        return {value: len(ids) for value, ids in products.items()}
+
+    prices = [it.price for it in matching(price_min=None, price_max=None) if it.price is not None]
+    return Facets(
+        products=len({it.product_id for it in matching()}),
+        categories=count(matching(categories=None), lambda it: [] if it.category_id is None else [it.category_id]),
+        brands=count(matching(brands=None), lambda it: [] if it.brand_id is None else [it.brand_id]),
+        colours=count(matching(colours=None), lambda it: it.colours),
+        in_stock=len({it.product_id for it in matching(in_stock=False) if it.in_stock}),
+        prices=(min(prices), max(prices)) if prices else None,
+    )
+
+
+def alike(stored: list[Document]) -> list[Document]:
+    """Documents as an index meets them: what is known of a product is the same in each of its photos."""
+    first: dict[int, Document] = {}
+    for it in stored:
+        first.setdefault(it.product_id, it)
+    own = ("category_id", "brand_id", "price", "in_stock", "visible_from", "visible_until")
+    return [dataclasses.replace(it, **{name: getattr(first[it.product_id], name) for name in own}) for it in stored]
 
 
 def found(index, vector=None, k: int = 100, where: Filter | None = None) -> list[int]:
@@ -323,6 +357,29 @@ class VectorIndexContract:
         index.upsert(stored)
         index.refresh()
         assert same(index.search(vector, k, where), exact(stored, vector, k, where))
+
+    def test_an_empty_index_leaves_nothing_to_choose_from(self, index):
+        assert index.facets(Filter()) == Facets()
+
+    @thorough
+    @given(st.lists(documents, unique_by=lambda it: it.photo_id), filters)
+    def test_facets_count_each_product_once_with_the_other_conditions_kept(self, db, backend, stored, where):
+        stored = alike(stored)
+        index = backend.open(new_version())
+        index.create()
+        for part in (stored[::2], stored[1::2]):
+            index.upsert(part)
+            index.refresh()
+        assert index.facets(where) == counted(stored, where)
+
+    def test_facets_follow_changes(self, index):
+        index.upsert([document(1, product_id=1, colours=("red",)), document(2, product_id=1, colours=("blue",))])
+        index.refresh()
+        assert index.facets(Filter()).colours == {"red": 1, "blue": 1}
+        index.delete({2: 2})
+        index.upsert([document(3, colours=("red",))])
+        index.refresh()
+        assert index.facets(Filter()) == Facets(products=2, colours={"red": 2}, in_stock=2)
 
     @pytest.mark.parametrize("share", [0.003, 0.1, 0.3, 0.5, 0.97, 1])
     def test_k_are_found_where_the_filter_refuses_the_nearest(self, index, share):

@@ -1,0 +1,84 @@
+"""Photos of an older version get the renditions that they lack."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from catalogue import files
+from catalogue.models import ProductImage
+from tests import shop
+from tests.drawing import encoded, photo, picture
+
+pytestmark = pytest.mark.django_db
+
+LARGE = encoded(picture(size=(1200, 1600)))
+
+
+def run(*options: str) -> str:
+    out = io.StringIO()
+    call_command("make_renditions", *options, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def stored() -> set[str]:
+    root = Path(default_storage.location)  # type: ignore[attr-defined]
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def used() -> set[str]:
+    return {name for row in ProductImage.objects.values_list(*files.COLUMNS) for name in row}
+
+
+def old(sku: str) -> ProductImage:
+    """A large photo as the migration leaves it."""
+    image = shop.product(sku, LARGE).photos.get()
+    default_storage.delete(image.large.name or "")
+    image.large = image.thumbnail.name
+    image.save()
+    return image
+
+
+def test_a_photo_that_lacks_its_large_rendition_gets_it(django_capture_on_commit_callbacks: Any) -> None:
+    image, small = old("a"), shop.product("b", photo()).photos.get()
+    before = ProductImage.objects.filter(pk=small.pk).values().get()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert run() == "Renditions of 1 photos made.\n"
+    again = ProductImage.objects.get(pk=image.pk)
+    assert again.srcset == f"{again.thumbnail.url} 480w, {again.large.url} 960w"
+    assert (again.file.name, again.sha256) == (image.file.name, image.sha256)
+    assert ProductImage.objects.filter(pk=small.pk).values().get() == before
+    assert stored() == used()
+    assert run() == "Renditions of 0 photos made.\n"
+
+
+def test_all_renditions_can_be_made_anew(django_capture_on_commit_callbacks: Any) -> None:
+    shop.product("a", LARGE, photo())
+    before = set(ProductImage.objects.values_list("thumbnail", flat=True))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert run("--all") == "Renditions of 2 photos made.\n"
+    assert before.isdisjoint(ProductImage.objects.values_list("thumbnail", flat=True))
+    assert stored() == used()
+    assert len(used()) == 5
+
+
+def test_a_photo_without_its_original_is_told_and_the_others_are_made() -> None:
+    lost, found = old("a"), ProductImage(product=shop.product("b"))
+    found.set_content(encoded(picture("hat", size=(1200, 1600))))
+    found.save()
+    found.large = found.thumbnail.name
+    found.save()
+    default_storage.delete(lost.file.name or "")
+    with pytest.raises(CommandError, match="1 photos are left as they were") as raised:
+        run()
+    assert raised.value.returncode == 3
+    lost.refresh_from_db()
+    found.refresh_from_db()
+    assert lost.large.name == lost.thumbnail.name
+    assert found.large.name != found.thumbnail.name

@@ -1,0 +1,36 @@
+"""What becomes of the rows of an older version."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BEFORE, AFTER = [("catalogue", "0001_initial")], [("catalogue", "0002_large_renditions")]
+
+
+def test_photos_that_are_there_take_their_thumbnail_for_the_large_rendition() -> None:
+    executor = MigrationExecutor(connection)
+    last = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "catalogue"]
+    executor.migrate(BEFORE)
+    try:
+        old = executor.loader.project_state(BEFORE).apps
+        product = old.get_model("catalogue", "Product").objects.create(sku="a", title="A")
+        common = {"product": product, "width": 900, "height": 1200}
+        for number in range(3):
+            old.get_model("catalogue", "ProductImage").objects.create(
+                file=f"f{number}", thumbnail=f"t{number}", sha256=f"{number:064x}", **common
+            )
+        executor = MigrationExecutor(connection)
+        executor.migrate(AFTER)
+        new = executor.loader.project_state(AFTER).apps
+        photos = new.get_model("catalogue", "ProductImage").objects.order_by("pk")
+        assert list(photos.values_list("file", "thumbnail", "large")) == [
+            (f"f{number}", f"t{number}", f"t{number}") for number in range(3)
+        ]
+        with pytest.raises(IntegrityError), transaction.atomic():
+            photos.update(large="")
+    finally:
+        MigrationExecutor(connection).migrate(last)

@@ -1,0 +1,43 @@
+"""Which language a page is in, and where the same page is in the others."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.middleware.locale import LocaleMiddleware
+from django.urls import translate_url
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import activate, get_language_from_request
+
+
+class Translation(NamedTuple):
+    """The address of this page in a language."""
+
+    code: str
+    #: the language's name in itself
+    name: str
+    address: str
+
+
+class PageLanguage(LocaleMiddleware):
+    """A page's language is in its address, so that an address always shows the same. The API, whose addresses have
+    none, answers in the language that a client asks for."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if request.path_info.startswith("/api/"):
+            activate(get_language_from_request(request))
+            request.LANGUAGE_CODE = get_language_from_request(request)
+        else:
+            super().process_request(request)
+
+
+def translations(request: HttpRequest) -> dict[str, object]:
+    """For templates: this page in each language; worked out only where it is shown."""
+
+    def addresses() -> list[Translation]:
+        here = request.get_full_path()
+        return [Translation(code, name, translate_url(here, code)) for code, name in settings.LANGUAGES]
+
+    return {"translations": SimpleLazyObject(addresses)}
