@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import Brand, Category, Product
 from catalogue.querysets import ProductQuerySet
+from catalogue.tree import CategoryTree
 
 #: Values of one parameter; more are not chosen by hand.
 MOST_VALUES = 50
@@ -34,11 +35,11 @@ class Criteria:
         """The visible products that meet the criteria now."""
         return Product.objects.visible().filter(*self.conditions().values())
 
-    def conditions(self) -> dict[str, Q]:
+    def conditions(self, tree: CategoryTree | None = None) -> dict[str, Q]:
         """What is asked of a product, by the name of the facet that asks it; of what is not asked, nothing."""
         conditions: dict[str, Q] = {}
         if self.category:
-            conditions["category"] = Q(category__in=category_ids(self.category))
+            conditions["category"] = Q(category__in=(tree or CategoryTree.load()).ids(self.category))
         if self.brand:
             conditions["brand"] = Q(brand__slug__in=self.brand)
         prices = {"price__gte": self.price_min, "price__lte": self.price_max}
@@ -56,22 +57,6 @@ class Criteria:
         if self.in_stock:
             pairs.append(("in_stock", "true"))
         return pairs
-
-
-def category_ids(slugs: Sequence[str]) -> list[int]:
-    """The categories of these addresses and all below them, in one query."""
-    below: dict[int | None, list[int]] = {}
-    found: list[int] = []
-    for pk, parent, slug in Category.objects.order_by().values_list("pk", "parent_id", "slug"):
-        below.setdefault(parent, []).append(pk)
-        if slug in slugs:
-            found.append(pk)
-    ids: set[int] = set()
-    while found:
-        if (pk := found.pop()) not in ids:
-            ids.add(pk)
-            found += below.get(pk, [])
-    return sorted(ids)
 
 
 class ManyField(forms.Field):

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
-from django.core.paginator import EmptyPage, Paginator
+from django.core.paginator import EmptyPage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.http import http_date
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
+from catalogue.listing import ListForm, Listing, Sort
+from catalogue.meta import crumbs_data, describe, product_data, shown
 from catalogue.models import Category, Product
-from catalogue.querysets import ProductQuerySet
+from catalogue.tiles import tiles
+from catalogue.tree import CategoryTree
 
 NEWEST = 10
-PAGE_SIZE = 24
 LONGEST_PAGE_NUMBER = 9
 
 #: What photos are stored as; nothing else is served.
@@ -36,53 +42,117 @@ CONTENT_TYPES = {
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    newest = Product.objects.visible().for_display()[:NEWEST]
-    return render(request, "catalogue/home.html", {"products": newest})
+    """What the shop is for, its categories and what is new in it."""
+    tree = CategoryTree.load()
+    newest = list(Product.objects.visible().for_display()[:NEWEST])
+    title = _("Find it with a photo")
+    description = _("%(shop)s: show a photo of something you like and find what looks like it.") % {
+        "shop": settings.SHOP_NAME
+    }
+    context = {
+        "top_categories": tree.children(),
+        "tiles": tiles(tree),
+        "products": newest,
+        "meta": describe(
+            request,
+            reverse("catalogue:home"),
+            title=f"{title} · {settings.SHOP_NAME}",
+            description=description,
+            photo=newest[0].cover if newest else None,
+        ),
+    }
+    return render(request, "catalogue/home.html", context)
 
 
 @require_safe
 def products(request: HttpRequest) -> HttpResponse:
-    """All products, newest first."""
-    return _list(request, Product.objects.visible(), {"title": _("All products")})
+    """All products, filtered and sorted as the address says."""
+    return _list(request, CategoryTree.load(), None)
 
 
 @require_safe
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     """Products of a category and of those below it."""
-    found = get_object_or_404(Category, slug=slug)
-    return _list(
-        request,
-        Product.objects.visible().in_category(found),
-        {
-            "title": found.name,
-            "category": found,
-            "ancestors": found.ancestors(),
-            "children": found.children.all(),
-        },
-    )
+    tree = CategoryTree.load()
+    if (found := tree.find(slug)) is None:
+        raise Http404
+    return _list(request, tree, found)
 
 
-def _list(request: HttpRequest, shown: ProductQuerySet, context: dict[str, Any]) -> HttpResponse:
+def _list(request: HttpRequest, tree: CategoryTree, shown_category: Category | None) -> HttpResponse:
     number = request.GET.get("page", "1")
     if not (number.isascii() and number.isdecimal() and len(number) <= LONGEST_PAGE_NUMBER):
         raise Http404
-    paginator = Paginator(shown.for_display(), PAGE_SIZE)
+    form = ListForm(request.GET)
+    address = shown_category.get_absolute_url() if shown_category else reverse("catalogue:products")
+    listing = Listing.read(form, address, tree, shown_category)
+    path = tree.path(shown_category.pk) if shown_category else []
+    title = shown_category.name if shown_category else _("All products")
+    context: dict[str, Any] = {
+        "top_categories": tree.children(),
+        "title": title,
+        "category": shown_category,
+        "ancestors": path[:-1],
+        "listing": listing,
+        "form": form,
+        "sorts": Sort,
+    }
+    if form.errors:
+        context["meta"] = describe(request, address, title=title, indexed=False)
+        return render(request, "catalogue/list.html", context, status=HTTPStatus.BAD_REQUEST)
     try:
-        page = paginator.page(number)
+        page = listing.paginator().page(number)
     except EmptyPage:
         raise Http404 from None
-    numbers = paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1)
-    return render(request, "catalogue/list.html", {**context, "page": page, "numbers": numbers})
+    context |= {
+        "page": page,
+        "pages": list(listing.pages(page)),
+        "previous": listing.address(page=page.number - 1) if page.has_previous() else "",
+        "next": listing.address(page=page.number + 1) if page.has_next() else "",
+        "meta": describe(
+            request,
+            address + (f"?page={page.number}" if listing.plain and page.number > 1 else ""),
+            title=title,
+            description=_description(listing, page.paginator.count),
+            photo=next((cover for product in page if (cover := product.cover)), None),
+            indexed=listing.plain,
+            data=[crumbs_data(request, path)] if path else [],
+        ),
+    }
+    return render(request, "catalogue/list.html", context)
+
+
+def _description(listing: Listing, count: int) -> str:
+    name = listing.category.name if listing.category else _("All products")
+    sentence = ngettext(
+        "%(name)s: %(count)d product at %(shop)s. Browse, or search with a photo.",
+        "%(name)s: %(count)d products at %(shop)s. Browse, or search with a photo.",
+        count,
+    )
+    return sentence % {"name": name, "count": count, "shop": settings.SHOP_NAME}
 
 
 @require_safe
 def product(request: HttpRequest, sku: str) -> HttpResponse:
+    """A product: its photos, what the shop says of it, and the way to what is like it."""
     found = get_object_or_404(Product.objects.visible().for_display(), sku=sku)
+    tree = CategoryTree.load()
+    path = tree.path(found.category_id)
     context = {
+        "top_categories": tree.children(),
         "product": found,
-        "photos": found.photos.all(),
-        "ancestors": found.category.ancestors(include_self=True) if found.category else [],
+        "photos": [(photo, shown(photo)) for photo in found.photos.all()],
+        "ancestors": path,
         "attributes": _attributes(found),
+        "meta": describe(
+            request,
+            found.get_absolute_url(),
+            title=found.title,
+            description=found.description or found.title,
+            photo=found.cover,
+            kind="product",
+            data=[product_data(request, found, path), crumbs_data(request, path, found.title)],
+        ),
     }
     return render(request, "catalogue/product.html", context)
 

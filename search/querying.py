@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 
 from catalogue import filters, images
 from catalogue.models import Brand, Product, ProductImage
+from catalogue.tree import CategoryTree
 from search import colours, indexing, pictures, vectors
 from search.blocks import Blocks, blocks
 from search.embedders import Embedder
@@ -61,7 +62,7 @@ class Criteria(filters.Criteria):
     def where(self, exclude: Iterable[int] = ()) -> Filter:
         """The same for the index, which also keeps out products that cannot be seen now."""
         return Filter(
-            categories=frozenset(filters.category_ids(self.category)) if self.category else None,
+            categories=frozenset(CategoryTree.load().ids(self.category)) if self.category else None,
             brands=frozenset(Brand.objects.filter(slug__in=self.brand).values_list("pk", flat=True))
             if self.brand
             else None,

@@ -23,3 +23,9 @@ def money(amount: Decimal, currency: str) -> str:
     number = number_format(amount, decimal_pos=0 if whole else 2, force_grouping=True)
     symbol = SYMBOLS.get(currency)
     return f"{symbol}{number}" if symbol else f"{number}\N{NO-BREAK SPACE}{currency}"
+
+
+@register.filter
+def plain_number(amount: Decimal | None) -> str:
+    """An amount as one would type it into a field: 49.50, 49; nothing for none."""
+    return "" if amount is None else f"{amount:.2f}".removesuffix(".00")

@@ -1,4 +1,4 @@
-"""Similar products on the catalogue's pages: the catalogue itself does not know of search."""
+"""Similar products and colours on the catalogue's pages: the catalogue itself does not know of search."""
 
 from __future__ import annotations
 
@@ -7,21 +7,37 @@ import logging
 from django import template
 
 from catalogue.models import Product
-from search import querying
-from search.exceptions import NotIndexed, SearchError
-from search.querying import Result
+from search import colours
+from search.alternatives import Alternatives, alternatives, colours_of
+from search.exceptions import SearchError
 
 logger = logging.getLogger(__name__)
 register = template.Library()
 
 
 @register.simple_tag
-def similar_products(product: Product, size: int) -> list[Result]:
-    """Products like a product, best first; none where search cannot say, since the page has more to show."""
+def product_alternatives(product: Product) -> Alternatives:
+    """The rows beside a product; empty ones where search cannot say, since the page has more to show."""
     try:
-        return querying.similar_to(product, size)
-    except NotIndexed:
-        return []
+        return alternatives(product)
     except SearchError as error:
-        logger.warning("No similar products of %s could be shown: %s", product.sku, error)
-        return []
+        logger.warning("Nothing like %s could be shown: %s", product.sku, error)
+        return Alternatives()
+
+
+@register.simple_tag
+def product_colours(product: Product) -> list[tuple[str, str]]:
+    """A product's colours as (label, "#rrggbb"), the foremost first."""
+    return [(colours.label(name), colours.SWATCHES[name]) for name in colours_of(product) if name in colours.SWATCHES]
+
+
+@register.filter
+def colour_label(name: str) -> str:
+    """A colour's name in the reader's language; nothing for a name that is none."""
+    return colours.label(name) if name in colours.SWATCHES else ""
+
+
+@register.filter
+def colour_swatch(name: str) -> str:
+    """The “#rrggbb” that stands for a colour."""
+    return colours.SWATCHES.get(name, "")

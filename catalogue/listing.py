@@ -1,0 +1,189 @@
+"""A list of products as its address describes it: what is filtered by, in which order, and which page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.core.paginator import Page, Paginator
+from django.db import models
+from django.db.models import F
+from django.db.models.functions import Lower
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from catalogue.facets import Facets
+from catalogue.filters import Criteria, FilterForm
+from catalogue.models import Category, Product
+from catalogue.querysets import ProductQuerySet
+from catalogue.templatetags.money import money
+from catalogue.tree import CategoryTree
+
+PAGE_SIZE = 24
+
+
+class Sort(models.TextChoices):
+    """The order of a list. Products without a price come last, whichever way prices run."""
+
+    NEWEST = "newest", gettext_lazy("Newest first")
+    CHEAPEST = "price_up", gettext_lazy("Price, low to high")
+    DEAREST = "price_down", gettext_lazy("Price, high to low")
+    NAME = "name", gettext_lazy("Name")
+
+    def apply(self, products: ProductQuerySet) -> ProductQuerySet:
+        newest = ["-created", "-pk"]
+        match self:
+            case Sort.CHEAPEST:
+                return products.order_by(F("price").asc(nulls_last=True), *newest)
+            case Sort.DEAREST:
+                return products.order_by(F("price").desc(nulls_last=True), *newest)
+            case Sort.NAME:
+                return products.order_by(Lower("title"), *newest)
+        return products.order_by(*newest)
+
+
+class ListForm(FilterForm):
+    """Reads what a list is to show from its address."""
+
+    sort = forms.ChoiceField(
+        required=False,
+        choices=Sort.choices,
+        error_messages={"invalid_choice": gettext_lazy("Products cannot be sorted like this. Choose another order.")},
+    )
+
+    #: What each field is called on the page, beside a sentence about it.
+    LABELS = {
+        "category": gettext_lazy("Category"),
+        "brand": gettext_lazy("Brand"),
+        "price_min": gettext_lazy("Price from"),
+        "price_max": gettext_lazy("Price to"),
+        "in_stock": gettext_lazy("Availability"),
+        "sort": gettext_lazy("Sort by"),
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.label = self.LABELS[name]
+
+    @property
+    def usable(self) -> Criteria:
+        """The criteria, or as many of them as can be understood."""
+        given = {name: value for name, value in self.cleaned_data.items() if name != "sort" and value is not None}
+        return Criteria(**given)
+
+    @property
+    def order(self) -> Sort:
+        return Sort(self.cleaned_data.get("sort") or Sort.NEWEST)
+
+
+@dataclass(frozen=True)
+class Chip:
+    """Something that was chosen, and the address of the list without it."""
+
+    label: str
+    without: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list of products at an address (`path`): those of a category, or all."""
+
+    path: str
+    tree: CategoryTree
+    category: Category | None
+    criteria: Criteria
+    sort: Sort
+    facets: Facets
+
+    @classmethod
+    def read(cls, form: ListForm, path: str, tree: CategoryTree, category: Category | None) -> Listing:
+        """The list that a form asks for. What is wrong in it is left out, and told beside its facet."""
+        form.full_clean()
+        criteria = form.usable
+        errors = {name: tuple(map(str, sentences)) for name, sentences in form.errors.items()}
+        facets = Facets.of(criteria, tree, category, errors)
+        return cls(path, tree, category, criteria, form.order, facets)
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is the list itself and not one of its many cuts, which search engines need not know."""
+        return self.criteria == Criteria() and self.sort == Sort.NEWEST
+
+    def paginator(self) -> Paginator[Product]:
+        products = Product.objects.visible().filter(*self.criteria.conditions(self.tree).values())
+        if self.category is not None:
+            products = products.filter(category__in=self.tree.ids([self.category.slug]))
+        return Paginator(self.sort.apply(products.for_display()), PAGE_SIZE)
+
+    def address(
+        self, criteria: Criteria | None = None, *, path: str | None = None, page: int = 1, plain_sort: bool = False
+    ) -> str:
+        """The address of this list, with other criteria, elsewhere, or of another page."""
+        parameters = (self.criteria if criteria is None else criteria).parameters()
+        if self.sort != Sort.NEWEST and not plain_sort:
+            parameters.append(("sort", self.sort.value))
+        if page > 1:
+            parameters.append(("page", str(page)))
+        return (path or self.path) + ("?" + urlencode(parameters) if parameters else "")
+
+    def cleared(self) -> str:
+        """The address of the list without any filter, in the same order."""
+        return self.address(Criteria())
+
+    def pages(self, page: Page[Product]) -> Iterator[tuple[int | str, str]]:
+        """Numbers of pages with their addresses; a mark without one stands for those left out."""
+        for number in page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1):
+            yield number, self.address(page=number) if isinstance(number, int) else ""
+
+    def branches(self) -> list[tuple[Category, str]]:
+        """The categories right below, with the addresses of their lists as this one is filtered and sorted.
+
+        Those at the top are in the header of every page.
+        """
+        if self.category is None:
+            return []
+        elsewhere = replace(self.criteria, category=())
+        return [
+            (child, self.address(elsewhere, path=child.get_absolute_url()))
+            for child in self.tree.children(self.category)
+        ]
+
+    def chips(self) -> list[Chip]:
+        """All that was chosen, each with the address that takes it back."""
+        criteria = self.criteria
+        labels = {choice.value: choice.label for choice in self.facets.brand.choices}
+        chips = [
+            Chip(self._named(slug), self.address(replace(criteria, category=_without(criteria.category, slug))))
+            for slug in criteria.category
+        ]
+        chips += [
+            Chip(labels.get(slug, slug), self.address(replace(criteria, brand=_without(criteria.brand, slug))))
+            for slug in criteria.brand
+        ]
+        if criteria.price_min is not None:
+            label = _("From %(price)s") % {"price": self._price(criteria.price_min)}
+            chips.append(Chip(label, self.address(replace(criteria, price_min=None))))
+        if criteria.price_max is not None:
+            label = _("Up to %(price)s") % {"price": self._price(criteria.price_max)}
+            chips.append(Chip(label, self.address(replace(criteria, price_max=None))))
+        if criteria.in_stock:
+            chips.append(Chip(_("In stock"), self.address(replace(criteria, in_stock=False))))
+        return chips
+
+    def _named(self, slug: str) -> str:
+        found = self.tree.find(slug)
+        return found.name if found else slug
+
+    def _price(self, amount: Decimal) -> str:
+        currency = self.facets.price.currency
+        return money(amount, currency) if currency else number_format(amount, force_grouping=True)
+
+
+def _without(slugs: tuple[str, ...], slug: str) -> tuple[str, ...]:
+    return tuple(other for other in slugs if other != slug)
