@@ -106,7 +106,7 @@ def addresses(server: Server, opened: Browser) -> dict[str, str]:
     with opened.new_context(base_url=server.url, java_script_enabled=False) as context:
         page = context.new_page()
         page.goto("/search/")
-        page.locator("main input[type=file]").set_input_files(
+        page.locator("main").get_by_label("Choose a photo").set_input_files(
             {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo}
         )
         page.locator("main form[enctype] [type=submit], main form[enctype] button:not([type])").first.click()

@@ -62,7 +62,7 @@ def results(page: Page, server: Server, language: str = "") -> None:
     with urllib.request.urlopen(_product(server)["photos"][0]["url"]) as answer:  # noqa: S310 - the server's own
         photo = FilePayload(name="photo.jpg", mimeType="image/jpeg", buffer=answer.read())
     page.goto(f"{language}/search/")
-    page.locator("main input[type=file]").set_input_files(photo)
+    page.locator("main").get_by_label("Choose a photo").set_input_files(photo)
     page.wait_for_url("**/search/*-*/")
 
 

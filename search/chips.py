@@ -44,11 +44,10 @@ def _filters(refinement: Refinement, facets: Iterable[Facet]) -> Iterator[tuple[
         chosen = getattr(refinement.criteria, facet.name)
         for choice in facet.choices:
             if choice.chosen:
-                yield choice.label, but(**{facet.name: without(chosen, choice.value)}), choice.swatch
+                rest = without(chosen, choice.value) if isinstance(chosen, tuple) else False
+                yield choice.label, but(**{facet.name: rest}), choice.swatch
     if label := prices(refinement.criteria.price_min, refinement.criteria.price_max):
         yield label, but(price_min=None, price_max=None), ""
-    if refinement.criteria.in_stock:
-        yield _("In stock"), but(in_stock=False), ""
 
 
 def prices(low: Decimal | None, high: Decimal | None) -> str:

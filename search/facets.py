@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from typing import TypeAlias
 
 from django.utils.translation import gettext as _
 
-from catalogue.facets import Choice, Facet
-from catalogue.models import Brand, Category
+from catalogue.facets import Choice, Facet, PriceRange
+from catalogue.models import Brand
+from catalogue.tree import CategoryTree
 from search import colours, querying
 from search.models import IndexVersion, Query
-from search.querying import Criteria, Refinement
+from search.querying import Refinement
+
+Errors: TypeAlias = Mapping[str, tuple[str, ...]]
+"""What is wrong with the values that were given, by facet."""
 
 
 @dataclass(frozen=True)
@@ -22,24 +25,52 @@ class Narrowing:
 
     #: products that meet all of the criteria
     products: int
-    facets: list[Facet]
-    in_stock: int
-    #: the lowest and the highest price there is to choose from
-    prices: tuple[Decimal, Decimal] | None
+    category: Facet
+    colour: Facet
+    brand: Facet
+    in_stock: Facet
+    price: PriceRange
+
+    @property
+    def facets(self) -> list[Facet]:
+        return [self.category, self.colour, self.brand, self.in_stock]
 
 
-def narrowing(query: Query, refinement: Refinement, version: IndexVersion | None = None) -> Narrowing:
+def narrowing(
+    query: Query, refinement: Refinement, version: IndexVersion | None = None, errors: Errors | None = None
+) -> Narrowing:
     """Count what a search could be narrowed to, in a version of the index (the live one by default).
 
     In as many queries whatever the catalogue's size.
     """
     found = querying.facets(query, refinement, version)
     criteria = refinement.criteria
+
+    def facet(name: str, label: str, choices: list[Choice]) -> Facet:
+        return Facet(name, label, choices, (errors or {}).get(name, ()))
+
+    tree = CategoryTree.load()
+    totals = tree.totals(found.categories)
     brands = Brand.objects.filter(pk__in=found.brands) | Brand.objects.filter(slug__in=criteria.brand)
-    facets = [
-        Facet("category", _("Category"), categories(found.categories, criteria)),
-        Facet("colour", _("Colour"), named_colours(found.colours, criteria)),
-        Facet(
+    return Narrowing(
+        found.products,
+        facet(
+            "category",
+            _("Category"),
+            [
+                Choice(category.slug, category.name, totals[category.pk], category.slug in criteria.category, depth)
+                for category, depth in tree.below()
+            ],
+        ),
+        facet(
+            "colour",
+            _("Colour"),
+            [
+                Choice(name, colours.label(name), found.colours.get(name, 0), name in criteria.colour, swatch=swatch)
+                for name, swatch in colours.SWATCHES.items()
+            ],
+        ),
+        facet(
             "brand",
             _("Brand"),
             [
@@ -47,31 +78,8 @@ def narrowing(query: Query, refinement: Refinement, version: IndexVersion | None
                 for brand in brands
             ],
         ),
-    ]
-    return Narrowing(found.products, facets, found.in_stock, found.prices)
-
-
-def categories(counts: Mapping[int, int], criteria: Criteria) -> list[Choice]:
-    """The tree of categories; each counts the products below it too."""
-    tree = list(Category.objects.with_tree_fields())
-    totals: Counter[int] = Counter()
-    for category in tree:
-        for place in category.tree_path:
-            totals[place] += counts.get(category.pk, 0)
-    return [
-        Choice(
-            category.slug,
-            category.name,
-            totals[category.pk],
-            category.slug in criteria.category,
-            depth=category.tree_depth,
-        )
-        for category in tree
-    ]
-
-
-def named_colours(counts: Mapping[str, int], criteria: Criteria) -> list[Choice]:
-    return [
-        Choice(name, colours.label(name), counts.get(name, 0), name in criteria.colour, swatch=swatch)
-        for name, swatch in colours.SWATCHES.items()
-    ]
+        facet(
+            "in_stock", _("Availability"), [Choice("true", _("In stock"), found.in_stock, chosen=criteria.in_stock)]
+        ),
+        PriceRange(*(found.prices or (None, None))),
+    )

@@ -180,7 +180,8 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     form = RefinementForm(request.GET)
     context: dict[str, Any] = {"query": query, "form": form, **_picture_colours(query)}
     if not form.is_valid():
-        context["choices"] = narrowing(query, Refinement())
+        errors = {name: tuple(map(str, sentences)) for name, sentences in form.errors.items()}
+        context["choices"] = narrowing(query, Refinement(), errors=errors)
         return render(request, "search/results.html", context, status=HTTPStatus.BAD_REQUEST)
     refinement = form.refinement
     if refinement.box is not None and (wait := _must_wait(request)) is not None:

@@ -183,7 +183,7 @@ def ask(shop: Shop) -> Callable[..., None]:
 
     def asking(page: Page, file: Path | None = None) -> None:
         page.goto("/search/")
-        page.locator("main input[type=file]").set_input_files(file or shop.photo_of(shop.products[0]))
+        page.locator("main").get_by_label("Choose a photo").set_input_files(file or shop.photo_of(shop.products[0]))
         sending = page.locator("main form[enctype] button").last
         if sending.is_visible():
             sending.click()
