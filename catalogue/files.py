@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 
 from django.core.files.storage import default_storage
@@ -10,10 +11,17 @@ from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
+_PHOTO_NAME = re.compile(r"photos/[0-9a-f]{2}/[0-9a-f]{64}\w*\.[a-z]+", re.ASCII)
+
 
 def photo_name(digest: str, extension: str) -> str:
     """Where an original is stored; the storage adds a suffix if the name is taken, so no two uploads share."""
     return f"photos/{digest[:2]}/{digest}{extension}"
+
+
+def is_photo_name(name: str) -> bool:
+    """Whether the storage may have a photo under this name, and nothing else."""
+    return _PHOTO_NAME.fullmatch(name) is not None
 
 
 def thumbnail_name(digest: str) -> str:

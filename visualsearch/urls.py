@@ -1,12 +1,17 @@
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import include, path
+from django.views.i18n import set_language
 
-from visualsearch import health
+from visualsearch import (
+    accounts,  # noqa: F401 - registers users and groups with the admin
+    health,
+)
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("language/", set_language, name="set_language"),
     path("api/", include("visualsearch.api_urls")),
     # A page says in its address which language it is in: /hats/ in the site's own, /ja/hats/ in Japanese.
     *i18n_patterns(

@@ -14,7 +14,14 @@ from threading import Lock
 
 from catalogue.images import Limits
 from catalogue.importers import layout
-from catalogue.importers.records import ProductRecord, Reject, SourceRefused, UnreadablePhoto
+from catalogue.importers.records import (
+    MissingPhoto,
+    PhotoSource,
+    ProductRecord,
+    Reject,
+    SourceRefused,
+    UnreadablePhoto,
+)
 
 MAX_ENTRIES = 1_000_000
 """Entries of an archive: its directory is held in memory, about half a kilobyte an entry."""
@@ -55,12 +62,33 @@ class ArchiveSource:
             key=lambda entry: entry.filename,
         )
         self._lock = Lock()
+        self._by_name: dict[str, zipfile.ZipInfo] | None = None
         self.total = len(self._photos)
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
         for entry in self._photos:
             parts = PurePosixPath(entry.filename).parts[self._strip :]
             yield layout.record(parts, ArchivedPhoto(self.archive, entry, self._lock))
+
+    def photo(self, name: str) -> PhotoSource:
+        """The photo that a table calls by this name.
+
+        Its path in the archive, with or without the folder around everything; or its last part alone, where only
+        one photo ends so.
+        """
+        if self._by_name is None:
+            self._by_name = self._names()
+        entry = self._by_name.get(name.removeprefix("./"))
+        return MissingPhoto(name) if entry is None else ArchivedPhoto(self.archive, entry, self._lock)
+
+    def _names(self) -> dict[str, zipfile.ZipInfo]:
+        last: dict[str, list[zipfile.ZipInfo]] = {}
+        for entry in self._photos:
+            last.setdefault(PurePosixPath(entry.filename).name, []).append(entry)
+        names = {name: entries[0] for name, entries in last.items() if len(entries) == 1}
+        for strip in (1, 0) if self._strip else (0,):
+            names |= {"/".join(PurePosixPath(e.filename).parts[strip:]): e for e in self._photos}
+        return names
 
     def close(self) -> None:
         self.archive.close()

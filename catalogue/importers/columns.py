@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
@@ -23,6 +23,10 @@ from catalogue.importers.records import PhotoSource, ProductRecord, SourceRefuse
 from catalogue.models import Brand, Category, Product, ProductImage
 
 ATTRIBUTE_PREFIX = "attribute:"
+PATH_SIGN = ">"
+"""Parts the names of a category's path in a table."""
+PHOTO_SIGN = "|"
+"""Parts photos, and their texts."""
 MAX_PRICE = Decimal("9999999999.99")
 """What twelve digits, two of them after the point, can say."""
 MAX_STOCK = 2_147_483_647
@@ -55,6 +59,11 @@ def check_header(names: Iterable[str]) -> None:
         )
 
 
+def names() -> list[str]:
+    """What columns are called."""
+    return [*_PARSERS, f"{ATTRIBUTE_PREFIX}…"]
+
+
 def known(names: Iterable[str]) -> int:
     """How many of these are names of columns."""
     return sum(map(_known, names))
@@ -66,6 +75,13 @@ def normalise(name: str) -> str:
     if name.casefold().startswith(ATTRIBUTE_PREFIX):
         return ATTRIBUTE_PREFIX + name[len(ATTRIBUTE_PREFIX) :].strip()
     return re.sub(r"[\s-]+", "_", name.casefold())
+
+
+def category_path(names: Sequence[str]) -> str:
+    """A category's path as `category` takes it."""
+    if len(names) == 1 and "/" in names[0]:
+        return f"{names[0]} {PATH_SIGN}"
+    return f" {PATH_SIGN} ".join(names)
 
 
 def record(row: Mapping[str, object], where: str, photo: Callable[[str], PhotoSource]) -> ProductRecord:
@@ -148,8 +164,15 @@ def _currency(name: str, cell: object) -> str:
 
 
 def _category(name: str, cell: object) -> tuple[str, ...]:
-    """`Tops / Shirts`, or a list of names from the top down."""
-    cells = cell if isinstance(cell, list) else _text(name, cell).split("/")
+    """`Tops > Shirts` or `Tops / Shirts`, or a list of names from the top down.
+
+    With a `>` in it, names may have a `/` of their own.
+    """
+    if isinstance(cell, list):
+        cells = cell
+    else:
+        text = _text(name, cell)
+        cells = text.split(PATH_SIGN if PATH_SIGN in text else "/")
     names = tuple(text for part in cells if (text := " ".join(_text(name, part).split())))
     limit = Category._meta.get_field("name").max_length or 0
     if any(len(part) > limit for part in names):

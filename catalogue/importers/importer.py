@@ -26,7 +26,7 @@ from django.db import DataError, IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from catalogue import files, images
-from catalogue.importers.records import PhotoSource, ProductRecord, Reject
+from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import THUMBNAIL_WIDTH, Product, ProductImage
 
@@ -101,6 +101,7 @@ class _Changes:
     photos_moved: list[ProductImage] = field(default_factory=list)
     photos_removed: list[ProductImage] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
 
     def write(self) -> None:
         """In as many queries whatever the size of the batch."""
@@ -123,7 +124,8 @@ class Importer:
     """Upserts products by SKU and their photos by content.
 
     `reject` is called with what was left out; `on_batch` after each batch, with the keys of the photos that it
-    added. A `dry_run` does everything but the storing, and rolls each transaction back.
+    added; `on_difference` for each product, with what becomes of it. A `dry_run` does everything but the storing, and
+    rolls each transaction back.
     """
 
     def __init__(
@@ -131,11 +133,13 @@ class Importer:
         *,
         reject: Callable[[Reject], None],
         on_batch: Callable[[list[int]], None] = lambda ids: None,
+        on_difference: Callable[[Difference], None] = lambda difference: None,
         batch: int = BATCH,
         dry_run: bool = False,
     ) -> None:
         self.reject = reject
         self.on_batch = on_batch
+        self.on_difference = on_difference
         self.batch = batch
         self.dry_run = dry_run
         self.summary = Summary(dry_run=dry_run)
@@ -207,6 +211,8 @@ class Importer:
         self.summary.photos_removed += len(changes.photos_removed)
         for reject in changes.rejects:
             self._reject(reject)
+        for difference in changes.differences:
+            self.on_difference(difference)
 
     # Before the transaction ---------------------------------------------------------------------------------
 
@@ -315,25 +321,28 @@ class Importer:
             raise ValidationError("The title is missing; a new product needs one.")
         _check_period(product)
         changes.created.append(product)
-        _compare_photos(draft, product, [], changes)
+        counts = _compare_photos(draft, product, [], changes)
+        changes.differences.append(Difference(record, True, product.title, {}, *counts))
 
     def _compare_existing(
         self, draft: _Draft, product: Product, photos: list[ProductImage], changes: _Changes
     ) -> None:
-        changed: set[str] = set()
+        changed: dict[str, tuple[Any, Any]] = {}
         if draft.record.overwrite:
             changed = self._set(product, draft.record)
             _check_period(product)
         if changed:
-            changes.fields |= changed
+            changes.fields |= changed.keys()
             changes.changed.append(product)
-        if _compare_photos(draft, product, photos, changes) or changed:
+        counts = _compare_photos(draft, product, photos, changes)
+        if any(counts) or changed:
             changes.updated += 1
         else:
             changes.unchanged += 1
+        changes.differences.append(Difference(draft.record, False, product.title, changed, *counts))
 
-    def _set(self, product: Product, record: ProductRecord) -> set[str]:
-        """Give a product what a record says; returns the names of the fields that this changes."""
+    def _set(self, product: Product, record: ProductRecord) -> dict[str, tuple[Any, Any]]:
+        """Give a product what a record says; returns the fields that this changes, each before and after."""
         values: dict[str, Any] = dict(record.values)
         if "category" in values:
             values["category_id"] = self._taxonomy.category(values.pop("category"))
@@ -344,10 +353,22 @@ class Importer:
             values["attributes"] = {
                 name: value for name, value in attributes.items() if record.named_attributes.get(name) != ""
             }
-        changed = {name for name, value in values.items() if getattr(product, name) != value}
-        for name in changed:
-            setattr(product, name, values[name])
-        return {name.removesuffix("_id") for name in changed}
+        changed = {}
+        for name, value in values.items():
+            before = getattr(product, name)
+            if before != value:
+                setattr(product, name, value)
+                changed[name.removesuffix("_id")] = (self._shown(name, before), self._shown(name, value))
+        return changed
+
+    def _shown(self, name: str, value: Any) -> Any:
+        """A field's value as a person may read it."""
+        match name:
+            case "category_id":
+                return self._taxonomy.path(value)
+            case "brand_id":
+                return self._taxonomy.brand_name(value)
+        return value
 
 
 def _draft(record: ProductRecord, futures: list[Future[_Content]]) -> _Draft:
@@ -368,12 +389,14 @@ def _draft(record: ProductRecord, futures: list[Future[_Content]]) -> _Draft:
     )
 
 
-def _compare_photos(draft: _Draft, product: Product, held: list[ProductImage], changes: _Changes) -> bool:
-    """Note what happens to a product's photos; returns whether anything does."""
+def _compare_photos(
+    draft: _Draft, product: Product, held: list[ProductImage], changes: _Changes
+) -> tuple[int, int, int]:
+    """Note what happens to a product's photos; returns how many are added, moved and removed."""
     record = draft.record
     changes.photos += len(draft.photos)
     if record.photos is None:
-        return False
+        return 0, 0, 0
     before = len(changes.photos_added), len(changes.photos_moved), len(changes.photos_removed)
     by_digest = {photo.sha256: photo for photo in held}
     # Where the product is to be left as it is, a photo that it lacks comes after those that it has.
@@ -404,7 +427,9 @@ def _compare_photos(draft: _Draft, product: Product, held: list[ProductImage], c
     if record.overwrite and not draft.rejects:
         # With a photo unread, a listing is not whole: a folder that is away must not empty the shop.
         changes.photos_removed += by_digest.values()
-    return before != (len(changes.photos_added), len(changes.photos_moved), len(changes.photos_removed))
+    after = len(changes.photos_added), len(changes.photos_moved), len(changes.photos_removed)
+    added, moved, removed = (now - then for now, then in zip(after, before, strict=True))
+    return added, moved, removed
 
 
 def _check_period(product: Product) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from catalogue.importers import columns
-from catalogue.importers.records import FilePhoto, ProductRecord, Reject, SourceRefused
+from catalogue.importers.records import FilePhoto, PhotoSource, ProductRecord, Reject, SourceRefused
 
 DELIMITERS = ",;\t"
 MAX_LINE = 1_000_000
@@ -19,12 +19,15 @@ _NOT_UTF8 = "This line is not UTF-8. Save the table as UTF-8 (in Excel: CSV UTF-
 
 
 class CsvSource:
-    """A CSV table with a header, parted by commas, semicolons or tabs."""
+    """A CSV table with a header, parted by commas, semicolons or tabs.
 
-    def __init__(self, path: Path) -> None:
+    `photo` gives the photo of a name in the table; without it photos lie in the table's own folder.
+    """
+
+    def __init__(self, path: Path, photo: PhotoOf | None = None) -> None:
         """Raises `SourceRefused` where the header is wrong."""
         self.path = path
-        self.folder = path.resolve().parent
+        self.photo = photo or in_folder(path.resolve().parent)
         with _open(path) as file:
             first = file.readline(MAX_LINE)
             if not _utf8(first):
@@ -73,7 +76,7 @@ class CsvSource:
                 "Put cells that have the delimiter in them in quotation marks.",
                 sku,
             )
-        return _record(dict(zip(self.header, cells, strict=True)), where, sku, self.folder)
+        return record(dict(zip(self.header, cells, strict=True)), where, sku, self.photo)
 
 
 class JsonLinesSource:
@@ -82,7 +85,7 @@ class JsonLinesSource:
     def __init__(self, path: Path) -> None:
         """Raises `SourceRefused` where the first line has keys that are no columns."""
         self.path = path
-        self.folder = path.resolve().parent
+        self.photo = in_folder(path.resolve().parent)
         self.total = 0
         for _, line in self._lines():
             if not self.total:
@@ -130,12 +133,22 @@ class JsonLinesSource:
             columns.check_header(row)
         except SourceRefused as error:
             return Reject(where, str(error), sku)
-        return _record(row, where, sku, self.folder)
+        return record(row, where, sku, self.photo)
 
 
-def _record(row: dict[str, object], where: str, sku: str, folder: Path) -> ProductRecord | Reject:
+PhotoOf = Callable[[str], PhotoSource]
+"""From what a table calls a photo to where its bytes come from."""
+
+
+def in_folder(folder: Path) -> PhotoOf:
+    """Photos by their paths from a folder, which must be resolved."""
+    return lambda name: FilePhoto(folder, name)
+
+
+def record(row: dict[str, object], where: str, sku: str, photo: PhotoOf) -> ProductRecord | Reject:
+    """What a row whose header has been checked says, or why it says nothing."""
     try:
-        return columns.record(row, where, lambda name: FilePhoto(folder, name))
+        return columns.record(row, where, photo)
     except columns.BadRow as error:
         return Reject(where, str(error), sku)
 

@@ -43,6 +43,24 @@ class Taxonomy:
             parent = pk
         return parent
 
+    def path(self, pk: int | None) -> tuple[str, ...]:
+        """The names from the top down to a category; none for none. The inverse of `category`."""
+        self.category(())
+        rows = {own: (parent, name) for (parent, name), own in (self._categories or {}).items()}
+        names: list[str] = []
+        while pk in rows:
+            pk, name = rows[pk]
+            names.insert(0, name)
+        return tuple(names)
+
+    def brand_name(self, pk: int | None) -> str:
+        """The name of a brand; empty for none. The inverse of `brand`."""
+        if pk is None:
+            return ""
+        if self._brands is None:
+            self._brands = dict(Brand.objects.values_list("name", "pk"))
+        return next((name for name, own in self._brands.items() if own == pk), "")
+
     def brand(self, name: str) -> int | None:
         """The key of the brand of a name; None for the empty name."""
         if not name:
