@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import CHANGE
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import ForeignKey, Prefetch, QuerySet
@@ -28,7 +28,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 from unfold.contrib.import_export.forms import SelectableFieldsExportForm
 from unfold.views import ChangeList
 
-from catalogue import values
+from catalogue import history, values
 from catalogue.bulk import BulkEditForm
 from catalogue.forms import CategoryForm, ProductForm, ProductImageForm, ProductImageFormSet, ProductRowForm
 from catalogue.importers.importer import Importer
@@ -75,7 +75,7 @@ class TreeChangeList(ChangeList):
 
 
 @admin.register(Category)
-class CategoryAdmin(ModelAdmin):  # type: ignore[type-arg]
+class CategoryAdmin(ModelAdmin):
     form = CategoryForm
     list_display = ("indented_name", "slug")
     search_fields = ("name", "slug")
@@ -95,13 +95,13 @@ class CategoryAdmin(ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Brand)
-class BrandAdmin(ModelAdmin):  # type: ignore[type-arg]
+class BrandAdmin(ModelAdmin):
     list_display = ("name", "slug")
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
 
 
-class CategoryFilter(DropdownFilter):  # type: ignore[misc]
+class CategoryFilter(DropdownFilter):
     """Products of a category and of all below it."""
 
     title = _("category")
@@ -120,9 +120,10 @@ class YesNoFilter(admin.SimpleListFilter):
     """Products that are, or are not, in one of the queryset's own subsets."""
 
     subset: str
+    labels: ClassVar[tuple[Any, Any]]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        return [("yes", _("Yes")), ("no", _("No"))]
+        return list(zip(("yes", "no"), self.labels, strict=True))
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
@@ -134,24 +135,27 @@ class YesNoFilter(admin.SimpleListFilter):
 
 
 class VisibleFilter(YesNoFilter):
-    title = _("visible now")
+    title = _("visibility")
+    labels = (_("Visible now"), _("Hidden"))
     parameter_name = "visible"
     subset = "visible"
 
 
 class InStockFilter(YesNoFilter):
-    title = _("in stock")
+    title = _("stock")
+    labels = (_("In stock"), _("Sold out"))
     parameter_name = "in_stock"
     subset = "in_stock"
 
 
 class HasPhotosFilter(YesNoFilter):
-    title = _("has photos")
+    title = _("photos")
+    labels = (_("With photos"), _("Without a photo"))
     parameter_name = "photos"
     subset = "with_photos"
 
 
-class ProductImageInline(TabularInline):  # type: ignore[type-arg]
+class ProductImageInline(TabularInline):
     model = ProductImage
     form = ProductImageForm
     formset = ProductImageFormSet
@@ -163,7 +167,8 @@ class ProductImageInline(TabularInline):  # type: ignore[type-arg]
     ordering_field = "position"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProductImage]:
-        return super().get_queryset(request).select_related("product")
+        queryset: QuerySet[ProductImage] = super().get_queryset(request)
+        return queryset.select_related("product")
 
     @admin.display(description=_("preview"))
     def preview(self, photo: ProductImage) -> str:
@@ -171,7 +176,7 @@ class ProductImageInline(TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Product)
-class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin):  # type: ignore[misc]
+class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin):
     form = ProductForm
     inlines: ClassVar[list[Any]] = [ProductImageInline]
     list_display = ["cover", "product", "category", "price", "stock", "visible_now", "photo_count"]
@@ -191,20 +196,19 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
     list_fullwidth = True
     search_fields = ("sku", "title", "brand__name")
     search_help_text = _("Search by SKU, title or brand")
-    autocomplete_fields = ("brand",)
     readonly_fields = ("created", "modified")
     warn_unsaved_form = True
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("sku", "title", "description", ("category", "brand"))}),
         (_("Price and stock"), {"fields": (("price", "currency"), ("stock", "external_url"))}),
-        (_("Visibility"), {"fields": (("visible_from", "visible_until"),)}),
+        (_("Visibility"), {"fields": ("visible_from", "visible_until")}),
         (_("Further"), {"fields": ("attributes", ("created", "modified")), "classes": ("collapse",)}),
     )
     actions: ClassVar[Any] = ["bulk_edit", "make_visible", "hide"]
     resource_classes = [ProductResource]
     export_form_class = SelectableFieldsExportForm
     to_encoding = "utf-8-sig"  # without the mark, Excel takes UTF-8 for something else
-    change_form_template = None
+    change_form_template: str | None = None
     show_change_form_export = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
@@ -220,7 +224,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> ModelChoiceField | None:  # type: ignore[type-arg]
         if db_field.name == "category":
-            kwargs["form_class"] = TreeNodeChoiceField
+            kwargs |= {"form_class": TreeNodeChoiceField, "label_from_instance": indented}
         field: ModelChoiceField[Any] | None = super().formfield_for_foreignkey(db_field, request, **kwargs)
         return field
 
@@ -280,11 +284,11 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
             now = timezone.now()
             if stage == "apply":
                 changes = form.write(Product.objects.filter(pk__in=queryset.order_by().values("pk")), now)
-                LogEntry.objects.log_actions(
-                    request.user.pk,
-                    [change.product for change in changes],  # type: ignore[arg-type]
+                history.note(
+                    request,
+                    (change.product for change in changes),
                     CHANGE,
-                    change_message=gettext("Changed together with others."),
+                    gettext("Changed together with others."),
                 )
                 text = ngettext("%d product has been changed.", "%d products have been changed.", len(changes))
                 self.message_user(request, text % len(changes), messages.SUCCESS)
@@ -366,7 +370,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
 
 @admin.register(ProductImage)
-class ProductImageAdmin(ModelAdmin):  # type: ignore[type-arg]
+class ProductImageAdmin(ModelAdmin):
     """All photos in one list. They are added where their product is."""
 
     form = ProductImageForm

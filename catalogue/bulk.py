@@ -88,7 +88,7 @@ class BulkEditForm(forms.Form):
         leave = ("", _("Leave as it is"))
         self.categories = {str(c.pk): c for c in Category.objects.with_tree_fields()}
         self.brands = {str(brand.pk): brand for brand in Brand.objects.all()}
-        names = [(pk, "\u2003" * c.tree_depth + c.name) for pk, c in self.categories.items()]  # type: ignore[attr-defined]
+        names = [(pk, "\u2003" * c.tree_depth + c.name) for pk, c in self.categories.items()]
         brands = [(pk, brand.name) for pk, brand in self.brands.items()]
         cast("forms.ChoiceField", self.fields["category"]).choices = [leave, (NONE, _("No category")), *names]
         cast("forms.ChoiceField", self.fields["brand"]).choices = [leave, (NONE, _("No brand")), *brands]

@@ -12,6 +12,7 @@ from django.db.models import Max
 from django.forms.formsets import DELETION_FIELD_NAME
 from django.utils.translation import gettext_lazy as _
 from tree_queries.forms import TreeNodeChoiceField
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from catalogue import images
 from catalogue.models import Category, Product, ProductImage
@@ -107,7 +108,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
     """A product, with new photos for it; the order of its dates is told at a field."""
 
     new_photos = PhotosField(
-        label=_("new photos"),
+        label=_("New photos"),
         required=False,
         widget=ManyFilesInput(attrs={"accept": "image/*", "class": "staff-files"}),
         help_text=_("As many as you like. They come after the photos below; one that cannot be used is named."),
@@ -134,11 +135,18 @@ class ProductRowForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = {"price": _("Price of %(product)s in %(currency)s"), "stock": _("Stock of %(product)s")}
-        for name, text in names.items():
-            attrs = self.fields[name].widget.attrs
-            attrs["aria-label"] = text % {"product": self.instance.title, "currency": self.instance.currency}
-            attrs["class"] = f"{attrs.get('class', '')} staff-number"
+        about = {"product": self.instance.title, "currency": self.instance.currency}
+        self.fields["price"].widget = UnfoldAdminTextInputWidget(
+            attrs={
+                "aria-label": _("Price of %(product)s in %(currency)s") % about,
+                "class": "staff-number",
+                "inputmode": "decimal",
+                "suffix": self.instance.currency,
+            }
+        )
+        stock = self.fields["stock"].widget.attrs
+        stock["aria-label"] = _("Stock of %(product)s") % about
+        stock["class"] = f"{stock.get('class', '')} staff-number"
 
 
 class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -147,7 +155,7 @@ class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
     upload = forms.FileField(
         label=_("picture"),
         required=False,
-        widget=forms.FileInput(attrs={"accept": "image/*"}),
+        widget=forms.FileInput(attrs={"accept": "image/*", "class": "staff-file"}),
         help_text=_("A new picture takes the place of the present one."),
     )
 
@@ -158,10 +166,17 @@ class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         new = self.instance.pk is None
+        if not new or self.prefix:
+            # In a table of rows the heading of a column names no field.
+            photo = _("new photo") if new else str(self.instance)
+            for name, field in self.fields.items():
+                if name in ("upload", "position", "alt"):
+                    field.widget.attrs["aria-label"] = f"{field.label}, {photo}"
         if "upload" in self.fields:  # absent for those who may only look
             self.fields["upload"].required = new
         if "position" in self.fields:
             self.fields["position"].required = not new
+            self.fields["position"].widget.attrs["min"] = 0
             self.fields["position"].help_text = _("The first photo is the cover. Leave empty to put a new one last.")
             if new:
                 self.initial["position"] = None

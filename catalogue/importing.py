@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from catalogue import values
+from catalogue import history, values
 from catalogue.importers import columns
 from catalogue.importers.importer import Importer, Summary
 from catalogue.importers.records import Difference, Reject, Source, SourceRefused
@@ -207,7 +207,7 @@ class ImportPages:
 
     def _page(self, request: HttpRequest, context: dict[str, Any]) -> TemplateResponse:
         site: Any = self.admin_site  # type: ignore[attr-defined]
-        request.current_app = site.name  # type: ignore[attr-defined]
+        request.current_app = site.name
         context |= {
             **site.each_context(request),
             "title": _("Import products"),
@@ -224,4 +224,4 @@ def _log(request: HttpRequest, outcome: Outcome) -> None:
     for flag, skus in ((ADDITION, outcome.created), (CHANGE, outcome.updated)):
         for start in range(0, len(skus), 500):
             products = Product.objects.filter(sku__in=skus[start : start + 500]).order_by()
-            LogEntry.objects.log_actions(request.user.pk, products, flag, change_message=_("Imported."))
+            history.note(request, products, flag, _("Imported."))

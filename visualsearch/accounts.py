@@ -22,5 +22,5 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(BaseGroupAdmin, ModelAdmin):  # type: ignore[type-arg]
+class GroupAdmin(BaseGroupAdmin, ModelAdmin):
     """Groups are roles; three come with the site."""

@@ -74,7 +74,13 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
 
 def script(request: HttpRequest) -> str:
     """The address of the script that gives the theme's controls to the keyboard, with the words that it needs."""
-    words = {"menu": gettext("Menu"), "theme": gettext("Light or dark"), "more": gettext("More")}
+    words = {
+        "menu": gettext("Menu"),
+        "theme": gettext("Light or dark"),
+        "overview": gettext("Overview"),
+        "search": gettext("Search"),
+        "more": gettext("More"),
+    }
     return f"{static('js/admin.js')}#{urlencode(words)}"
 
 

@@ -43,7 +43,7 @@ class BodyLimit:
             # Django reads no body of unknown length: what was sent would be taken for nothing.
             status = HTTPStatus.LENGTH_REQUIRED
             title, sentence = _("How long is it?"), _("Send the body with a Content-Length.")
-            members = {}
+            members: dict[str, str] = {}
         elif not length.isdecimal() or int(length) <= limit:
             return self.get_response(request)
         elif in_admin(request.path_info) and request.user.is_staff:

@@ -266,6 +266,8 @@ UNFOLD = {
     },
 }
 IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 # Language and time ------------------------------------------------------------------------------------------
 

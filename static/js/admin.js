@@ -8,6 +8,11 @@ function reachable(root) {
   for (const icon of root.querySelectorAll(".material-symbols-outlined")) {
     icon.setAttribute("aria-hidden", "true"); // its text is the name of a sign
   }
+  for (const element of root.querySelectorAll("a[href], button")) {
+    const named = element.title || element.getAttribute("aria-label") || element.querySelector("img, svg");
+    if (!named && !words(element)) element.setAttribute("aria-label", label(element));
+  }
+  for (const hint of root.querySelectorAll("span[aria-label]:not([role])")) hint.setAttribute("role", "img");
   for (const element of root.querySelectorAll(CLICKED)) {
     if (element.matches("[x-on\\:click\\.outside]") || element.closest("template")) continue;
     // A sign that is clicked is no longer hidden, and needs words.
@@ -27,6 +32,8 @@ function words(element) {
 }
 
 function label(element) {
+  if (element.id === "searchbar-submit") return WORDS.get("search");
+  if (element.closest("#nav-sidebar") && element.href) return WORDS.get("overview");
   const action = element.getAttribute("x-on:click") || "";
   if (action.includes("sidebar")) return WORDS.get("menu");
   return WORDS.get(action.includes("Theme") ? "theme" : "more");
