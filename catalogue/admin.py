@@ -113,7 +113,11 @@ class CategoryFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         chosen = {str(choice) for choice, _label in self.lookup_choices} & {self.value()}
-        return queryset.in_category(Category.objects.get(pk=chosen.pop())) if chosen else queryset
+        if not chosen:
+            return queryset
+        # Read first: the tree's own query cannot stand within another, and an action's updates nest this one.
+        below = Category.objects.get(pk=chosen.pop()).descendants(include_self=True)
+        return queryset.filter(category__in=list(below.values_list("pk", flat=True)))
 
 
 class YesNoFilter(admin.SimpleListFilter):
@@ -283,7 +287,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         if stage and form.is_valid():
             now = timezone.now()
             if stage == "apply":
-                changes = form.write(Product.objects.filter(pk__in=queryset.order_by().values("pk")), now)
+                changes = form.write(queryset.prefetch_related(None), now)
                 history.note(
                     request,
                     (change.product for change in changes),
