@@ -151,9 +151,9 @@ class ImportPages:
     def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """Choose files; then see what they would change."""
         self._check(request)
-        form = ImportForm(request.POST or None, request.FILES or None)
+        form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
         context: dict[str, Any] = {"form": form}
-        if request.method == "POST" and form.is_valid():
+        if form.is_bound and form.is_valid():
             try:
                 upload = Upload.keep(form.cleaned_data["table"], form.cleaned_data["photos"])
                 context |= self._preview(upload)

@@ -43,8 +43,10 @@ class ArchiveSource:
     as archives made from a folder have it.
     """
 
-    def __init__(self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES) -> None:
-        """Raises `SourceRefused` if this is no zip, if an entry leads out of it, or if it expands too far."""
+    def __init__(self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES, name: str = "") -> None:
+        """`name` is the archive's own, without its suffix, where its path does not have it.
+
+        Raises `SourceRefused` if this is no zip, if an entry leads out of it, or if it expands too far."""
         try:
             self.archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
@@ -55,7 +57,7 @@ class ArchiveSource:
         except SourceRefused:
             self.archive.close()
             raise
-        wrapped = all(entry.filename.startswith(f"{path.stem}/") for entry in entries if not _litter(entry))
+        wrapped = all(entry.filename.startswith(f"{name or path.stem}/") for entry in entries if not _litter(entry))
         self._strip = 1 if wrapped else 0
         self._photos = sorted(
             (entry for entry in entries if not entry.is_dir() and not _litter(entry)),

@@ -51,6 +51,7 @@ MAX_EXPANDED_BYTES = 3_000_000_000
 KEPT_SECONDS = 24 * 60 * 60
 """After this an upload that nobody went on with is removed."""
 
+_NAME = "photos.name"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -76,6 +77,9 @@ class Upload:
                 with (upload.folder / name).open("wb") as target:
                     for chunk in file.chunks():
                         target.write(chunk)
+        if archive is not None:
+            # A folder of this name around everything in the zip is taken off.
+            (upload.folder / _NAME).write_text(Path(archive.name or "").stem, encoding="utf-8")
         return upload
 
     @classmethod
@@ -147,7 +151,7 @@ class _TableSource:
 
 def _archive(path: Path) -> ArchiveSource:
     try:
-        source = ArchiveSource(path, MAX_EXPANDED_BYTES)
+        source = ArchiveSource(path, MAX_EXPANDED_BYTES, path.with_name(_NAME).read_text(encoding="utf-8"))
     except SourceRefused as error:
         raise SourceRefused(str(error).replace(str(path), _("The zip"))) from error
     if source.total > MAX_PHOTOS:
