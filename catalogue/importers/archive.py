@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
+from django.utils.translation import gettext as _
+
 from catalogue.images import Limits
 from catalogue.importers import layout
 from catalogue.importers.records import (
@@ -50,7 +52,10 @@ class ArchiveSource:
         try:
             self.archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-            raise SourceRefused(f"{path} cannot be opened as a zip: {error}. Make the archive again.") from error
+            raise SourceRefused(
+                _("%(path)s cannot be opened as a zip: %(reason)s. Make the archive again.")
+                % {"path": path, "reason": error}
+            ) from error
         try:
             entries = self.archive.infolist()
             _check_structure(entries, max_expanded)
@@ -114,25 +119,31 @@ class ArchivedPhoto:
         entry = self.entry
         limits = Limits.from_settings()
         if entry.flag_bits & _ENCRYPTED:
-            raise UnreadablePhoto("This entry is encrypted. Make the archive without a password.")
+            raise UnreadablePhoto(_("This entry is encrypted. Make the archive without a password."))
         limits.check_bytes(entry.file_size)
         if entry.file_size > MAX_RATIO * entry.compress_size:
             raise UnreadablePhoto(
-                f"This entry expands to more than {MAX_RATIO} times its size, as no photo does. Pack it again."
+                _("This entry expands to more than %(ratio)d times its size, as no photo does. Pack it again.")
+                % {"ratio": MAX_RATIO}
             )
         try:
             with self.lock, self.archive.open(entry) as file:
                 data = file.read(limits.max_bytes + 1)
         except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, lzma.LZMAError, zlib.error) as error:
             # RuntimeError includes NotImplementedError: a way of packing that Python does not know.
-            raise UnreadablePhoto(f"This entry cannot be unpacked: {error}. Make the archive again.") from error
+            raise UnreadablePhoto(
+                _("This entry cannot be unpacked: %(reason)s. Make the archive again.") % {"reason": error}
+            ) from error
         limits.check_bytes(len(data))
         return data
 
 
 def _check_structure(entries: list[zipfile.ZipInfo], max_expanded: int) -> None:
     if len(entries) > MAX_ENTRIES:
-        raise SourceRefused(f"The archive has {len(entries):,} entries; at most {MAX_ENTRIES:,} are taken. Split it.")
+        raise SourceRefused(
+            _("The archive has %(entries)s entries; at most %(limit)s are taken. Split it.")
+            % {"entries": f"{len(entries):,}", "limit": f"{MAX_ENTRIES:,}"}
+        )
     for entry in entries:
         # `orig_filename` is as the archive has it: `filename` ends at the first NUL.
         name = entry.orig_filename
@@ -145,19 +156,28 @@ def _check_structure(entries: list[zipfile.ZipInfo], max_expanded: int) -> None:
             or not PurePosixPath(name).parts
         ):
             raise SourceRefused(
-                f"The archive has an entry named {name!r}, which may lead out of its folder, so nothing was "
-                "imported. Make the archive again with plain names, relative to its folder."
+                _(
+                    "The archive has an entry named %(name)s, which may lead out of its folder, so nothing was "
+                    "imported. Make the archive again with plain names, relative to its folder."
+                )
+                % {"name": repr(name)}
             )
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise SourceRefused(
-                f"The archive's entry {name!r} is a symbolic link, so nothing was imported. "
-                "Make the archive again with the pictures themselves."
+                _(
+                    "The archive's entry %(name)s is a symbolic link, so nothing was imported. "
+                    "Make the archive again with the pictures themselves."
+                )
+                % {"name": repr(name)}
             )
     expanded = sum(entry.file_size for entry in entries)
     if expanded > max_expanded:
         raise SourceRefused(
-            f"The archive expands to {expanded:,} bytes; the limit is {max_expanded:,}. "
-            "Split it, or raise the limit with --max-expanded if you trust it."
+            _(
+                "The archive expands to %(size)s bytes; the limit is %(limit)s. "
+                "Split it. If you trust it, the command import_catalogue takes more with --max-expanded."
+            )
+            % {"size": f"{expanded:,}", "limit": f"{max_expanded:,}"}
         )
 
 

@@ -23,7 +23,8 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import DataError, IntegrityError, OperationalError, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from catalogue import files, images
 from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject
@@ -144,6 +145,7 @@ class Importer:
         self.dry_run = dry_run
         self.summary = Summary(dry_run=dry_run)
         self._taxonomy = Taxonomy()
+        self._language = translation.get_language()
 
     def run(self, records: Iterable[ProductRecord | Reject]) -> Summary:
         """Import them all; memory does not grow with their number.
@@ -169,7 +171,7 @@ class Importer:
                 if isinstance(record, Reject):
                     self._reject(record)
                 elif earlier := seen.add(record.sku, record.where):
-                    reason = f"This SKU is already in {earlier}. Take one of them out."
+                    reason = _("This SKU is already in %(place)s. Take one of them out.") % {"place": earlier}
                     self._reject(Reject(record.where, reason, record.sku))
                 else:
                     yield record
@@ -234,11 +236,12 @@ class Importer:
 
     def _content(self, source: PhotoSource, held: set[str], stored: list[str]) -> _Content:
         """Read, check and store a photo; runs in a thread. Raises `ImageRefused`."""
-        data = source.read()
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 in held:
-            return _Content(sha256)
-        picture = images.read(data, short_side=THUMBNAIL_WIDTH)
+        with translation.override(self._language):  # a thread has none, and refusals are sentences
+            data = source.read()
+            sha256 = hashlib.sha256(data).hexdigest()
+            if sha256 in held:
+                return _Content(sha256)
+            picture = images.read(data, short_side=THUMBNAIL_WIDTH)
         thumbnail = images.thumbnail(picture, THUMBNAIL_WIDTH)
         names = []
         for name, content in (
@@ -263,12 +266,20 @@ class Importer:
                 return [changes for draft in drafts for changes in self._write([draft])]
             record = drafts[0].record
             return [
-                _Changes(rejects=[Reject(record.where, f"The database refuses this product: {error}", record.sku)])
+                _Changes(
+                    rejects=[
+                        Reject(
+                            record.where,
+                            _("The database refuses this product: %(reason)s") % {"reason": error},
+                            record.sku,
+                        )
+                    ]
+                )
             ]
 
     def _try(self, drafts: list[_Draft]) -> _Changes:
         """Write a batch, again if another writer came first: then its products are there and are compared."""
-        for _ in range(ATTEMPTS - 1):
+        for _attempt in range(ATTEMPTS - 1):
             try:
                 return self._transaction(drafts)
             except (IntegrityError, OperationalError) as error:
@@ -318,7 +329,7 @@ class Importer:
         product = Product(sku=record.sku)
         self._set(product, record)
         if not product.title:
-            raise ValidationError("The title is missing; a new product needs one.")
+            raise ValidationError(_("The title is missing; a new product needs one."))
         _check_period(product)
         changes.created.append(product)
         counts = _compare_photos(draft, product, [], changes)
@@ -422,7 +433,7 @@ def _compare_photos(
                 )
             )
         else:
-            reason = "Someone removed this photo during the import. Run the same command again to bring it in."
+            reason = _("Someone removed this photo during the import. Import the same again to bring it in.")
             changes.rejects.append(Reject(record.where, reason, record.sku))
     if record.overwrite and not draft.rejects:
         # With a photo unread, a listing is not whole: a folder that is away must not empty the shop.
@@ -437,8 +448,11 @@ def _check_period(product: Product) -> None:
     start, end = product.visible_from, product.visible_until
     if start and end and start >= end:
         raise ValidationError(
-            f"visible_from is {start:%Y-%m-%d %H:%M} UTC and visible_until {end:%Y-%m-%d %H:%M} UTC; "
-            "a product must become visible before it ceases to be."
+            _(
+                "visible_from is %(start)s UTC and visible_until %(end)s UTC; "
+                "a product must become visible before it ceases to be."
+            )
+            % {"start": f"{start:%Y-%m-%d %H:%M}", "end": f"{end:%Y-%m-%d %H:%M}"}
         )
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 
 from catalogue.importers import columns
 from catalogue.importers.records import ProductRecord, Reject, SourceRefused
@@ -45,7 +47,7 @@ class WorkbookSource:
         try:
             self.header = self._header()
             columns.check_header(self.header)
-            self.total = sum(1 for _ in self._rows())
+            self.total = sum(1 for _row in self._rows())
         except SourceRefused:
             self.close()
             raise
@@ -58,7 +60,11 @@ class WorkbookSource:
         for where, cells in self._rows():
             sku = _cell(cells[self.header.index("sku")]) if len(cells) > self.header.index("sku") else ""
             if any(cell is not None for cell in cells[width:]):
-                yield Reject(where, f"This row has cells to the right of the last of {width} headings.", str(sku))
+                yield Reject(
+                    where,
+                    _("This row has cells to the right of the last heading. Give them one, or empty them."),
+                    str(sku),
+                )
                 continue
             row = dict(zip_longest(self.header, (_cell(cell) for cell in cells[:width])))
             yield record(row, where, str(sku or ""), self.photo)
@@ -82,10 +88,13 @@ class WorkbookSource:
             found += 1
             if found > settings.IMPORT_MAX_ROWS:
                 raise SourceRefused(
-                    f"The sheet has more than {settings.IMPORT_MAX_ROWS:,} rows. Split it, or save it as CSV and use "
-                    "the command import_catalogue, which takes any number."
+                    _(
+                        "The sheet has more than %(limit)s rows. Split it, or save it as CSV and use the command "
+                        "import_catalogue, which takes any number."
+                    )
+                    % {"limit": number_format(settings.IMPORT_MAX_ROWS, force_grouping=True)}
                 )
-            yield f"row {number}", cells
+            yield _("row %(number)d") % {"number": number}, cells
 
     def _cells(self, last: int | None) -> Iterator[tuple[Any, ...]]:
         sheet = self.book.worksheets[0]
@@ -108,20 +117,22 @@ def _open(path: Path) -> Workbook:
         raise _damaged(path) from error
     if not book.worksheets:
         book.close()
-        raise SourceRefused("The workbook has no sheet of cells. Put the table on its first sheet.")
+        raise SourceRefused(_("The workbook has no sheet of cells. Put the table on its first sheet."))
     return book
 
 
 def _check_expanded(count: int) -> None:
     if count > MAX_EXPANDED_BYTES:
         raise SourceRefused(
-            f"The workbook unpacks to {count // 1_000_000:,} MB; at most {MAX_EXPANDED_BYTES // 1_000_000:,} are "
-            "taken. Split it, or save it as CSV."
+            _("The workbook unpacks to %(size)d MB; at most %(limit)d are taken. Split it, or save it as CSV.")
+            % {"size": count // 1_000_000, "limit": MAX_EXPANDED_BYTES // 1_000_000}
         )
 
 
 def _damaged(path: Path) -> SourceRefused:
-    return SourceRefused(f"{path.name} cannot be read as an Excel workbook. Save it as .xlsx or as CSV again.")
+    return SourceRefused(
+        _("%(name)s cannot be read as an Excel workbook. Save it as .xlsx or as CSV again.") % {"name": path.name}
+    )
 
 
 def _cell(cell: Any) -> Any:

@@ -375,7 +375,7 @@ def test_a_photo_that_was_removed_after_the_importer_looked_is_rejected(monkeypa
         return write(self, drafts)
 
     monkeypatch.setattr(Importer, "_write", after_removal)
-    assert "Run the same command again" in run(record("A", photo(0))).rejects[0].reason
+    assert "Import the same again" in run(record("A", photo(0))).rejects[0].reason
 
 
 def test_batches_are_told_of_with_the_photos_that_they_added() -> None:
