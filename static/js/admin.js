@@ -12,6 +12,9 @@ function reachable(root) {
     const named = element.title || element.getAttribute("aria-label") || element.querySelector("img, svg");
     if (!named && !words(element)) element.setAttribute("aria-label", label(element));
   }
+  for (const input of root.querySelectorAll("input.staff-file, input.staff-files")) {
+    input.hasChangeListener = true; // the theme writes the file's name into a box of its own, which these have not
+  }
   for (const hint of root.querySelectorAll("span[aria-label]:not([role])")) hint.setAttribute("role", "img");
   for (const element of root.querySelectorAll(CLICKED)) {
     if (element.matches("[x-on\\:click\\.outside]") || element.closest("template")) continue;
