@@ -15,7 +15,7 @@ from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
@@ -197,6 +197,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
     list_filter_sheet = True
     list_select_related = ("category", "brand")
     list_per_page = 50
+    list_max_show_all = 100  # each row brings four fields, and a form may have a thousand
     list_fullwidth = True
     search_fields = ("sku", "title", "brand__name")
     search_help_text = _("Search by SKU, title or brand")
@@ -336,6 +337,14 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         self.message_user(request, text % count, messages.SUCCESS)
 
     # Export
+
+    def export_admin_action(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse:
+        """Ask for columns and format; a whole list by its filters, since thousands of keys fit in no form."""
+        if request.POST.get("select_across") == "1":
+            query = f"?{request.GET.urlencode()}" if request.GET else ""
+            return redirect(reverse("admin:catalogue_product_export") + query)
+        response: HttpResponse = super().export_admin_action(request, queryset)
+        return response
 
     def get_export_formats(self) -> list[Any]:
         return FORMATS

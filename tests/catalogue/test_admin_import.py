@@ -389,6 +389,13 @@ def test_the_filtered_and_the_chosen_products_are_exported_alone(admin_client: C
     assert [row["sku"] for row in read_csv(export(admin_client, CSV, export_items=[inside.pk]))] == ["in"]
 
 
+def test_all_of_a_filtered_list_is_exported_by_its_filter_however_many_they_are(admin_client: Client) -> None:
+    made = shop.product("in", category=shop.category("Coats"))
+    query = f"?category={shop.category('Coats').pk}"
+    chosen = {"action": "export_admin_action", "_selected_action": [made.pk], "select_across": "1", "index": "0"}
+    assert admin_client.post(f"{PRODUCTS}{query}", chosen)["Location"] == f"{EXPORT}{query}"
+
+
 def test_an_export_costs_the_same_queries_for_one_product_as_for_many(admin_client: Client) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.urls import reverse
 
+import search
 from tests import shop
 from tests.catalogue.staff import EDITOR, INDEX, OPERATOR, VIEWER, member, page
 
 pytestmark = pytest.mark.django_db
 
-migration: Any = import_module("search.migrations.0002_roles")
+MIGRATIONS = Path(search.__file__).parent / "migrations"
+migration: Any = import_module(f"search.migrations.{next(MIGRATIONS.glob('*_roles.py')).stem}")
 
 
 def permissions(role: str) -> set[str]:
