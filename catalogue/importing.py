@@ -21,7 +21,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from catalogue import history, values
 from catalogue.importers import columns
-from catalogue.importers.importer import Importer, Summary
+from catalogue.importers.importer import BATCH, Importer, Summary
 from catalogue.importers.records import Difference, Reject, Source, SourceRefused
 from catalogue.importers.uploads import MAX_PHOTOS, MAX_TABLE_BYTES, TABLES, Upload, UploadGone
 from catalogue.models import Product
@@ -29,6 +29,10 @@ from catalogue.overview import may_import
 
 SHOWN = 100
 """Products, and rejects, that a page lists one by one; the rest it counts."""
+
+
+PREVIEW_BATCH = 500
+"""Products that are tried together: each batch makes its categories and brands, which are then taken back."""
 
 
 class ImportForm(forms.Form):
@@ -131,7 +135,8 @@ def bring_in(source: Source, *, dry_run: bool) -> Outcome:
     """Import a source, or see what importing it would do."""
     outcome = Outcome()
     with closing(source):
-        importer = Importer(reject=outcome.reject, on_difference=outcome.add, dry_run=dry_run)
+        batch = PREVIEW_BATCH if dry_run else BATCH
+        importer = Importer(reject=outcome.reject, on_difference=outcome.add, batch=batch, dry_run=dry_run)
         outcome.summary = importer.run(source)
     return outcome
 
