@@ -4,25 +4,47 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import ForeignKey, Prefetch, QuerySet
 from django.db.models.expressions import Combinable
 from django.forms import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+from import_export.admin import ExportActionMixin, ImportExportMixin
 from tree_queries.forms import TreeNodeChoiceField
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
+from unfold.contrib.import_export.forms import SelectableFieldsExportForm
+from unfold.views import ChangeList
 
-from catalogue.forms import CategoryForm, ProductForm, ProductImageForm, ProductImageFormSet
+from catalogue import history, values
+from catalogue.bulk import BulkEditForm
+from catalogue.forms import CategoryForm, ProductForm, ProductImageForm, ProductImageFormSet, ProductRowForm
+from catalogue.importers.importer import Importer
+from catalogue.importers.records import Reject
+from catalogue.importing import SHOWN, ImportPages
 from catalogue.models import Brand, Category, Product, ProductImage
+from catalogue.overview import may_import
+from catalogue.resources import FORMATS, ProductResource
 
-PREVIEW_HEIGHT = 72
+COVERS = 12
+"""Products that are shown with their covers before they are edited together."""
+
+DEMO_PRODUCTS = 24
+"""Drawn while a request waits, in about five seconds; the command `load_demo` makes more."""
+
+PREVIEW_HEIGHT = 64
 """Of a photo's preview, in pixels."""
 
 
@@ -31,7 +53,7 @@ def preview(photo: ProductImage | None) -> str:
     if photo is None or not photo.pk:
         return ""
     return format_html(
-        '<a href="{}"><img src="{}" alt="{}" width="{}" height="{}" loading="lazy"></a>',
+        '<a href="{}"><img class="staff-cover" src="{}" alt="{}" width="{}" height="{}" loading="lazy"></a>',
         photo.file.url,
         photo.thumbnail.url,
         photo.alternative,
@@ -45,9 +67,6 @@ def indented(category: Any) -> str:
     return "\u2003" * int(category.tree_depth) + str(category.name)
 
 
-admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
-
-
 class TreeChangeList(ChangeList):
     """Lists each category below its parent."""
 
@@ -56,7 +75,7 @@ class TreeChangeList(ChangeList):
 
 
 @admin.register(Category)
-class CategoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class CategoryAdmin(ModelAdmin):
     form = CategoryForm
     list_display = ("indented_name", "slug")
     search_fields = ("name", "slug")
@@ -76,13 +95,13 @@ class CategoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Brand)
-class BrandAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class BrandAdmin(ModelAdmin):
     list_display = ("name", "slug")
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
 
 
-class CategoryFilter(admin.SimpleListFilter):
+class CategoryFilter(DropdownFilter):
     """Products of a category and of all below it."""
 
     title = _("category")
@@ -94,16 +113,21 @@ class CategoryFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         chosen = {str(choice) for choice, _label in self.lookup_choices} & {self.value()}
-        return queryset.in_category(Category.objects.get(pk=chosen.pop())) if chosen else queryset
+        if not chosen:
+            return queryset
+        # Read first: the tree's own query cannot stand within another, and an action's updates nest this one.
+        below = Category.objects.get(pk=chosen.pop()).descendants(include_self=True)
+        return queryset.filter(category__in=list(below.values_list("pk", flat=True)))
 
 
 class YesNoFilter(admin.SimpleListFilter):
     """Products that are, or are not, in one of the queryset's own subsets."""
 
     subset: str
+    labels: ClassVar[tuple[Any, Any]]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        return [("yes", _("Yes")), ("no", _("No"))]
+        return list(zip(("yes", "no"), self.labels, strict=True))
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
@@ -115,27 +139,40 @@ class YesNoFilter(admin.SimpleListFilter):
 
 
 class VisibleFilter(YesNoFilter):
-    title = _("visible now")
+    title = _("visibility")
+    labels = (_("Visible now"), _("Hidden"))
     parameter_name = "visible"
     subset = "visible"
 
 
 class InStockFilter(YesNoFilter):
-    title = _("in stock")
+    title = _("stock")
+    labels = (_("In stock"), _("Sold out"))
     parameter_name = "in_stock"
     subset = "in_stock"
 
 
-class ProductImageInline(admin.TabularInline):  # type: ignore[type-arg]
+class HasPhotosFilter(YesNoFilter):
+    title = _("photos")
+    labels = (_("With photos"), _("Without a photo"))
+    parameter_name = "photos"
+    subset = "with_photos"
+
+
+class ProductImageInline(TabularInline):
     model = ProductImage
     form = ProductImageForm
     formset = ProductImageFormSet
     fields = ["preview", "upload", "position", "alt"]
     readonly_fields = ["preview"]
-    extra = 1
+    extra = 0
+    hide_title = True
+    # Dragged, or moved by typing: the number stays in its row.
+    ordering_field = "position"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProductImage]:
-        return super().get_queryset(request).select_related("product")
+        queryset: QuerySet[ProductImage] = super().get_queryset(request)
+        return queryset.select_related("product")
 
     @admin.display(description=_("preview"))
     def preview(self, photo: ProductImage) -> str:
@@ -143,26 +180,41 @@ class ProductImageInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Product)
-class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin):
     form = ProductForm
     inlines: ClassVar[list[Any]] = [ProductImageInline]
-    list_display = [
-        "cover", "sku", "title", "category", "brand", "price_and_currency", "stock", "visible_now", "photo_count",
-    ]  # fmt: skip
-    list_display_links = ("sku", "title")
-    list_filter: ClassVar[list[Any]] = [VisibleFilter, InStockFilter, CategoryFilter, "brand"]
+    list_display = ["cover", "product", "category", "price", "stock", "visible_now", "photo_count"]
+    list_display_links = ("product",)
+    list_editable = ("price", "stock")
+    list_filter: ClassVar[list[Any]] = [
+        VisibleFilter,
+        InStockFilter,
+        HasPhotosFilter,
+        CategoryFilter,
+        ("brand", RelatedDropdownFilter),
+    ]
+    list_filter_submit = True
+    list_filter_sheet = True
     list_select_related = ("category", "brand")
     list_per_page = 50
+    list_max_show_all = 100  # each row brings four fields, and a form may have a thousand
+    list_fullwidth = True
     search_fields = ("sku", "title", "brand__name")
-    autocomplete_fields = ("brand",)
+    search_help_text = _("Search by SKU, title or brand")
     readonly_fields = ("created", "modified")
-    fieldsets = (
-        (None, {"fields": ("sku", "title", "description", "category", "brand")}),
-        (_("Price and stock"), {"fields": (("price", "currency"), "stock", "external_url")}),
-        (_("Visibility"), {"fields": (("visible_from", "visible_until"),)}),
+    warn_unsaved_form = True
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("sku", "title", "description", ("category", "brand"))}),
+        (_("Price and stock"), {"fields": (("price", "currency"), ("stock", "external_url"))}),
+        (_("Visibility"), {"fields": ("visible_from", "visible_until")}),
         (_("Further"), {"fields": ("attributes", ("created", "modified")), "classes": ("collapse",)}),
     )
-    actions = ["make_visible", "hide"]
+    actions: ClassVar[Any] = ["bulk_edit", "make_visible", "hide"]
+    resource_classes = [ProductResource]
+    export_form_class = SelectableFieldsExportForm
+    to_encoding = "utf-8-sig"  # without the mark, Excel takes UTF-8 for something else
+    change_form_template: str | None = None
+    show_change_form_export = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         photos = Prefetch("photos", queryset=self.photos_of_list(request))
@@ -177,8 +229,31 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> ModelChoiceField | None:  # type: ignore[type-arg]
         if db_field.name == "category":
-            kwargs["form_class"] = TreeNodeChoiceField
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+            kwargs |= {"form_class": TreeNodeChoiceField, "label_from_instance": indented}
+        field: ModelChoiceField[Any] | None = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        return field
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().get_changelist_form(request, **{"form": ProductRowForm, **kwargs})
+
+    def get_fieldsets(self, request: HttpRequest, obj: Product | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        may_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        if may_change and request.user.has_perm("catalogue.add_productimage"):
+            # Last: above the photos that it adds to.
+            return (*fieldsets, (_("Add photos"), {"fields": ("new_photos",)}))
+        return fieldsets
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        photos = form.cleaned_data.get("new_photos")
+        if not photos or not request.user.has_perm("catalogue.add_productimage"):
+            return
+        if added := photos.add_to(form.instance):
+            text = ngettext("%d photo has been added.", "%d photos have been added.", added)
+            self.message_user(request, text % added, messages.SUCCESS)
+        for name, reason in photos.refused:
+            self.message_user(request, f"{name}: {reason}", messages.WARNING)
 
     # Columns
 
@@ -186,13 +261,13 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def cover(self, product: Product) -> str:
         return preview(product.cover)
 
-    @admin.display(description=_("price"), ordering="price", empty_value="–")
-    def price_and_currency(self, product: Product) -> str | None:
-        if product.price is None:
-            return None
-        return f"{number_format(product.price, 2)} {product.currency}"
+    @admin.display(description=_("product"), ordering="title")
+    def product(self, product: Product) -> str:
+        """The title, and below it what tells it from others."""
+        below = product.sku if product.brand is None else f"{product.sku} · {product.brand.name}"
+        return format_html('{}<span class="staff-below">{}</span>', product.title, below)
 
-    @admin.display(description=_("visible now"), boolean=True)
+    @admin.display(description=_("visible"), boolean=True)
     def visible_now(self, product: Product) -> bool:
         now = timezone.now()
         begun = product.visible_from is None or product.visible_from <= now
@@ -203,6 +278,45 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return len(product.photos.all())
 
     # Actions
+
+    @admin.action(description=_("Edit price, visibility, category, brand …"), permissions=["change"])
+    def bulk_edit(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
+        """Ask what to change, show what that comes to, do it: each step is this action again."""
+        stage = request.POST.get("stage", "")
+        form = BulkEditForm(request.POST if stage else None)
+        context: dict[str, Any] = {"form": form, "products": queryset, "count": queryset.count()}
+        if stage and form.is_valid():
+            now = timezone.now()
+            if stage == "apply":
+                changes = form.write(queryset.prefetch_related(None), now)
+                history.note(
+                    request,
+                    (change.product for change in changes),
+                    CHANGE,
+                    gettext("Changed together with others."),
+                )
+                text = ngettext("%d product has been changed.", "%d products have been changed.", len(changes))
+                self.message_user(request, text % len(changes), messages.SUCCESS)
+                return None
+            if stage == "preview":
+                changes = form.changes(queryset, now)
+                context |= {
+                    "changes": [(change.product, values.rows(change.fields)) for change in changes[:SHOWN]],
+                    "change_count": len(changes),
+                    "more": len(changes) - SHOWN,
+                    "unchanged": context["count"] - len(changes),
+                }
+        context |= {
+            **self.admin_site.each_context(request),
+            "title": _("Edit products together"),
+            "opts": self.opts,
+            "media": self.media + form.media,
+            "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
+            "select_across": request.POST.get("select_across", "0"),
+            "covers": queryset[:COVERS],
+            "more_products": context["count"] - COVERS,
+        }
+        return TemplateResponse(request, "admin/catalogue/product/bulk_edit.html", context)
 
     @admin.action(description=_("Make visible now"), permissions=["change"])
     def make_visible(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
@@ -222,9 +336,54 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         text = ngettext("%d product is hidden now.", "%d products are hidden now.", count)
         self.message_user(request, text % count, messages.SUCCESS)
 
+    # Export
+
+    def export_admin_action(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse:
+        """Ask for columns and format; a whole list by its filters, since thousands of keys fit in no form."""
+        if request.POST.get("select_across") == "1":
+            query = f"?{request.GET.urlencode()}" if request.GET else ""
+            return redirect(reverse("admin:catalogue_product_export") + query)
+        response: HttpResponse = super().export_admin_action(request, queryset)
+        return response
+
+    def get_export_formats(self) -> list[Any]:
+        return FORMATS
+
+    def get_valid_export_item_pks(self, request: HttpRequest) -> Any:
+        return Product.objects.values_list("pk", flat=True)
+
+    # First steps
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.load_demo_view))
+        return [path("load-demo/", view, name="catalogue_product_load_demo"), *super().get_urls()]
+
+    def load_demo_view(self, request: HttpRequest) -> HttpResponse:
+        """Fill an empty shop with a few drawn products: in a few seconds, while the request waits."""
+        from catalogue.demo.photos import photos
+        from catalogue.demo.products import products
+        from catalogue.demo.records import record
+
+        if not may_import(request):
+            raise PermissionDenied
+        if Product.objects.exists():
+            text = gettext("The shop has products already. The demo is for an empty one.")
+            self.message_user(request, text, messages.WARNING)
+        else:
+            refused: list[Reject] = []
+            drawn = (record(product, photos(product)) for product in products(DEMO_PRODUCTS))
+            summary = Importer(reject=refused.append).run(drawn)
+            text = ngettext(
+                "%d demo product is in the shop. It can be searched with in a moment.",
+                "%d demo products are in the shop. They can be searched with in a moment.",
+                summary.created,
+            )
+            self.message_user(request, text % summary.created, messages.SUCCESS)
+        return redirect("admin:index")
+
 
 @admin.register(ProductImage)
-class ProductImageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProductImageAdmin(ModelAdmin):
     """All photos in one list. They are added where their product is."""
 
     form = ProductImageForm

@@ -29,6 +29,7 @@ ORPHANED_AFTER = timedelta(hours=1)
 MOST_NAMES = 500
 """In a query: databases limit how many parameters it has."""
 
+_PHOTO_NAME = re.compile(r"photos/[0-9a-f]{2}/[0-9a-f]{64}\w*\.[a-z]+", re.ASCII)
 _SUBFOLDER = re.compile(r"[0-9a-f]{2}")
 # A digest, the mark of a large rendition, and what the storage appends where a name is taken.
 _NAME = re.compile(r"[0-9a-f]{64}(-[0-9]+)?(_[0-9A-Za-z]+)?\.[a-z]+")
@@ -62,6 +63,11 @@ def prepare(data: bytes, sha256: str = "") -> Prepared:
 def photo_name(digest: str, extension: str) -> str:
     """Where an original is stored; the storage adds a suffix if the name is taken, so no two uploads share."""
     return f"photos/{digest[:2]}/{digest}{extension}"
+
+
+def is_photo_name(name: str) -> bool:
+    """Whether the storage may have a photo under this name, and nothing else."""
+    return _PHOTO_NAME.fullmatch(name) is not None
 
 
 def thumbnail_name(digest: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from django import forms
@@ -11,6 +12,7 @@ from django.db.models import Max
 from django.forms.formsets import DELETION_FIELD_NAME
 from django.utils.translation import gettext_lazy as _
 from tree_queries.forms import TreeNodeChoiceField
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from catalogue import images
 from catalogue.models import Category, Product, ProductImage
@@ -48,8 +50,69 @@ class CategoryForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
+class ManyFilesInput(forms.FileInput):
+    """A file input that takes several files."""
+
+    allow_multiple_selected = True
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        return files.getlist(name)
+
+
+class PhotosField(forms.FileField):
+    """Any number of pictures at once, each checked alone: the value is the good ones and the refusals."""
+
+    def clean(self, data: Any, initial: Any = None) -> NewPhotos:
+        photos = NewPhotos()
+        limits = images.Limits.from_settings()
+        for upload in data or ():
+            photo = ProductImage()
+            try:
+                limits.check_bytes(upload.size or 0)  # before it is read into memory
+                photo.set_content(upload.read())
+            except images.ImageRefused as error:
+                photos.refused.append((upload.name, str(error)))
+            else:
+                photos.accepted.append((upload.name, photo))
+        return photos
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(data)
+
+
+@dataclass
+class NewPhotos:
+    """Pictures that were sent together, each with the name of its file."""
+
+    accepted: list[tuple[str, ProductImage]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    def add_to(self, product: Product) -> int:
+        """Put the good ones behind the photos that a product has; returns how many. One it has is refused."""
+        held = set(product.photos.values_list("sha256", flat=True))
+        last = product.photos.aggregate(last=Max("position"))["last"]
+        added = 0
+        for name, photo in self.accepted:
+            if photo.sha256 in held:
+                self.refused.append((name, str(PHOTO_TWICE)))
+                continue
+            held.add(photo.sha256)
+            photo.product = product
+            photo.position = added if last is None else last + 1 + added
+            photo.save()
+            added += 1
+        return added
+
+
 class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A product; the order of its dates is told at a field."""
+    """A product, with new photos for it; the order of its dates is told at a field."""
+
+    new_photos = PhotosField(
+        label=_("New photos"),
+        required=False,
+        widget=ManyFilesInput(attrs={"accept": "image/*", "class": "staff-files"}),
+        help_text=_("As many as you like. They come after the photos below; one that cannot be used is named."),
+    )
 
     class Meta:
         model = Product
@@ -63,13 +126,36 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
+class ProductRowForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A product's price and stock in the list of products."""
+
+    class Meta:
+        model = Product
+        fields = ("price", "stock")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        about = {"product": self.instance.title, "currency": self.instance.currency}
+        self.fields["price"].widget = UnfoldAdminTextInputWidget(
+            attrs={
+                "aria-label": _("Price of %(product)s in %(currency)s") % about,
+                "class": "staff-number",
+                "inputmode": "decimal",
+                "suffix": self.instance.currency,
+            }
+        )
+        stock = self.fields["stock"].widget.attrs
+        stock["aria-label"] = _("Stock of %(product)s") % about
+        stock["class"] = f"{stock.get('class', '')} staff-number"
+
+
 class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
     """A photo with its picture: a new one needs it, a stored one keeps its own where none is given."""
 
     upload = forms.FileField(
         label=_("picture"),
         required=False,
-        widget=forms.FileInput(attrs={"accept": "image/*"}),
+        widget=forms.FileInput(attrs={"accept": "image/*", "class": "staff-file"}),
         help_text=_("A new picture takes the place of the present one."),
     )
 
@@ -80,10 +166,17 @@ class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         new = self.instance.pk is None
+        if not new or self.prefix:
+            # In a table of rows the heading of a column names no field.
+            photo = _("new photo") if new else str(self.instance)
+            for name, field in self.fields.items():
+                if name in ("upload", "position", "alt"):
+                    field.widget.attrs["aria-label"] = f"{field.label}, {photo}"
         if "upload" in self.fields:  # absent for those who may only look
             self.fields["upload"].required = new
         if "position" in self.fields:
             self.fields["position"].required = not new
+            self.fields["position"].widget.attrs["min"] = 0
             self.fields["position"].help_text = _("The first photo is the cover. Leave empty to put a new one last.")
             if new:
                 self.initial["position"] = None

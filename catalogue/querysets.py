@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from catalogue.signals import announce
@@ -74,6 +74,12 @@ class ProductQuerySet(AnnouncingQuerySet["Product"]):
     def in_stock(self) -> ProductQuerySet:
         """Products that can be bought: in stock, or of uncounted stock."""
         return self.filter(Q(stock__isnull=True) | Q(stock__gt=0))
+
+    def with_photos(self) -> ProductQuerySet:
+        """Products that have a photo."""
+        from catalogue.models import ProductImage
+
+        return self.filter(Exists(ProductImage.objects.filter(product=OuterRef("pk")).order_by()))
 
     def in_category(self, category: Category) -> ProductQuerySet:
         """Products of a category and of all categories below it."""

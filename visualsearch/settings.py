@@ -12,6 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
 from whitenoise.compress import Compressor
 
 from visualsearch.environment import Environment
@@ -168,6 +171,10 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES + 100_000
 
 DEFAULT_CURRENCY = env.currency("DEFAULT_CURRENCY", "EUR")
 
+# What one upload of staff may be: several photos of a product, or a table with the zip of its photos.
+STAFF_UPLOAD_MAX_BYTES = env.number("STAFF_UPLOAD_MAX_BYTES", 300_000_000, minimum=1_000_000)
+IMPORT_MAX_ROWS = env.number("IMPORT_MAX_ROWS", 20_000, minimum=1)
+
 # Search -----------------------------------------------------------------------------------------------------
 
 EMBEDDERS: dict[str, dict[str, Any]] = {
@@ -211,6 +218,57 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+
+# The admin --------------------------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": SHOP_NAME,
+    "SITE_HEADER": SHOP_NAME,
+    "SITE_SUBHEADER": _("Back office"),
+    "SITE_SYMBOL": "join_inner",
+    "SITE_URL": reverse_lazy("catalogue:home"),
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}],
+    "SHOW_LANGUAGES": True,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "8px",
+    "STYLES": [lambda request: static("css/admin.css")],
+    "SCRIPTS": ["visualsearch.navigation.script"],
+    "DASHBOARD_CALLBACK": "visualsearch.dashboard.dashboard",
+    "SIDEBAR": {"navigation": "visualsearch.navigation.sections"},
+    # The shop's own greys and its accent (static/css/tokens.css). 600 is what white words stand on, 500 what is read
+    # on the dark ground.
+    "COLORS": {
+        "base": {
+            "50": "#fbfaf8",
+            "100": "#f1efeb",
+            "200": "#dedad3",
+            "300": "#c8c3ba",
+            "400": "#a8a39a",
+            "500": "#69645c",
+            "600": "#57534c",
+            "700": "#45423d",
+            "800": "#2f2d2b",
+            "900": "#1f1e1d",
+            "950": "#161615",
+        },
+        "primary": {
+            "50": "#eff6f3",
+            "100": "#dbebe5",
+            "200": "#b9d8cd",
+            "300": "#8fc3b3",
+            "400": "#83cdb7",
+            "500": "#6db8a2",
+            "600": "#1d5c4d",
+            "700": "#184e41",
+            "800": "#14463a",
+            "900": "#10372e",
+            "950": "#0a231d",
+        },
+    },
+}
+IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 # Language and time ------------------------------------------------------------------------------------------
 

@@ -2,8 +2,12 @@ from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.contrib.sitemaps import views as sitemaps
 from django.urls import include, path
+from django.views.i18n import set_language
 
-from visualsearch import health
+from visualsearch import (
+    accounts,  # noqa: F401 - registers users and groups with the admin
+    health,
+)
 from visualsearch.sitemaps import SITEMAPS, robots
 
 urlpatterns = [
@@ -12,6 +16,7 @@ urlpatterns = [
     path("robots.txt", robots, name="robots"),
     path("sitemap.xml", sitemaps.index, {"sitemaps": SITEMAPS, "sitemap_url_name": "sitemap"}, name="sitemap-index"),
     path("sitemap-<section>.xml", sitemaps.sitemap, {"sitemaps": SITEMAPS}, name="sitemap"),
+    path("language/", set_language, name="set_language"),
     path("api/", include("visualsearch.api_urls")),
     # A page says in its address which language it is in: /hats/ in the site's own, /ja/hats/ in Japanese.
     *i18n_patterns(

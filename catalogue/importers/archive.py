@@ -12,9 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
+from django.utils.translation import gettext as _
+
 from catalogue.images import Limits
 from catalogue.importers import layout
-from catalogue.importers.records import ProductRecord, Reject, SourceRefused, UnreadablePhoto
+from catalogue.importers.records import (
+    MissingPhoto,
+    PhotoSource,
+    ProductRecord,
+    Reject,
+    SourceRefused,
+    UnreadablePhoto,
+)
 
 MAX_ENTRIES = 1_000_000
 """Entries of an archive: its directory is held in memory, about half a kilobyte an entry."""
@@ -36,31 +45,57 @@ class ArchiveSource:
     as archives made from a folder have it.
     """
 
-    def __init__(self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES) -> None:
-        """Raises `SourceRefused` if this is no zip, if an entry leads out of it, or if it expands too far."""
+    def __init__(self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES, name: str = "") -> None:
+        """`name` is the archive's own, without its suffix, where its path does not have it.
+
+        Raises `SourceRefused` if this is no zip, if an entry leads out of it, or if it expands too far."""
         try:
             self.archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-            raise SourceRefused(f"{path} cannot be opened as a zip: {error}. Make the archive again.") from error
+            raise SourceRefused(
+                _("%(path)s cannot be opened as a zip: %(reason)s. Make the archive again.")
+                % {"path": path, "reason": error}
+            ) from error
         try:
             entries = self.archive.infolist()
             _check_structure(entries, max_expanded)
         except SourceRefused:
             self.archive.close()
             raise
-        wrapped = all(entry.filename.startswith(f"{path.stem}/") for entry in entries if not _litter(entry))
+        wrapped = all(entry.filename.startswith(f"{name or path.stem}/") for entry in entries if not _litter(entry))
         self._strip = 1 if wrapped else 0
         self._photos = sorted(
             (entry for entry in entries if not entry.is_dir() and not _litter(entry)),
             key=lambda entry: entry.filename,
         )
         self._lock = Lock()
+        self._by_name: dict[str, zipfile.ZipInfo] | None = None
         self.total = len(self._photos)
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
         for entry in self._photos:
             parts = PurePosixPath(entry.filename).parts[self._strip :]
             yield layout.record(parts, ArchivedPhoto(self.archive, entry, self._lock))
+
+    def photo(self, name: str) -> PhotoSource:
+        """The photo that a table calls by this name.
+
+        Its path in the archive, with or without the folder around everything; or its last part alone, where only
+        one photo ends so.
+        """
+        if self._by_name is None:
+            self._by_name = self._names()
+        entry = self._by_name.get(name.removeprefix("./"))
+        return MissingPhoto(name) if entry is None else ArchivedPhoto(self.archive, entry, self._lock)
+
+    def _names(self) -> dict[str, zipfile.ZipInfo]:
+        last: dict[str, list[zipfile.ZipInfo]] = {}
+        for entry in self._photos:
+            last.setdefault(PurePosixPath(entry.filename).name, []).append(entry)
+        names = {name: entries[0] for name, entries in last.items() if len(entries) == 1}
+        for strip in (1, 0) if self._strip else (0,):
+            names |= {"/".join(PurePosixPath(e.filename).parts[strip:]): e for e in self._photos}
+        return names
 
     def close(self) -> None:
         self.archive.close()
@@ -84,25 +119,31 @@ class ArchivedPhoto:
         entry = self.entry
         limits = Limits.from_settings()
         if entry.flag_bits & _ENCRYPTED:
-            raise UnreadablePhoto("This entry is encrypted. Make the archive without a password.")
+            raise UnreadablePhoto(_("This entry is encrypted. Make the archive without a password."))
         limits.check_bytes(entry.file_size)
         if entry.file_size > MAX_RATIO * entry.compress_size:
             raise UnreadablePhoto(
-                f"This entry expands to more than {MAX_RATIO} times its size, as no photo does. Pack it again."
+                _("This entry expands to more than %(ratio)d times its size, as no photo does. Pack it again.")
+                % {"ratio": MAX_RATIO}
             )
         try:
             with self.lock, self.archive.open(entry) as file:
                 data = file.read(limits.max_bytes + 1)
         except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, lzma.LZMAError, zlib.error) as error:
             # RuntimeError includes NotImplementedError: a way of packing that Python does not know.
-            raise UnreadablePhoto(f"This entry cannot be unpacked: {error}. Make the archive again.") from error
+            raise UnreadablePhoto(
+                _("This entry cannot be unpacked: %(reason)s. Make the archive again.") % {"reason": error}
+            ) from error
         limits.check_bytes(len(data))
         return data
 
 
 def _check_structure(entries: list[zipfile.ZipInfo], max_expanded: int) -> None:
     if len(entries) > MAX_ENTRIES:
-        raise SourceRefused(f"The archive has {len(entries):,} entries; at most {MAX_ENTRIES:,} are taken. Split it.")
+        raise SourceRefused(
+            _("The archive has %(entries)s entries; at most %(limit)s are taken. Split it.")
+            % {"entries": f"{len(entries):,}", "limit": f"{MAX_ENTRIES:,}"}
+        )
     for entry in entries:
         # `orig_filename` is as the archive has it: `filename` ends at the first NUL.
         name = entry.orig_filename
@@ -115,19 +156,28 @@ def _check_structure(entries: list[zipfile.ZipInfo], max_expanded: int) -> None:
             or not PurePosixPath(name).parts
         ):
             raise SourceRefused(
-                f"The archive has an entry named {name!r}, which may lead out of its folder, so nothing was "
-                "imported. Make the archive again with plain names, relative to its folder."
+                _(
+                    "The archive has an entry named %(name)s, which may lead out of its folder, so nothing was "
+                    "imported. Make the archive again with plain names, relative to its folder."
+                )
+                % {"name": repr(name)}
             )
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise SourceRefused(
-                f"The archive's entry {name!r} is a symbolic link, so nothing was imported. "
-                "Make the archive again with the pictures themselves."
+                _(
+                    "The archive's entry %(name)s is a symbolic link, so nothing was imported. "
+                    "Make the archive again with the pictures themselves."
+                )
+                % {"name": repr(name)}
             )
     expanded = sum(entry.file_size for entry in entries)
     if expanded > max_expanded:
         raise SourceRefused(
-            f"The archive expands to {expanded:,} bytes; the limit is {max_expanded:,}. "
-            "Split it, or raise the limit with --max-expanded if you trust it."
+            _(
+                "The archive expands to %(size)s bytes; the limit is %(limit)s. "
+                "Split it. If you trust it, the command import_catalogue takes more with --max-expanded."
+            )
+            % {"size": f"{expanded:,}", "limit": f"{max_expanded:,}"}
         )
 
 

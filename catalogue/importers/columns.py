@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
@@ -18,11 +18,16 @@ from django.core.exceptions import ValidationError
 from django.db.models import Field
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
 
 from catalogue.importers.records import PhotoSource, ProductRecord, SourceRefused
 from catalogue.models import Brand, Category, Product, ProductImage
 
 ATTRIBUTE_PREFIX = "attribute:"
+PATH_SIGN = ">"
+"""Parts the names of a category's path in a table."""
+PHOTO_SIGN = "|"
+"""Parts photos, and their texts."""
 MAX_PRICE = Decimal("9999999999.99")
 """What twelve digits, two of them after the point, can say."""
 MAX_STOCK = 2_147_483_647
@@ -43,16 +48,25 @@ def check_header(names: Iterable[str]) -> None:
     """Raise `SourceRefused` unless these are names of columns, each once, with `sku` among them."""
     names = list(names)
     problems = [_unknown(name) for name in names if not _known(name)]
-    problems += [f"The column {name!r} is there twice." for name in sorted({n for n in names if names.count(n) > 1})]
+    problems += [
+        _("The column %(name)s is there twice.") % {"name": repr(name)}
+        for name in sorted({n for n in names if names.count(n) > 1})
+    ]
     if "sku" not in names:
-        problems.append("The column 'sku' is missing; it says which product a row is.")
+        problems.append(_("The column 'sku' is missing; it says which product a row is."))
     if "alt" in names and "photos" not in names:
-        problems.append("The column 'alt' describes photos, but the column 'photos' is missing.")
+        problems.append(_("The column 'alt' describes photos, but the column 'photos' is missing."))
     if problems:
-        raise SourceRefused(
-            f"{' '.join(problems)} The columns are: {', '.join(_PARSERS)}, "
-            f"and {ATTRIBUTE_PREFIX}NAME for an attribute."
-        )
+        known_names = _("The columns are: %(names)s, and %(prefix)sNAME for an attribute.") % {
+            "names": ", ".join(_PARSERS),
+            "prefix": ATTRIBUTE_PREFIX,
+        }
+        raise SourceRefused(" ".join([*problems, known_names]))
+
+
+def names() -> list[str]:
+    """What columns are called."""
+    return [*_PARSERS, f"{ATTRIBUTE_PREFIX}…"]
 
 
 def known(names: Iterable[str]) -> int:
@@ -66,6 +80,13 @@ def normalise(name: str) -> str:
     if name.casefold().startswith(ATTRIBUTE_PREFIX):
         return ATTRIBUTE_PREFIX + name[len(ATTRIBUTE_PREFIX) :].strip()
     return re.sub(r"[\s-]+", "_", name.casefold())
+
+
+def category_path(names: Sequence[str]) -> str:
+    """A category's path as `category` takes it."""
+    if len(names) == 1 and "/" in names[0]:
+        return f"{names[0]} {PATH_SIGN}"
+    return f" {PATH_SIGN} ".join(names)
 
 
 def record(row: Mapping[str, object], where: str, photo: Callable[[str], PhotoSource]) -> ProductRecord:
@@ -88,7 +109,8 @@ def record(row: Mapping[str, object], where: str, photo: Callable[[str], PhotoSo
     alts: tuple[str, ...] | None = values.pop("alt", None)
     if not problems and len(alts or ()) > len(photos or ()):
         problems.append(
-            f"alt has {len(alts or ())} texts for {len(photos or ())} photos; part them with | as the photos."
+            _("alt has %(texts)d texts for %(photos)d photos; part them with | as the photos.")
+            % {"texts": len(alts or ()), "photos": len(photos or ())}
         )
     if problems:
         raise BadRow(" ".join(problems))
@@ -108,7 +130,9 @@ def _known(name: str) -> bool:
 
 def _unknown(name: str) -> str:
     close = difflib.get_close_matches(name, _PARSERS, n=1)
-    return f"There is no column {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}"
+    if not close:
+        return _("There is no column %(name)s.") % {"name": repr(name)}
+    return _("There is no column %(name)s; did you mean %(close)s?") % {"name": repr(name), "close": repr(close[0])}
 
 
 def _shown(cell: object) -> str:
@@ -116,15 +140,23 @@ def _shown(cell: object) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
 
 
+def _bad(sentence: str, name: str, cell: object, **more: object) -> BadCell:
+    """The error of a cell, with a sentence that names its column and its value."""
+    return BadCell(sentence % {"name": name, "cell": _shown(cell), **more})
+
+
 def _text(name: str, cell: object) -> str:
     """A cell as text without space around it."""
     if cell is None:
         return ""
     if isinstance(cell, bool) or not isinstance(cell, (str, int, float)):
-        raise BadCell(f"{name} is {_shown(cell)}; write a text.")
+        raise _bad(_("%(name)s is %(cell)s; write a text."), name, cell)
     text = str(cell).strip()
     if not _storable(text):
-        raise BadCell(f"{name} has a character that cannot be stored (NUL, or half of a pair). Take it out.")
+        raise BadCell(
+            _("%(name)s has a character that cannot be stored (NUL, or half of a pair). Take it out.")
+            % {"name": name}
+        )
     return text
 
 
@@ -140,7 +172,7 @@ def _field(name: str, cell: object) -> Any:
     try:
         return field.clean(text, None)
     except ValidationError as error:
-        raise BadCell(f"{name} is {_shown(text)}: {' '.join(error.messages)}") from error
+        raise _bad(_("%(name)s is %(cell)s: %(reason)s"), name, text, reason=" ".join(error.messages)) from error
 
 
 def _currency(name: str, cell: object) -> str:
@@ -148,12 +180,21 @@ def _currency(name: str, cell: object) -> str:
 
 
 def _category(name: str, cell: object) -> tuple[str, ...]:
-    """`Tops / Shirts`, or a list of names from the top down."""
-    cells = cell if isinstance(cell, list) else _text(name, cell).split("/")
+    """`Tops > Shirts` or `Tops / Shirts`, or a list of names from the top down.
+
+    With a `>` in it, names may have a `/` of their own.
+    """
+    if isinstance(cell, list):
+        cells = cell
+    else:
+        text = _text(name, cell)
+        cells = text.split(PATH_SIGN if PATH_SIGN in text else "/")
     names = tuple(text for part in cells if (text := " ".join(_text(name, part).split())))
     limit = Category._meta.get_field("name").max_length or 0
     if any(len(part) > limit for part in names):
-        raise BadCell(f"{name} is {_shown(cell)}; a category's name has at most {limit} characters.")
+        raise _bad(
+            _("%(name)s is %(cell)s; a category's name has at most %(limit)d characters."), name, cell, limit=limit
+        )
     return names
 
 
@@ -161,7 +202,9 @@ def _brand(name: str, cell: object) -> str:
     text = " ".join(_text(name, cell).split())
     limit = Brand._meta.get_field("name").max_length or 0
     if len(text) > limit:
-        raise BadCell(f"{name} is {_shown(text)}; a brand's name has at most {limit} characters.")
+        raise _bad(
+            _("%(name)s is %(cell)s; a brand's name has at most %(limit)d characters."), name, text, limit=limit
+        )
     return text
 
 
@@ -180,15 +223,22 @@ def _price(name: str, cell: object) -> Decimal | None:
     number = _number(text)
     if number is None:
         swapped = _number(text.replace(",", ".")) if text.count(",") == 1 and "." not in text else None
-        hint = f"as in {swapped}" if swapped is not None else "without a currency, as in 12.50"
-        raise BadCell(f"{name} is {_shown(text)}; write a number with a point, {hint}.")
+        if swapped is not None:
+            raise _bad(
+                _("%(name)s is %(cell)s; write a number with a point, as in %(number)s."), name, text, number=swapped
+            )
+        raise _bad(
+            _("%(name)s is %(cell)s; write a number with a point, without a currency, as in 12.50."), name, text
+        )
     if number < 0:
-        raise BadCell(f"{name} is {_shown(text)}; a price is not negative. Leave it empty if the shop does not say.")
+        raise _bad(
+            _("%(name)s is %(cell)s; a price is not negative. Leave it empty if the shop does not say."), name, text
+        )
     if number > MAX_PRICE:
-        raise BadCell(f"{name} is {_shown(text)}; at most {MAX_PRICE} can be stored.")
+        raise _bad(_("%(name)s is %(cell)s; at most %(limit)s can be stored."), name, text, limit=MAX_PRICE)
     price = number.quantize(_CENT)
     if price != number:
-        raise BadCell(f"{name} is {_shown(text)}; write at most two digits after the point.")
+        raise _bad(_("%(name)s is %(cell)s; write at most two digits after the point."), name, text)
     return abs(price)  # there is a -0.00
 
 
@@ -198,10 +248,11 @@ def _stock(name: str, cell: object) -> int | None:
         return None
     number = _number(text)
     if number is None or not 0 <= number <= MAX_STOCK or number != int(number):
-        raise BadCell(
-            f"{name} is {_shown(text)}; write a whole number from 0 to {MAX_STOCK}, "
+        sentence = _(
+            "%(name)s is %(cell)s; write a whole number from 0 to %(limit)d, "
             "or leave it empty if the stock is not counted."
         )
+        raise _bad(sentence, name, text, limit=MAX_STOCK)
     return int(number)
 
 
@@ -219,7 +270,9 @@ def _moment(name: str, cell: object) -> datetime | None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass  # the 31st of February, or a year that UTC does not have
-    raise BadCell(f"{name} is {_shown(text)}; write a date as 2026-01-31, or with a time as 2026-01-31T09:00+01:00.")
+    raise _bad(
+        _("%(name)s is %(cell)s; write a date as 2026-01-31, or with a time as 2026-01-31T09:00+01:00."), name, text
+    )
 
 
 def _attributes(name: str, cell: object) -> dict[str, Any]:
@@ -234,7 +287,12 @@ def _attributes(name: str, cell: object) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value, storable = None, False
     if not isinstance(value, dict) or not storable:
-        raise BadCell(f'{name} is {_shown(cell)}; write a JSON object, as in {{"material": "wool"}}.')
+        raise _bad(
+            _("%(name)s is %(cell)s; write a JSON object, as in %(example)s."),
+            name,
+            cell,
+            example='{"material": "wool"}',
+        )
     return value
 
 
@@ -267,7 +325,9 @@ def _alt(name: str, cell: object) -> tuple[str, ...]:
     texts = tuple(_text(name, part) for part in cells)
     limit = ProductImage._meta.get_field("alt").max_length or 0
     if any(len(text) > limit for text in texts):
-        raise BadCell(f"{name} is {_shown(cell)}; a photo's text has at most {limit} characters.")
+        raise _bad(
+            _("%(name)s is %(cell)s; a photo's text has at most %(limit)d characters."), name, cell, limit=limit
+        )
     return texts if any(texts) else ()
 
 

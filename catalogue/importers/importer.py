@@ -23,10 +23,11 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import DataError, IntegrityError, OperationalError, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from catalogue import files, images
-from catalogue.importers.records import PhotoSource, ProductRecord, Reject
+from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import Product, ProductImage
 
@@ -101,6 +102,7 @@ class _Changes:
     photos_moved: list[ProductImage] = field(default_factory=list)
     photos_removed: list[ProductImage] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
 
     def write(self) -> None:
         """In as many queries whatever the size of the batch."""
@@ -123,7 +125,8 @@ class Importer:
     """Upserts products by SKU and their photos by content.
 
     `reject` is called with what was left out; `on_batch` after each batch, with the keys of the photos that it
-    added. A `dry_run` does everything but the storing, and rolls each transaction back.
+    added; `on_difference` for each product, with what becomes of it. A `dry_run` does everything but the storing, and
+    rolls each transaction back.
     """
 
     def __init__(
@@ -131,15 +134,18 @@ class Importer:
         *,
         reject: Callable[[Reject], None],
         on_batch: Callable[[list[int]], None] = lambda ids: None,
+        on_difference: Callable[[Difference], None] = lambda difference: None,
         batch: int = BATCH,
         dry_run: bool = False,
     ) -> None:
         self.reject = reject
         self.on_batch = on_batch
+        self.on_difference = on_difference
         self.batch = batch
         self.dry_run = dry_run
         self.summary = Summary(dry_run=dry_run)
         self._taxonomy = Taxonomy()
+        self._language = translation.get_language()
 
     def run(self, records: Iterable[ProductRecord | Reject]) -> Summary:
         """Import them all; memory does not grow with their number.
@@ -165,7 +171,7 @@ class Importer:
                 if isinstance(record, Reject):
                     self._reject(record)
                 elif earlier := seen.add(record.sku, record.where):
-                    reason = f"This SKU is already in {earlier}. Take one of them out."
+                    reason = _("This SKU is already in %(place)s. Take one of them out.") % {"place": earlier}
                     self._reject(Reject(record.where, reason, record.sku))
                 else:
                     yield record
@@ -207,6 +213,8 @@ class Importer:
         self.summary.photos_removed += len(changes.photos_removed)
         for reject in changes.rejects:
             self._reject(reject)
+        for difference in changes.differences:
+            self.on_difference(difference)
 
     # Before the transaction ---------------------------------------------------------------------------------
 
@@ -228,11 +236,12 @@ class Importer:
 
     def _content(self, source: PhotoSource, held: set[str], stored: list[str]) -> _Content:
         """Read, check and store a photo; runs in a thread. Raises `ImageRefused`."""
-        data = source.read()
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 in held:
-            return _Content(sha256)
-        prepared = files.prepare(data, sha256)
+        with translation.override(self._language):  # a thread has none, and refusals are sentences
+            data = source.read()
+            sha256 = hashlib.sha256(data).hexdigest()
+            if sha256 in held:
+                return _Content(sha256)
+            prepared = files.prepare(data, sha256)
         names: dict[str, str] = {}
         for column, wanted, content in prepared.files:
             if self.dry_run:
@@ -254,12 +263,20 @@ class Importer:
                 return [changes for draft in drafts for changes in self._write([draft])]
             record = drafts[0].record
             return [
-                _Changes(rejects=[Reject(record.where, f"The database refuses this product: {error}", record.sku)])
+                _Changes(
+                    rejects=[
+                        Reject(
+                            record.where,
+                            _("The database refuses this product: %(reason)s") % {"reason": error},
+                            record.sku,
+                        )
+                    ]
+                )
             ]
 
     def _try(self, drafts: list[_Draft]) -> _Changes:
         """Write a batch, again if another writer came first: then its products are there and are compared."""
-        for _ in range(ATTEMPTS - 1):
+        for _attempt in range(ATTEMPTS - 1):
             try:
                 return self._transaction(drafts)
             except (IntegrityError, OperationalError) as error:
@@ -309,28 +326,31 @@ class Importer:
         product = Product(sku=record.sku)
         self._set(product, record)
         if not product.title:
-            raise ValidationError("The title is missing; a new product needs one.")
+            raise ValidationError(_("The title is missing; a new product needs one."))
         _check_period(product)
         changes.created.append(product)
-        _compare_photos(draft, product, [], changes)
+        counts = _compare_photos(draft, product, [], changes)
+        changes.differences.append(Difference(record, True, product.title, {}, *counts))
 
     def _compare_existing(
         self, draft: _Draft, product: Product, photos: list[ProductImage], changes: _Changes
     ) -> None:
-        changed: set[str] = set()
+        changed: dict[str, tuple[Any, Any]] = {}
         if draft.record.overwrite:
             changed = self._set(product, draft.record)
             _check_period(product)
         if changed:
-            changes.fields |= changed
+            changes.fields |= changed.keys()
             changes.changed.append(product)
-        if _compare_photos(draft, product, photos, changes) or changed:
+        counts = _compare_photos(draft, product, photos, changes)
+        if any(counts) or changed:
             changes.updated += 1
         else:
             changes.unchanged += 1
+        changes.differences.append(Difference(draft.record, False, product.title, changed, *counts))
 
-    def _set(self, product: Product, record: ProductRecord) -> set[str]:
-        """Give a product what a record says; returns the names of the fields that this changes."""
+    def _set(self, product: Product, record: ProductRecord) -> dict[str, tuple[Any, Any]]:
+        """Give a product what a record says; returns the fields that this changes, each before and after."""
         values: dict[str, Any] = dict(record.values)
         if "category" in values:
             values["category_id"] = self._taxonomy.category(values.pop("category"))
@@ -341,10 +361,22 @@ class Importer:
             values["attributes"] = {
                 name: value for name, value in attributes.items() if record.named_attributes.get(name) != ""
             }
-        changed = {name for name, value in values.items() if getattr(product, name) != value}
-        for name in changed:
-            setattr(product, name, values[name])
-        return {name.removesuffix("_id") for name in changed}
+        changed = {}
+        for name, value in values.items():
+            before = getattr(product, name)
+            if before != value:
+                setattr(product, name, value)
+                changed[name.removesuffix("_id")] = (self._shown(name, before), self._shown(name, value))
+        return changed
+
+    def _shown(self, name: str, value: Any) -> Any:
+        """A field's value as a person may read it."""
+        match name:
+            case "category_id":
+                return self._taxonomy.path(value)
+            case "brand_id":
+                return self._taxonomy.brand_name(value)
+        return value
 
 
 def _draft(record: ProductRecord, futures: list[Future[_Content]]) -> _Draft:
@@ -365,12 +397,14 @@ def _draft(record: ProductRecord, futures: list[Future[_Content]]) -> _Draft:
     )
 
 
-def _compare_photos(draft: _Draft, product: Product, held: list[ProductImage], changes: _Changes) -> bool:
-    """Note what happens to a product's photos; returns whether anything does."""
+def _compare_photos(
+    draft: _Draft, product: Product, held: list[ProductImage], changes: _Changes
+) -> tuple[int, int, int]:
+    """Note what happens to a product's photos; returns how many are added, moved and removed."""
     record = draft.record
     changes.photos += len(draft.photos)
     if record.photos is None:
-        return False
+        return 0, 0, 0
     before = len(changes.photos_added), len(changes.photos_moved), len(changes.photos_removed)
     by_digest = {photo.sha256: photo for photo in held}
     # Where the product is to be left as it is, a photo that it lacks comes after those that it has.
@@ -395,12 +429,14 @@ def _compare_photos(draft: _Draft, product: Product, held: list[ProductImage], c
                 )
             )
         else:
-            reason = "Someone removed this photo during the import. Run the same command again to bring it in."
+            reason = _("Someone removed this photo during the import. Import the same again to bring it in.")
             changes.rejects.append(Reject(record.where, reason, record.sku))
     if record.overwrite and not draft.rejects:
         # With a photo unread, a listing is not whole: a folder that is away must not empty the shop.
         changes.photos_removed += by_digest.values()
-    return before != (len(changes.photos_added), len(changes.photos_moved), len(changes.photos_removed))
+    after = len(changes.photos_added), len(changes.photos_moved), len(changes.photos_removed)
+    added, moved, removed = (now - then for now, then in zip(after, before, strict=True))
+    return added, moved, removed
 
 
 def _check_period(product: Product) -> None:
@@ -408,8 +444,11 @@ def _check_period(product: Product) -> None:
     start, end = product.visible_from, product.visible_until
     if start and end and start >= end:
         raise ValidationError(
-            f"visible_from is {start:%Y-%m-%d %H:%M} UTC and visible_until {end:%Y-%m-%d %H:%M} UTC; "
-            "a product must become visible before it ceases to be."
+            _(
+                "visible_from is %(start)s UTC and visible_until %(end)s UTC; "
+                "a product must become visible before it ceases to be."
+            )
+            % {"start": f"{start:%Y-%m-%d %H:%M}", "end": f"{end:%Y-%m-%d %H:%M}"}
         )
 
 

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+from django.utils.translation import gettext as _
+
 from catalogue.importers.records import PhotoSource, ProductRecord, Reject
 from catalogue.models import Category, Product
 
@@ -35,11 +37,13 @@ def record(parts: tuple[str, ...], photo: PhotoSource) -> ProductRecord | Reject
     where = shown(parts)
     *folders, name = parts
     if PurePosixPath(name).suffix.lower() not in PICTURES:
-        return Reject(where, "The name of this file is not that of a picture, so it was left out.")
+        return Reject(where, _("The name of this file is not that of a picture, so it was left out."))
     category = tuple(_category_name(folder) for folder in folders)
     if any(len(name) > _CATEGORY_LENGTH for name in category):
         return Reject(
-            where, f"A folder's name has more than {_CATEGORY_LENGTH} characters. Give the folder a shorter one."
+            where,
+            _("A folder's name has more than %(limit)d characters. Give the folder a shorter one.")
+            % {"limit": _CATEGORY_LENGTH},
         )
     return ProductRecord(
         sku=sku(parts),

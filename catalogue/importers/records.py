@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from django.core.files.storage import default_storage
+from django.utils.translation import gettext as _
+
+from catalogue.files import is_photo_name
 from catalogue.images import ImageRefused, Limits
 
 
@@ -63,6 +67,26 @@ class Reject:
     photo: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a record comes to beside what the catalogue has."""
+
+    record: ProductRecord
+    created: bool
+    title: str
+    fields: Mapping[str, tuple[Any, Any]]
+    """Each field that becomes another, with the value before and the value after. Categories are paths of names."""
+    photos_added: int = 0
+    photos_moved: int = 0
+    """Photos that come to another place or get another text."""
+    photos_removed: int = 0
+
+    @property
+    def unchanged(self) -> bool:
+        photos = self.photos_added or self.photos_moved or self.photos_removed
+        return not (self.created or self.fields or photos)
+
+
 class Source(Protocol):
     """A source that has been opened, and whose structure has been found sound."""
 
@@ -102,6 +126,32 @@ class FilePhoto:
             # RuntimeError: a loop of symbolic links; ValueError: a NUL character in the name.
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise UnreadablePhoto(f"This photo cannot be read: {reason}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPhoto:
+    """A photo that the shop's storage has already, by the name that an export gives it."""
+
+    name: str
+
+    def read(self) -> bytes:
+        if not is_photo_name(self.name) or not default_storage.exists(self.name):
+            raise UnreadablePhoto(
+                _("The shop has no such photo. Put it into the zip and name it as it is named there.")
+            )
+        with default_storage.open(self.name) as file:
+            Limits.from_settings().check_bytes(file.size)
+            return bytes(file.read())
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPhoto:
+    """A photo that a table names and nobody sent."""
+
+    name: str
+
+    def read(self) -> bytes:
+        raise UnreadablePhoto(_("There is no photo of this name in the zip. Check the name, or add the photo."))
 
 
 @dataclass(frozen=True, slots=True)

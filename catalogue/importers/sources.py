@@ -9,10 +9,19 @@ from catalogue.importers.archive import MAX_EXPANDED_BYTES, ArchiveSource
 from catalogue.importers.folder import FolderSource
 from catalogue.importers.records import Source, SourceRefused
 from catalogue.importers.tabular import CsvSource, JsonLinesSource
+from catalogue.importers.workbook import WorkbookSource
 
-FORMATS = ("auto", "folder", "zip", "csv", "jsonl")
+FORMATS = ("auto", "folder", "zip", "csv", "xlsx", "jsonl")
 
-_SUFFIXES = {".zip": "zip", ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_SUFFIXES = {
+    ".zip": "zip",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".xlsx": "xlsx",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
 
 
 def open_source(path: Path, kind: str = "auto", *, max_expanded: int = MAX_EXPANDED_BYTES) -> Source:
@@ -34,6 +43,8 @@ def open_source(path: Path, kind: str = "auto", *, max_expanded: int = MAX_EXPAN
             return ArchiveSource(path, max_expanded)
         case "csv":
             return CsvSource(path)
+        case "xlsx":
+            return WorkbookSource(path)
         case _:
             return JsonLinesSource(path)
 
@@ -46,6 +57,6 @@ def _kind(path: Path) -> str:
         kind = "zip"
     if kind is None:
         raise SourceRefused(
-            f"{path.name} does not say what it is. Name it .zip, .csv or .jsonl, or say so with --format."
+            f"{path.name} does not say what it is. Name it .zip, .csv, .xlsx or .jsonl, or say so with --format."
         )
     return kind

@@ -4,35 +4,43 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from catalogue.importers import columns
-from catalogue.importers.records import FilePhoto, ProductRecord, Reject, SourceRefused
+from catalogue.importers.records import FilePhoto, PhotoSource, ProductRecord, Reject, SourceRefused
 
 DELIMITERS = ",;\t"
 MAX_LINE = 1_000_000
 """Characters of a line of JSON: nothing longer is held in memory."""
 
-_NOT_UTF8 = "This line is not UTF-8. Save the table as UTF-8 (in Excel: CSV UTF-8) and import it again."
+_NOT_UTF8 = gettext_lazy("This line is not UTF-8. Save the table as UTF-8 (in Excel: CSV UTF-8) and import it again.")
 
 
 class CsvSource:
-    """A CSV table with a header, parted by commas, semicolons or tabs."""
+    """A CSV table with a header, parted by commas, semicolons or tabs.
 
-    def __init__(self, path: Path) -> None:
+    `photo` gives the photo of a name in the table; without it photos lie in the table's own folder.
+    """
+
+    def __init__(self, path: Path, photo: PhotoOf | None = None) -> None:
         """Raises `SourceRefused` where the header is wrong."""
         self.path = path
-        self.folder = path.resolve().parent
+        self.photo = photo or in_folder(path.resolve().parent)
         with _open(path) as file:
             first = file.readline(MAX_LINE)
             if not _utf8(first):
-                raise SourceRefused(f"{path} is not UTF-8. Save it as UTF-8 (in Excel: CSV UTF-8) and try again.")
+                raise SourceRefused(
+                    _("%(path)s is not UTF-8. Save it as UTF-8 (in Excel: CSV UTF-8) and try again.") % {"path": path}
+                )
             self.delimiter = max(DELIMITERS, key=lambda delimiter: columns.known(_header(first, delimiter)))
             self.header = _header(first, self.delimiter)
             columns.check_header(self.header)
-            self.total = sum(1 for _ in self._rows(file, 1))
+            self.total = sum(1 for _row in self._rows(file, 1))
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
         with _open(self.path) as file:
@@ -47,7 +55,7 @@ class CsvSource:
         """Each row that is not blank, with its line; None where it cannot be parted into cells."""
         rows = csv.reader(file, delimiter=self.delimiter)
         while True:
-            where = f"line {before + rows.line_num + 1}"
+            where = _("line %(number)d") % {"number": before + rows.line_num + 1}
             try:
                 cells = next(rows)
             except StopIteration:
@@ -61,19 +69,22 @@ class CsvSource:
     def _record(self, where: str, cells: list[str] | None) -> ProductRecord | Reject:
         if cells is None:
             return Reject(
-                where, "This line cannot be parted into cells. Look for a quotation mark that is not closed."
+                where, _("This line cannot be parted into cells. Look for a quotation mark that is not closed.")
             )
         sku = cells[self.header.index("sku")].strip() if len(cells) > self.header.index("sku") else ""
         if not _utf8("".join(cells)):
-            return Reject(where, _NOT_UTF8)
+            return Reject(where, str(_NOT_UTF8))
         if len(cells) != len(self.header):
             return Reject(
                 where,
-                f"This row has {len(cells)} cells, the header {len(self.header)}. "
-                "Put cells that have the delimiter in them in quotation marks.",
+                _(
+                    "This row has %(cells)d cells, the header %(headings)d. "
+                    "Put cells that have the delimiter in them in quotation marks."
+                )
+                % {"cells": len(cells), "headings": len(self.header)},
                 sku,
             )
-        return _record(dict(zip(self.header, cells, strict=True)), where, sku, self.folder)
+        return record(dict(zip(self.header, cells, strict=True)), where, sku, self.photo)
 
 
 class JsonLinesSource:
@@ -82,9 +93,9 @@ class JsonLinesSource:
     def __init__(self, path: Path) -> None:
         """Raises `SourceRefused` where the first line has keys that are no columns."""
         self.path = path
-        self.folder = path.resolve().parent
+        self.photo = in_folder(path.resolve().parent)
         self.total = 0
-        for _, line in self._lines():
+        for _where, line in self._lines():
             if not self.total:
                 self._check_first(line)
             self.total += 1
@@ -120,7 +131,7 @@ class JsonLinesSource:
         if len(line) > MAX_LINE:
             return Reject(where, f"This line has more than {MAX_LINE:,} characters.")
         if not _utf8(line):
-            return Reject(where, _NOT_UTF8)
+            return Reject(where, str(_NOT_UTF8))
         try:
             row = _object(line)
         except ValueError as error:
@@ -130,12 +141,22 @@ class JsonLinesSource:
             columns.check_header(row)
         except SourceRefused as error:
             return Reject(where, str(error), sku)
-        return _record(row, where, sku, self.folder)
+        return record(row, where, sku, self.photo)
 
 
-def _record(row: dict[str, object], where: str, sku: str, folder: Path) -> ProductRecord | Reject:
+PhotoOf = Callable[[str], PhotoSource]
+"""From what a table calls a photo to where its bytes come from."""
+
+
+def in_folder(folder: Path) -> PhotoOf:
+    """Photos by their paths from a folder, which must be resolved."""
+    return lambda name: FilePhoto(folder, name)
+
+
+def record(row: dict[str, object], where: str, sku: str, photo: PhotoOf) -> ProductRecord | Reject:
+    """What a row whose header has been checked says, or why it says nothing."""
     try:
-        return columns.record(row, where, lambda name: FilePhoto(folder, name))
+        return columns.record(row, where, photo)
     except columns.BadRow as error:
         return Reject(where, str(error), sku)
 
@@ -146,10 +167,14 @@ def _open(path: Path) -> TextIO:
         with path.open("rb") as file:
             start = file.read(2)
         if start in {b"\xff\xfe", b"\xfe\xff"}:
-            raise SourceRefused(f"{path} is UTF-16. Save it as UTF-8 (in Excel: CSV UTF-8) and try again.")
+            raise SourceRefused(
+                _("%(path)s is UTF-16. Save it as UTF-8 (in Excel: CSV UTF-8) and try again.") % {"path": path}
+            )
         return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
     except OSError as error:
-        raise SourceRefused(f"{path} cannot be read: {error.strerror}.") from error
+        raise SourceRefused(
+            _("%(path)s cannot be read: %(reason)s.") % {"path": path, "reason": error.strerror}
+        ) from error
 
 
 def _utf8(text: str) -> bool:

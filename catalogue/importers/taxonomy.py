@@ -26,6 +26,7 @@ class Taxonomy:
     def forget(self) -> None:
         self._categories: dict[tuple[int | None, str], int] | None = None
         self._brands: dict[str, int] | None = None
+        self._paths: dict[int, tuple[str, ...]] = {}
 
     def category(self, path: tuple[str, ...]) -> int | None:
         """The key of the category at a path of names; None for the empty path."""
@@ -42,6 +43,29 @@ class Taxonomy:
                 self._categories[parent, name] = pk
             parent = pk
         return parent
+
+    def path(self, pk: int | None) -> tuple[str, ...]:
+        """The names from the top down to a category; none for none. The inverse of `category`."""
+        if pk is None:
+            return ()
+        if pk not in self._paths:
+            self.category(())
+            rows = {own: (parent, name) for (parent, name), own in (self._categories or {}).items()}
+            names: list[str] = []
+            above: int | None = pk
+            while above in rows:
+                above, name = rows[above]
+                names.insert(0, name)
+            self._paths[pk] = tuple(names)
+        return self._paths[pk]
+
+    def brand_name(self, pk: int | None) -> str:
+        """The name of a brand; empty for none. The inverse of `brand`."""
+        if pk is None:
+            return ""
+        if self._brands is None:
+            self._brands = dict(Brand.objects.values_list("name", "pk"))
+        return next((name for name, own in self._brands.items() if own == pk), "")
 
     def brand(self, name: str) -> int | None:
         """The key of the brand of a name; None for the empty name."""

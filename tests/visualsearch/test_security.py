@@ -8,6 +8,8 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from visualsearch.security import in_admin
+
 pytestmark = pytest.mark.django_db
 
 
@@ -15,8 +17,28 @@ def test_pages_take_scripts_from_the_site_alone(client: Client) -> None:
     policy = client.get("/")["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
-    assert "Content-Security-Policy" in client.get("/admin/login/")
     assert "Content-Security-Policy" not in client.get("/api/docs/")
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/ja/admin/login/"])
+def test_the_admin_alone_may_do_what_its_theme_needs(client: Client, path: str) -> None:
+    policy = client.get(path)["Content-Security-Policy"]
+    directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert directives["script-src"] == "'self' 'unsafe-eval'"
+    assert directives["style-src"] == "'self' 'unsafe-inline'"
+    assert directives["frame-ancestors"] == "'none'"
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/catalogue/product/import/"])
+def test_no_page_of_the_admin_has_a_script_in_it(admin_client: Client, path: str) -> None:
+    page = admin_client.get(path, follow=True).content.decode()
+    assert "<script>" not in page
+    assert " onclick=" not in page
+
+
+@pytest.mark.parametrize("path", ["/admins/", "/hats/admin/", "/jab/admin/", "/ja/hats/admin/", "/"])
+def test_what_only_looks_like_the_admin_is_not(path: str) -> None:
+    assert not in_admin(path)
 
 
 @pytest.mark.parametrize("path", ["/search/", "/api/v1/search/", "/"])
@@ -32,10 +54,23 @@ def test_a_request_larger_than_any_picture_is_answered_before_it_is_read(client:
     assert (response["Content-Type"] == "application/problem+json") is path.startswith("/api/")
 
 
-def test_staff_may_send_several_photos_at_once(admin_client: Client) -> None:
+@pytest.mark.parametrize("path", ["/admin/logout/", "/ja/admin/logout/"])
+def test_staff_may_send_several_photos_at_once(admin_client: Client, path: str) -> None:
     length = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 2
-    response = admin_client.generic("POST", "/admin/logout/", CONTENT_LENGTH=str(length))
+    response = admin_client.generic("POST", path, CONTENT_LENGTH=str(length))
     assert response.status_code != 413
+
+
+def test_an_upload_of_staff_has_a_limit_too(admin_client: Client) -> None:
+    length = settings.STAFF_UPLOAD_MAX_BYTES + 1
+    response = admin_client.generic("POST", "/admin/catalogue/product/import/", CONTENT_LENGTH=str(length))
+    assert response.status_code == 413
+    assert "This is larger than 300 MB." in response.content.decode()
+
+
+def test_nobody_sends_as_much_to_the_admin_without_an_account(client: Client) -> None:
+    length = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 2
+    assert client.generic("POST", "/admin/login/", CONTENT_LENGTH=str(length)).status_code == 413
 
 
 @pytest.mark.parametrize("length", ["", "-1", "ten"])

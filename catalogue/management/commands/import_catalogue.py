@@ -22,7 +22,7 @@ class Command(ImportCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("source", type=Path, help="a folder, a .zip, a .csv or a .jsonl")
+        parser.add_argument("source", type=Path, help="a folder, a .zip, a .csv, an .xlsx or a .jsonl")
         parser.add_argument(
             "--format", choices=FORMATS, default="auto", help="what the source is (default: see itself)"
         )

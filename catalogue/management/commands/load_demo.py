@@ -15,8 +15,9 @@ from django.db import transaction
 
 from catalogue.demo.photos import photos
 from catalogue.demo.products import BRANDS, DemoProduct, products
+from catalogue.demo.records import record
 from catalogue.importers.command import ImportCommand, positive
-from catalogue.importers.records import BytesPhoto, ProductRecord
+from catalogue.importers.records import ProductRecord
 from catalogue.models import Brand, Category, Product
 
 PRODUCTS = 240
@@ -68,28 +69,10 @@ def _drawn(count: int) -> Iterator[ProductRecord]:
         drawing.extend((product, pool.submit(photos, product)) for product in islice(shop, AHEAD))
         while drawing:
             product, drawn = drawing.popleft()
-            yield _record(product, drawn.result())
+            yield record(product, drawn.result())
             drawing.extend((product, pool.submit(photos, product)) for product in islice(shop, 1))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _record(product: DemoProduct, drawn: list[bytes]) -> ProductRecord:
-    return ProductRecord(
-        sku=product.sku,
-        where=product.sku,
-        values={
-            "title": product.title,
-            "description": product.description,
-            "category": product.category,
-            "brand": product.brand,
-            "price": product.price,
-            "currency": product.currency,
-            "stock": product.stock,
-            "attributes": product.attributes,
-        },
-        photos=tuple(BytesPhoto(f"{product.sku} {number}", data) for number, data in enumerate(drawn, 1)),
-    )
 
 
 @transaction.atomic

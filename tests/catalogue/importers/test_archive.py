@@ -41,6 +41,16 @@ def sentence(path: Path) -> str:
     return str(caught.value)
 
 
+def test_a_table_calls_photos_by_their_paths_or_by_their_names_where_those_are_one(tmp_path: Path) -> None:
+    entries = {"shop/a/front.jpg": b"1", "shop/b/front.jpg": b"2", "shop/b/back.jpg": b"3"}
+    with closing(ArchiveSource(pack(tmp_path / "shop.zip", entries))) as source:
+        names = ["a/front.jpg", "shop/b/front.jpg", "./b/back.jpg", "back.jpg"]
+        assert [source.photo(name).read() for name in names] == [b"1", b"2", b"3", b"3"]
+        for name in ("front.jpg", "gone.jpg", "../shop/a/front.jpg"):
+            with pytest.raises(ImageRefused, match="no photo of this name"):
+                source.photo(name).read()
+
+
 def test_photos_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     path = pack(
         tmp_path / "x.zip", {"hats/b.jpg": b"b", "hats/a.jpg": b"a", "__MACOSX/hats/._a.jpg": b"", "c.jpg": b"c"}

@@ -191,6 +191,25 @@ def test_any_cell_is_taken_or_refused(cells: dict[str, object]) -> None:
         assert set(taken.values) == set(cells) - {"photos", "alt"}
 
 
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("Tops > Shirts", ("Tops", "Shirts")),
+        ("Tops / Shirts", ("Tops", "Shirts")),
+        ("Tops/Knits > Shirts", ("Tops/Knits", "Shirts")),
+        ("Tops/Shirts >", ("Tops/Shirts",)),
+        (" > ", ()),
+    ],
+)
+def test_a_categorys_path_is_parted_by_either_sign(cell: str, names: tuple[str, ...]) -> None:
+    assert record(category=cell).values["category"] == names
+
+
+@pytest.mark.parametrize("names", [(), ("Tops",), ("Tops", "Shirts"), ("A/B",), ("A/B", "C/D")])
+def test_a_path_that_is_written_is_read_again(names: tuple[str, ...]) -> None:
+    assert record(category=columns.category_path(names)).values["category"] == names
+
+
 def test_an_unknown_column_is_refused_with_a_guess() -> None:
     with pytest.raises(SourceRefused, match="no column 'titel'; did you mean 'title'"):
         columns.check_header(["sku", "titel"])

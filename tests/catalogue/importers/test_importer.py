@@ -14,10 +14,11 @@ import pytest
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import OperationalError
+from django.utils import translation
 
 from catalogue import files
 from catalogue.importers.importer import Importer, Summary
-from catalogue.importers.records import BytesPhoto, ProductRecord, Reject, UnreadablePhoto
+from catalogue.importers.records import BytesPhoto, Difference, ProductRecord, Reject, UnreadablePhoto
 from catalogue.models import Brand, Category, Product, ProductImage
 from catalogue.signals import photos_changed
 from tests.drawing import encoded, picture
@@ -293,6 +294,53 @@ def test_a_dry_run_finds_the_same_and_writes_nothing() -> None:
     assert [getattr(dry, name) for name in figures] == [getattr(real, name) for name in figures] == [2, 1, 0, 3, 1, 1]
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_each_product_is_told_with_what_becomes_of_it(dry_run: bool) -> None:
+    run(
+        record("A", photo(0), photo(1), values={"title": "Old", "category": ("Tops",), "brand": "Acme"}),
+        record("B", values={"title": "Same"}),
+    )
+    told: dict[str, Difference] = {}
+    run(
+        record("A", photo(1), photo(2), values={"title": "New", "category": ("Tops", "Knits"), "brand": ""}),
+        record("B", values={"title": "Same"}),
+        record("C", photo(3)),
+        record("D", values={"title": ""}),
+        dry_run=dry_run,
+        on_difference=lambda difference: told.setdefault(difference.record.sku, difference),
+    )
+    assert list(told) == ["A", "B", "C"]
+    changed, same, new = told.values()
+    assert changed.fields == {
+        "title": ("Old", "New"),
+        "category": (("Tops",), ("Tops", "Knits")),
+        "brand": ("Acme", ""),
+    }
+    assert (changed.photos_added, changed.photos_moved, changed.photos_removed) == (1, 1, 1)
+    assert (changed.created, changed.unchanged) == (False, False)
+    assert (same.unchanged, new.created, new.photos_added) == (True, True, 1)
+
+
+def test_refusals_are_in_the_language_of_whoever_imports() -> None:
+    with translation.override("ja"):
+        languages: list[str | None] = []
+        run(record("A", Listening(languages)))
+    assert languages == ["ja"]
+
+
+class Listening:
+    """A photo that notes in which language it is read."""
+
+    name = "listening.jpg"
+
+    def __init__(self, languages: list[str | None]) -> None:
+        self.languages = languages
+
+    def read(self) -> bytes:
+        self.languages.append(translation.get_language())
+        return PICTURES[0]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_what_ends_a_batch_rolls_it_back_with_its_files_and_a_second_run_goes_on(error: type[BaseException]) -> None:
     records = [record(str(n), photo(n)) for n in range(6)]
@@ -396,7 +444,7 @@ def test_a_photo_that_was_removed_after_the_importer_looked_is_rejected(monkeypa
         return write(self, drafts)
 
     monkeypatch.setattr(Importer, "_write", after_removal)
-    assert "Run the same command again" in run(record("A", photo(0))).rejects[0].reason
+    assert "Import the same again" in run(record("A", photo(0))).rejects[0].reason
 
 
 def test_batches_are_told_of_with_the_photos_that_they_added() -> None:

@@ -1,0 +1,179 @@
+"""Changing many products at once: what is asked for, what it comes to, and doing it in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, cast
+
+from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSplitDateTimeWidget,
+)
+
+from catalogue.importers.columns import MAX_PRICE
+from catalogue.models import Brand, Category, Product
+
+NONE = "none"
+"""Of a choice of category or brand: take away the one that products have."""
+
+_CENT = Decimal("0.01")
+_BATCH = 500
+"""Products of one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one product: each field that changes, before and after."""
+
+    product: Product
+    fields: dict[str, tuple[Any, Any]]
+
+
+class BulkEditForm(forms.Form):
+    """What to do with the chosen products. What is left alone stays as each of them has it."""
+
+    prefix = "bulk"
+
+    price_change = forms.ChoiceField(
+        label=_("Price"),
+        required=False,
+        choices=[
+            ("", _("Leave as it is")),
+            ("set", _("Set to this price")),
+            ("percent", _("Change by this many per cent")),
+        ],
+        widget=UnfoldAdminSelectWidget,
+    )
+    price = forms.DecimalField(
+        label=_("Price or per cent"),
+        required=False,
+        max_digits=12,
+        decimal_places=2,
+        widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "0.01"}),
+        help_text=_("As in 12.50, or in -20 for a fifth less."),
+    )
+    visibility = forms.ChoiceField(
+        label=_("Visibility"),
+        required=False,
+        choices=[
+            ("", _("Leave as it is")),
+            ("show", _("Show now")),
+            ("hide", _("Hide now")),
+            ("dates", _("Show from and until these dates")),
+        ],
+        widget=UnfoldAdminSelectWidget,
+    )
+    visible_from = forms.SplitDateTimeField(
+        label=_("Visible from"), required=False, widget=UnfoldAdminSplitDateTimeWidget
+    )
+    visible_until = forms.SplitDateTimeField(
+        label=_("Visible until"),
+        required=False,
+        widget=UnfoldAdminSplitDateTimeWidget,
+        help_text=_("Leave one empty for no limit on its side."),
+    )
+    category = forms.ChoiceField(label=_("Category"), required=False, widget=UnfoldAdminSelectWidget)
+    brand = forms.ChoiceField(label=_("Brand"), required=False, widget=UnfoldAdminSelectWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        leave = ("", _("Leave as it is"))
+        self.categories = {str(c.pk): c for c in Category.objects.with_tree_fields()}
+        self.brands = {str(brand.pk): brand for brand in Brand.objects.all()}
+        names = [(pk, "\u2003" * c.tree_depth + c.name) for pk, c in self.categories.items()]
+        brands = [(pk, brand.name) for pk, brand in self.brands.items()]
+        cast("forms.ChoiceField", self.fields["category"]).choices = [leave, (NONE, _("No category")), *names]
+        cast("forms.ChoiceField", self.fields["brand"]).choices = [leave, (NONE, _("No brand")), *brands]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        match cleaned.get("price_change"):
+            case "set":
+                self._check_price(MinValueValidator(Decimal(0)), MaxValueValidator(MAX_PRICE))
+            case "percent":
+                self._check_price(MinValueValidator(Decimal(-100)), MaxValueValidator(Decimal(1000)))
+        start, end = cleaned.get("visible_from"), cleaned.get("visible_until")
+        if cleaned.get("visibility") == "dates" and start and end and start >= end:
+            self.add_error("visible_until", _("A product must become visible before it ceases to be."))
+        if not self.errors and not any(cleaned[name] for name in ("price_change", "visibility", "category", "brand")):
+            self.add_error(None, _("Nothing is to change yet. Choose at least one thing."))
+        return cleaned
+
+    def _check_price(self, *validators: Any) -> None:
+        price = self.cleaned_data.get("price")
+        if price is None:
+            if "price" not in self.errors:
+                self.add_error("price", _("Write a number."))
+            return
+        for validator in validators:
+            try:
+                validator(price)
+            except forms.ValidationError as error:
+                self.add_error("price", error)
+
+    # What it comes to ----------------------------------------------------------------------------------------
+
+    def changes(self, products: Iterable[Product], now: datetime) -> list[Change]:
+        """Give the products their new values, without saving; returns those that change."""
+        changed = []
+        for product in products:
+            before = {name: getattr(product, name) for name in self._wanted(product, now)}
+            fields = {
+                name: (before[name], value)
+                for name, value in self._wanted(product, now).items()
+                if before[name] != value
+            }
+            for name, (_before, value) in fields.items():
+                setattr(product, name, value)
+            if fields:
+                changed.append(Change(product, fields))
+        return changed
+
+    def _wanted(self, product: Product, now: datetime) -> dict[str, Any]:
+        """The values that a product is to have."""
+        cleaned = self.cleaned_data
+        wanted: dict[str, Any] = {}
+        if cleaned["price_change"] == "set":
+            wanted["price"] = cleaned["price"]
+        elif cleaned["price_change"] == "percent" and product.price is not None:
+            raised = (product.price * (100 + cleaned["price"]) / 100).quantize(_CENT, ROUND_HALF_UP)
+            wanted["price"] = min(raised, MAX_PRICE)
+        wanted |= self._dates(product, now)
+        if pk := cleaned["category"]:
+            wanted["category"] = self.categories.get(pk)
+        if pk := cleaned["brand"]:
+            wanted["brand"] = self.brands.get(pk)
+        return wanted
+
+    def _dates(self, product: Product, now: datetime) -> dict[str, datetime | None]:
+        start, end = product.visible_from, product.visible_until
+        over, to_come = end is not None and end <= now, start is not None and start > now
+        match self.cleaned_data["visibility"]:
+            case "dates":
+                return {name: self.cleaned_data[name] for name in ("visible_from", "visible_until")}
+            case "show":
+                # An end to come is kept.
+                return ({"visible_until": None} if over else {}) | ({"visible_from": now} if to_come else {})
+            case "hide" if not over and not to_come:
+                return {"visible_until": now}
+        return {}
+
+    def write(self, products: Iterable[Product], now: datetime) -> list[Change]:
+        """Change the products in one transaction; returns those that have changed."""
+        with transaction.atomic():
+            changes = self.changes(products, now)
+            fields = sorted({name for change in changes for name in change.fields})
+            if changes:
+                for change in changes:
+                    change.product.modified = now
+                changed = [change.product for change in changes]
+                Product.objects.bulk_update(changed, [*fields, "modified"], batch_size=_BATCH)
+        return changes

@@ -1,0 +1,197 @@
+"""What staff send to be imported: kept between the preview and the import, and read by the same sources as the
+command's.
+
+A table, with or without a zip of the photos that it names, or a zip of folders alone. The limits are lower than the
+command's, since a request waits.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+from catalogue.files import is_photo_name
+from catalogue.importers.archive import ArchiveSource
+from catalogue.importers.records import (
+    MissingPhoto,
+    PhotoSource,
+    ProductRecord,
+    Reject,
+    Source,
+    SourceRefused,
+    StoredPhoto,
+)
+from catalogue.importers.tabular import CsvSource
+from catalogue.importers.workbook import WorkbookSource
+
+TABLES = (".csv", ".tsv", ".txt", ".xlsx")
+"""Suffixes of tables."""
+
+MAX_TABLE_BYTES = 30_000_000
+"""Of a table: room for the rows that are taken, each with a long description."""
+
+MAX_PHOTOS = 3_000
+"""Photos of a zip: what is read and checked in about a minute."""
+
+MAX_EXPANDED_BYTES = 3_000_000_000
+"""Bytes that a zip may come to when unpacked."""
+
+KEPT_SECONDS = 24 * 60 * 60
+"""After this an upload that nobody went on with is removed."""
+
+_NAME = "photos.name"
+_TOKEN = re.compile(r"[0-9a-f]{32}")
+
+
+class UploadGone(LookupError):
+    """An upload is no longer kept: it was imported, or is too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A folder with the files of one upload, known by a token that cannot be guessed."""
+
+    token: str
+
+    @classmethod
+    def keep(cls, table: UploadedFile[bytes] | None, archive: UploadedFile[bytes] | None) -> Self:
+        """Write the files down. Raises `SourceRefused` for a table of an unknown kind or that is too large."""
+        suffix = _suffix(table) if table is not None else ""
+        _remove_old()
+        upload = cls(uuid.uuid4().hex)
+        upload.folder.mkdir(parents=True)
+        for file, name in ((table, f"table{suffix}"), (archive, "photos.zip")):
+            if file is not None:
+                with (upload.folder / name).open("wb") as target:
+                    for chunk in file.chunks():
+                        target.write(chunk)
+        if archive is not None:
+            # A folder of this name around everything in the zip is taken off.
+            (upload.folder / _NAME).write_text(Path(archive.name or "").stem, encoding="utf-8")
+        return upload
+
+    @classmethod
+    def find(cls, token: str) -> Self:
+        """The upload of a token. Raises `UploadGone`."""
+        upload = cls(token)
+        if not _TOKEN.fullmatch(token) or not upload.folder.is_dir():
+            raise UploadGone(token)
+        return upload
+
+    @property
+    def folder(self) -> Path:
+        return _folder() / self.token
+
+    def open(self) -> Source:
+        """The products of an upload. Raises `SourceRefused`."""
+        table = next(iter(sorted(self.folder.glob("table.*"))), None)
+        path = self.folder / "photos.zip"
+        archive = _archive(path) if path.exists() else None
+        if table is None:
+            if archive is None:
+                raise SourceRefused(_("Choose a table, a zip of photos, or both."))
+            return archive
+        try:
+            return _TableSource(table, archive)
+        except BaseException:
+            if archive is not None:
+                archive.close()
+            raise
+
+    def discard(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _TableSource:
+    """A table whose photos are in the zip beside it, or in the shop already."""
+
+    def __init__(self, path: Path, archive: ArchiveSource | None) -> None:
+        self._archive = archive
+        kind = WorkbookSource if path.suffix == ".xlsx" else CsvSource
+        try:
+            self._table = kind(path, self._photo)
+        except SourceRefused as error:
+            # The file's name here is none that staff have given.
+            raise SourceRefused(
+                str(error).replace(str(path), path.name).replace(path.name, _("The table"))
+            ) from error
+        self.total = self._table.total
+        if self.total > settings.IMPORT_MAX_ROWS:
+            self._table.close()
+            raise SourceRefused(
+                _("The table has %(rows)s rows; at most %(limit)s are taken at once. Split it.")
+                % {"rows": _count(self.total), "limit": _count(settings.IMPORT_MAX_ROWS)}
+            )
+
+    def __iter__(self) -> Iterator[ProductRecord | Reject]:
+        return iter(self._table)
+
+    def _photo(self, name: str) -> PhotoSource:
+        if is_photo_name(name):
+            return StoredPhoto(name)
+        return MissingPhoto(name) if self._archive is None else self._archive.photo(name)
+
+    def close(self) -> None:
+        self._table.close()
+        if self._archive is not None:
+            self._archive.close()
+
+
+def _archive(path: Path) -> ArchiveSource:
+    try:
+        source = ArchiveSource(path, MAX_EXPANDED_BYTES, path.with_name(_NAME).read_text(encoding="utf-8"))
+    except SourceRefused as error:
+        raise SourceRefused(str(error).replace(str(path), _("The zip"))) from error
+    if source.total > MAX_PHOTOS:
+        with closing(source):
+            raise SourceRefused(
+                _("The zip has %(photos)s files; at most %(limit)s are taken at once. Split it.")
+                % {"photos": _count(source.total), "limit": _count(MAX_PHOTOS)}
+            )
+    return source
+
+
+def _suffix(table: UploadedFile[bytes]) -> str:
+    suffix = Path(table.name or "").suffix.lower()
+    if suffix not in TABLES:
+        raise SourceRefused(
+            _("This file is no table that can be read. Save it as CSV or as an Excel workbook (.xlsx).")
+        )
+    if (table.size or 0) > MAX_TABLE_BYTES:
+        raise SourceRefused(
+            _("The table is larger than %(limit)s MB. Split it, and send photos in the zip.")
+            % {"limit": _count(MAX_TABLE_BYTES // 1_000_000)}
+        )
+    return suffix
+
+
+def _folder() -> Path:
+    return Path(settings.DATA_DIR) / "imports" / "uploads"
+
+
+def _remove_old() -> None:
+    if not _folder().is_dir():
+        return
+    for path in _folder().iterdir():
+        try:
+            old = time.time() - path.stat().st_mtime > KEPT_SECONDS
+        except FileNotFoundError:
+            continue  # another upload has just removed it
+        if old:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _count(number: int) -> str:
+    return number_format(number, force_grouping=True)

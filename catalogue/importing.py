@@ -1,0 +1,232 @@
+"""The admin's pages for importing: choose files, see what will change, do it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.models import ADDITION, CHANGE
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+from unfold.widgets import UnfoldAdminFileFieldWidget
+
+from catalogue import history, values
+from catalogue.importers import columns
+from catalogue.importers.importer import BATCH, Importer, Summary
+from catalogue.importers.records import Difference, Reject, Source, SourceRefused
+from catalogue.importers.uploads import MAX_PHOTOS, MAX_TABLE_BYTES, TABLES, Upload, UploadGone
+from catalogue.models import Product
+from catalogue.overview import may_import
+
+SHOWN = 100
+"""Products, and rejects, that a page lists one by one; the rest it counts."""
+
+
+PREVIEW_BATCH = 500
+"""Products that are tried together: each batch makes its categories and brands, which are then taken back."""
+
+
+class ImportForm(forms.Form):
+    """A table, a zip of photos, or both."""
+
+    table = forms.FileField(
+        label=gettext_lazy("Table"),
+        required=False,
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ",".join(TABLES)}),
+        help_text=gettext_lazy("CSV or Excel (.xlsx), with a row for each product and the columns listed below."),
+    )
+    photos = forms.FileField(
+        label=gettext_lazy("Zip of photos"),
+        required=False,
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".zip"}),
+        help_text=gettext_lazy(
+            "The photos that the table's column “photos” names. Without a table, each photo becomes a product and "
+            "each folder a category."
+        ),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors and not any(cleaned.values()):
+            self.add_error("table", _("Choose a table, a zip of photos, or both."))
+        return cleaned
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A product of the upload, with what becomes of it."""
+
+    difference: Difference
+
+    @property
+    def kind(self) -> str:
+        return _("New") if self.difference.created else _("Changed")
+
+    @property
+    def details(self) -> list[tuple[str, str, str]]:
+        """Fields before and after."""
+        if self.difference.created:
+            record = self.difference.record
+            return [(values.label(name), "", values.shown(value)) for name, value in record.values.items() if value]
+        return values.rows(self.difference.fields)
+
+    @property
+    def photos(self) -> list[str]:
+        added, moved, removed = (
+            self.difference.photos_added,
+            self.difference.photos_moved,
+            self.difference.photos_removed,
+        )
+        return [
+            text % count
+            for count, text in (
+                (added, ngettext("%d photo added", "%d photos added", added)),
+                (moved, ngettext("%d photo moved or described anew", "%d photos moved or described anew", moved)),
+                (removed, ngettext("%d photo removed", "%d photos removed", removed)),
+            )
+            if count
+        ]
+
+
+@dataclass
+class Outcome:
+    """What an import comes to, or has come to."""
+
+    summary: Summary = field(default_factory=Summary)
+    rows: list[Row] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+
+    @property
+    def changes(self) -> int:
+        return self.summary.created + self.summary.updated
+
+    @property
+    def more_rows(self) -> int:
+        return self.changes - len(self.rows)
+
+    @property
+    def more_rejects(self) -> int:
+        return self.summary.rejected - len(self.rejects)
+
+    def add(self, difference: Difference) -> None:
+        if difference.unchanged:
+            return
+        (self.created if difference.created else self.updated).append(difference.record.sku)
+        if len(self.rows) < SHOWN:
+            self.rows.append(Row(difference))
+
+    def reject(self, reject: Reject) -> None:
+        if len(self.rejects) < SHOWN:
+            self.rejects.append(reject)
+
+
+def bring_in(source: Source, *, dry_run: bool) -> Outcome:
+    """Import a source, or see what importing it would do."""
+    outcome = Outcome()
+    with closing(source):
+        batch = PREVIEW_BATCH if dry_run else BATCH
+        importer = Importer(reject=outcome.reject, on_difference=outcome.add, batch=batch, dry_run=dry_run)
+        outcome.summary = importer.run(source)
+    return outcome
+
+
+class ImportPages:
+    """For the products' admin, before django-import-export's own mixin, whose addresses and permission these keep.
+
+    The rows go through the importer that the command uses, so that a table means the same here and there, one bad
+    row fails alone, and photos come along.
+    """
+
+    import_template_name = "admin/catalogue/product/import.html"
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return may_import(request)
+
+    def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """Choose files; then see what they would change."""
+        self._check(request)
+        form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
+        context: dict[str, Any] = {"form": form}
+        if form.is_bound and form.is_valid():
+            try:
+                upload = Upload.keep(form.cleaned_data["table"], form.cleaned_data["photos"])
+                context |= self._preview(upload)
+            except SourceRefused as error:
+                form.add_error("table" if form.cleaned_data["table"] else "photos", str(error))
+        return self._page(request, context)
+
+    @method_decorator(require_POST)
+    def process_import(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """Import what was previewed."""
+        self._check(request)
+        try:
+            upload = Upload.find(request.POST.get("upload", ""))
+            outcome = bring_in(upload.open(), dry_run=False)
+        except UploadGone:
+            messages.warning(request, _("These files are no longer kept. Choose them again."))
+            return HttpResponseRedirect(self._address("import"))
+        except SourceRefused as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(self._address("import"))
+        upload.discard()
+        _log(request, outcome)
+        text = _("Import finished: %(created)s, %(updated)s, %(photos)s.") % {
+            "created": ngettext("%d new product", "%d new products", outcome.summary.created)
+            % outcome.summary.created,
+            "updated": ngettext("%d changed", "%d changed", outcome.summary.updated) % outcome.summary.updated,
+            "photos": ngettext("%d photo added", "%d photos added", outcome.summary.photos_added)
+            % outcome.summary.photos_added,
+        }
+        messages.success(request, text)
+        if not outcome.summary.rejected:
+            return HttpResponseRedirect(self._address("changelist"))
+        return self._page(request, {"outcome": outcome, "done": True})
+
+    def _preview(self, upload: Upload) -> dict[str, Any]:
+        try:
+            outcome = bring_in(upload.open(), dry_run=True)
+        except BaseException:
+            upload.discard()
+            raise
+        if not outcome.changes:
+            upload.discard()
+        return {"outcome": outcome, "upload": upload}
+
+    def _check(self, request: HttpRequest) -> None:
+        if not self.has_import_permission(request):
+            raise PermissionDenied
+
+    def _address(self, page: str) -> str:
+        return reverse(f"admin:catalogue_product_{page}")
+
+    def _page(self, request: HttpRequest, context: dict[str, Any]) -> TemplateResponse:
+        site: Any = self.admin_site  # type: ignore[attr-defined]
+        request.current_app = site.name
+        context |= {
+            **site.each_context(request),
+            "title": _("Import products"),
+            "opts": Product._meta,
+            "media": self.media,  # type: ignore[attr-defined]
+            "columns": columns.names(),
+            "limits": {"table": MAX_TABLE_BYTES // 1_000_000, "photos": MAX_PHOTOS},
+        }
+        return TemplateResponse(request, self.import_template_name, context)
+
+
+def _log(request: HttpRequest, outcome: Outcome) -> None:
+    """In the admin's history of each product that was written."""
+    for flag, skus in ((ADDITION, outcome.created), (CHANGE, outcome.updated)):
+        for start in range(0, len(skus), 500):
+            products = Product.objects.filter(sku__in=skus[start : start + 500]).order_by()
+            history.note(request, products, flag, _("Imported."))

@@ -1,0 +1,163 @@
+"""Editing many products together: asked, shown, done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from catalogue.models import Product
+from catalogue.signals import photos_changed
+from tests import shop
+from tests.catalogue.staff import PRODUCTS, VIEWER, member, page
+from tests.drawing import photo
+
+pytestmark = pytest.mark.django_db
+
+
+def ask(client: Client, products: list[Product], stage: str = "", **values: Any) -> Any:
+    sent = {"action": "bulk_edit", "_selected_action": [product.pk for product in products]}
+    sent |= {f"bulk-{name}": value for name, value in values.items()}
+    return client.post(PRODUCTS, {**sent, **({"stage": stage} if stage else {})})
+
+
+def prices() -> list[Decimal | None]:
+    return list(Product.objects.order_by("sku").values_list("price", flat=True))
+
+
+def test_first_it_says_how_many_and_which(admin_client: Client) -> None:
+    made = [shop.product(sku, photo(), title=f"Coat {sku}") for sku in "abc"]
+    shown = page(ask(admin_client, made[:2]))
+    assert "2 products are chosen." in shown
+    assert "Coat a" in shown
+    assert made[1].photos.get().thumbnail.url in shown
+    assert "Coat c" not in shown
+
+
+def test_the_preview_shows_before_and_after_and_writes_nothing(admin_client: Client) -> None:
+    made = [shop.product("a", price="10.00"), shop.product("b", price="8.00"), shop.product("c")]
+    shown = page(ask(admin_client, made, "preview", price_change="set", price="8"))
+    assert "2 products will change" in shown
+    assert "One is as you want it already." in shown
+    assert "<del>10.00</del>" in shown
+    assert "<ins>8.00</ins>" in shown
+    assert prices() == [Decimal(10), Decimal(8), None]
+
+
+@pytest.mark.parametrize(
+    ("percent", "wanted"),
+    [("-20", ("8.00", "0.80")), ("7.5", ("10.75", "1.08")), ("-100", ("0", "0"))],  # 1.075 is rounded half up
+)
+def test_prices_change_by_per_cent_and_products_without_one_stay_without(
+    admin_client: Client, percent: str, wanted: tuple[str, str]
+) -> None:
+    made = [shop.product("a", price="10.00"), shop.product("b", price="1.00"), shop.product("c")]
+    assert ask(admin_client, made, "apply", price_change="percent", price=percent).status_code == 302
+    assert prices() == [*map(Decimal, wanted), None]
+
+
+def test_category_and_brand_are_set_and_taken_away(admin_client: Client) -> None:
+    coats, acme = shop.category("Coats"), shop.brand("Acme")
+    made = shop.product("a", brand=shop.brand("Globex"))
+    ask(admin_client, [made], "apply", category=coats.pk, brand="none")
+    made.refresh_from_db()
+    assert (made.category, made.brand) == (coats, None)
+    ask(admin_client, [made], "apply", category="none", brand=acme.pk)
+    made.refresh_from_db()
+    assert (made.category, made.brand) == (None, acme)
+
+
+def test_products_are_shown_hidden_and_shown_from_until(admin_client: Client) -> None:
+    now = timezone.now()
+    made = [shop.product("shown"), shop.product("over", visible_until=now - timedelta(days=1))]
+    ask(admin_client, made, "apply", visibility="show")
+    assert Product.objects.visible().count() == 2
+    ask(admin_client, made, "apply", visibility="hide")
+    assert not Product.objects.visible().exists()
+    dates = {"visible_from_0": "2030-01-01", "visible_from_1": "00:00", "visible_until_0": "", "visible_until_1": ""}
+    ask(admin_client, made, "apply", visibility="dates", **dates)
+    assert set(Product.objects.values_list("visible_from__year", "visible_until")) == {(2030, None)}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({}, "Nothing is to change yet."),
+        ({"price_change": "set"}, "Write a number."),
+        ({"price_change": "set", "price": "-1"}, "greater than or equal to 0"),
+        ({"price_change": "set", "price": "cheap"}, "Enter a number."),
+        ({"price_change": "percent", "price": "-101"}, "greater than or equal to -100"),
+        ({"category": "999"}, "Select a valid choice."),
+        (
+            {
+                "visibility": "dates", "visible_from_0": "2026-05-02", "visible_from_1": "10:00",
+                "visible_until_0": "2026-05-01", "visible_until_1": "10:00",
+            },
+            "must become visible before it ceases to be",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("stage", ["preview", "apply"])
+def test_what_cannot_be_done_is_told_and_nothing_changes(
+    admin_client: Client, values: dict[str, str], sentence: str, stage: str
+) -> None:
+    made = shop.product("a", price="10.00")
+    assert sentence in page(ask(admin_client, [made], stage, **values))
+    made.refresh_from_db()
+    assert (made.price, made.visible_from, made.category) == (Decimal(10), None, None)
+
+
+def test_the_change_is_announced_and_told_and_written_into_the_history(admin_client: Client) -> None:
+    made = [shop.product(sku, photo(), price="10.00") for sku in "ab"]
+    heard: set[int] = set()
+
+    def hear(ids: list[int], **kwargs: Any) -> None:
+        assert connection.in_atomic_block
+        heard.update(ids)
+
+    photos_changed.connect(hear)
+    try:
+        ask(admin_client, made, "apply", price_change="set", price="5")
+    finally:
+        photos_changed.disconnect(hear)
+    assert heard == {product.photos.get().pk for product in made}
+    assert "2 products have been changed." in page(admin_client.get(PRODUCTS))
+    history = page(admin_client.get(f"{PRODUCTS}{made[0].pk}/history/"))
+    assert "Changed together with others." in history
+
+
+def test_the_number_of_queries_does_not_grow_with_the_products(admin_client: Client) -> None:
+    def queries(products: list[Product], stage: str) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            ask(admin_client, products, stage, price_change="percent", price="1", brand="none")
+        return len(captured)
+
+    made = [shop.product(str(number), photo(), price="10.00", brand=shop.brand("Acme")) for number in range(12)]
+    queries(made[:1], "preview")  # what is looked up once for all, as content types
+    assert queries(made[:2], "preview") == queries(made, "preview")
+    queries(made[:1], "apply")
+    assert queries(made[1:3], "apply") == queries(made[3:], "apply")
+
+
+def test_all_products_of_a_filtered_list_are_changed_across_its_pages(admin_client: Client) -> None:
+    inside = [shop.product(f"in-{number}", category=shop.category("Coats"), price="1.00") for number in range(3)]
+    shop.product("out", price="1.00")
+    sent = {"action": "bulk_edit", "select_across": "1", "_selected_action": [inside[0].pk], "stage": "apply"}
+    sent |= {"bulk-price_change": "set", "bulk-price": "2", "index": "0"}
+    admin_client.post(f"{PRODUCTS}?category={shop.category('Coats').pk}", sent)
+    assert sorted(Product.objects.values_list("sku", "price")) == [
+        ("in-0", Decimal(2)), ("in-1", Decimal(2)), ("in-2", Decimal(2)), ("out", Decimal(1)),
+    ]  # fmt: skip
+
+
+def test_viewers_change_nothing() -> None:
+    made = shop.product("a", price="10.00")
+    ask(member(VIEWER), [made], "apply", price_change="set", price="5")
+    made.refresh_from_db()
+    assert made.price == Decimal(10)

@@ -1,0 +1,437 @@
+"""Tables and zips of staff: looked at first, then imported; and the tables that come out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from catalogue.importers import uploads, workbook
+from catalogue.models import Brand, Category, Product
+from catalogue.signals import photos_changed
+from tests import shop
+from tests.catalogue.staff import EDITOR, EXPORT, IMPORT, OPERATOR, PROCESS, PRODUCTS, VIEWER, file, member, page
+from tests.drawing import photo
+
+pytestmark = pytest.mark.django_db
+
+CSV, XLSX = "0", "1"
+HEADER = ["sku", "title", "category", "brand", "price", "stock", "photos", "alt"]
+
+
+def table(*rows: list[str], header: list[str] = HEADER) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows([header, *rows])
+    return out.getvalue()
+
+
+def book(*rows: list[Any], header: list[str] = HEADER) -> bytes:
+    made = openpyxl.Workbook()
+    for row in [header, *rows]:
+        made.active.append(row)  # type: ignore[union-attr]
+    out = io.BytesIO()
+    made.save(out)
+    return out.getvalue()
+
+
+def zipped(*, folder: str = "photos", **photos: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in photos.items():
+            archive.writestr(f"{folder}/{name}.jpg", data)
+    return out.getvalue()
+
+
+def look(client: Client, rows: str | bytes | None = None, photos: bytes | None = None, name: str = "t.csv") -> Any:
+    """Send files, to see what they would change."""
+    sent: dict[str, Any] = {}
+    if rows is not None:
+        sent["table"] = file(rows, name)
+    if photos is not None:
+        sent["photos"] = file(photos, "photos.zip")
+    return client.post(IMPORT, sent)
+
+
+def bring_in(client: Client, *files: Any, **options: Any) -> Any:
+    """Send files, look, and go on."""
+    token = look(client, *files, **options).context["upload"].token
+    return client.post(PROCESS, {"upload": token}, follow=True)
+
+
+def errors(response: Any) -> dict[str, list[str]]:
+    assert response.status_code == 200
+    return dict(response.context["form"].errors)
+
+
+@pytest.fixture(autouse=True)
+def _data_dir(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+
+
+def kept() -> list[Path]:
+    return list(uploads._folder().iterdir()) if uploads._folder().exists() else []
+
+
+# The preview ------------------------------------------------------------------------------------------------
+
+
+def test_the_preview_shows_what_is_new_changed_and_unchanged_and_writes_nothing(admin_client: Client) -> None:
+    coats = shop.category("Coats")
+    shop.product("old", title="Old coat", price="10.00", category=coats)
+    shop.product("same", title="Same coat", price="3.00", category=coats)
+    rows = table(
+        ["old", "Old coat", "Clothes > Coats", "Acme", "12.50"],
+        ["new", "New hat", "Hats", "", "5.00"],
+        ["same", "Same coat", "Coats", "", "3.00"],
+        header=HEADER[:5],
+    )
+    response = look(admin_client, rows)
+    shown = page(response)
+    summary = response.context["outcome"].summary
+    assert (summary.created, summary.updated, summary.unchanged, summary.rejected) == (1, 1, 1, 0)
+    assert "<del>10.00</del>" in shown
+    assert "<ins>12.50</ins>" in shown
+    assert "<del>Coats</del>" in shown
+    assert "<ins>Clothes &gt; Coats</ins>" in shown
+    assert "New hat" in shown
+    assert "Same coat" not in shown
+    assert "Import 2 products" in shown
+    assert Product.objects.count() == 2
+    assert not Brand.objects.exists()
+    assert Category.objects.count() == 1
+
+
+def test_bad_rows_are_named_with_their_line_and_reason_and_the_good_ones_go_in(admin_client: Client) -> None:
+    rows = table(["a", "Coat", "", "", "59,90"], ["b", "", "", "", "1"], ["c", "Hat", "", "", "2"], header=HEADER[:5])
+    shown = page(look(admin_client, rows))
+    assert "line 2" in shown
+    assert "price is &#x27;59,90&#x27;; write a number with a point, as in 59.90." in shown
+    assert "title is &#x27;&#x27;: This field cannot be blank." in shown
+    done = bring_in(admin_client, rows)
+    assert list(Product.objects.values_list("sku", flat=True)) == ["c"]
+    assert "line 2" in page(done)
+
+
+def test_where_nothing_would_change_there_is_nothing_to_confirm(admin_client: Client) -> None:
+    shop.product("a", title="Coat")
+    response = look(admin_client, table(["a", "Coat"], header=HEADER[:2]))
+    assert "There is nothing to import" in page(response)
+    assert 'name="upload"' not in page(response)
+    assert kept() == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "sentence"),
+    [
+        ("name,price\nCoat,3\n", "t.csv", "The column 'sku' is missing"),
+        ("sku,titel\na,Coat\n", "t.csv", "did you mean 'title'?"),
+        ("sku\na\n".encode("utf-16"), "t.csv", "The table is UTF-16."),
+        (b"no workbook", "t.xlsx", "The table cannot be read as an Excel workbook."),
+        (b"%PDF-1.4", "t.pdf", "This file is no table that can be read."),
+        (b"\xd0\xcf\x11\xe0", "t.xls", "This file is no table that can be read."),
+    ],
+)
+def test_what_is_no_table_is_refused_with_a_sentence(
+    admin_client: Client, rows: str | bytes, name: str, sentence: str
+) -> None:
+    response = look(admin_client, rows, name=name)
+    assert sentence in errors(response)["table"][0]
+    assert str(uploads._folder()) not in page(response)
+    assert kept() == []
+
+
+def test_no_files_at_all_are_asked_for(admin_client: Client) -> None:
+    assert "Choose a table, a zip of photos, or both." in errors(look(admin_client))["table"]
+
+
+# The import -------------------------------------------------------------------------------------------------
+
+
+def test_an_import_makes_categories_and_brands_and_is_told_and_remembered(admin_client: Client) -> None:
+    rows = table(["a", "Coat", "Clothes > Coats", "Acme", "12.50", "4"], header=HEADER[:6])
+    response = bring_in(admin_client, rows)
+    assert response.redirect_chain == [(PRODUCTS, 302)]
+    assert "Import finished: 1 new product, 0 changed, 0 photos added." in page(response)
+    made = Product.objects.get()
+    assert (made.price, made.stock, str(made.brand)) == (Decimal("12.50"), 4, "Acme")
+    assert made.category is not None
+    assert [c.name for c in made.category.ancestors(include_self=True)] == ["Clothes", "Coats"]
+    assert "Imported." in page(admin_client.get(f"{PRODUCTS}{made.pk}/history/"))
+    assert kept() == []
+
+
+def test_a_workbook_is_read_as_a_table_of_text_is(admin_client: Client) -> None:
+    rows = book([1001, "Coat", "Clothes > Coats", "Acme", 0.1 + 0.2, 4.0, None, None], [None] * 8)
+    bring_in(admin_client, rows, name="Prices.XLSX")
+    made = Product.objects.get()
+    assert (made.sku, made.price, made.stock) == ("1001", Decimal("0.30"), 4)
+
+
+def test_photos_come_from_the_zip_by_the_names_in_the_table(admin_client: Client) -> None:
+    rows = table(["a", "Coat", "", "", "", "", "photos/front.jpg|back.jpg", "From the front|"])
+    heard: list[int] = []
+
+    def hear(ids: list[int], **kwargs: Any) -> None:
+        heard.extend(ids)
+
+    photos_changed.connect(hear)
+    try:
+        bring_in(admin_client, rows, zipped(front=photo("shirt"), back=photo("hat")))
+    finally:
+        photos_changed.disconnect(hear)
+    images = Product.objects.get().photos.all()
+    assert [(shop.content(image), image.alt) for image in images] == [
+        (photo("shirt"), "From the front"),
+        (photo("hat"), ""),
+    ]
+    assert set(heard) == {image.pk for image in images}
+
+
+def test_photos_that_are_broken_or_missing_are_listed_before_anything_is_written(admin_client: Client) -> None:
+    rows = table(["a", "Coat", "", "", "", "", "good.jpg|bad.jpg|gone.jpg", ""])
+    archive = zipped(good=photo(), bad=b"no picture")
+    response = look(admin_client, rows, archive)
+    shown = page(response)
+    assert "photos/bad.jpg" in shown
+    assert "not a picture in a known format" in shown
+    assert "There is no photo of this name in the zip." in shown
+    assert not Product.objects.exists()
+    bring_in(admin_client, rows, archive)
+    assert Product.objects.get().photos.count() == 1
+
+
+def test_a_zip_alone_makes_a_product_of_each_photo(admin_client: Client) -> None:
+    bring_in(admin_client, None, zipped(folder="photos/coats", red_coat=photo()))
+    made = Product.objects.get()
+    assert (made.sku, made.title, str(made.category)) == ("coats/red_coat.jpg", "Red coat", "Coats")
+
+
+@pytest.mark.parametrize("name", ["../x.jpg", "/etc/x.jpg"])
+def test_a_zip_that_leads_out_of_itself_is_refused(admin_client: Client, name: str) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(name, photo())
+    assert "which may lead out of its folder" in errors(look(admin_client, None, out.getvalue()))["photos"][0]
+
+
+def test_a_photo_that_the_shop_has_is_named_as_an_export_names_it(admin_client: Client) -> None:
+    made = shop.product("a", photo("hat"))
+    name = made.photos.get().file.name
+    bring_in(admin_client, table(["b", "Copy", "", "", "", "", name, ""]))
+    assert shop.content(Product.objects.get(sku="b").photos.get()) == photo("hat")
+
+
+@pytest.mark.parametrize("name", ["photos/../secret_key", "../secret_key", "thumbnails/aa/x.jpg", "/etc/passwd"])
+def test_a_table_reaches_no_file_but_photos(admin_client: Client, name: str) -> None:
+    response = look(admin_client, table(["b", "Copy", "", "", "", "", name, ""]))
+    assert response.context["outcome"].summary.created == 0
+    assert "There is no photo of this name in the zip." in page(response)
+
+
+# Limits -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_table_of_too_many_rows_is_refused(admin_client: Client, settings: Any, kind: str) -> None:
+    settings.IMPORT_MAX_ROWS = 2
+    rows = [[str(number), "Coat"] for number in range(3)]
+    sent = table(*rows, header=HEADER[:2]) if kind == "csv" else book(*rows, header=HEADER[:2])
+    (sentence,) = errors(look(admin_client, sent, name=f"t.{kind}"))["table"]
+    assert "rows" in sentence
+    assert "Split it" in sentence
+    assert kept() == []
+
+
+def test_a_table_of_too_many_bytes_is_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_TABLE_BYTES", 10)
+    assert "The table is larger than" in errors(look(admin_client, table(["a", "Coat"])))["table"][0]
+
+
+def test_a_workbook_that_unpacks_to_gigabytes_is_refused_unread(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbook, "MAX_EXPANDED_BYTES", 1_000_000)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b" " * 2_000_000)
+    assert len(out.getvalue()) < 10_000
+    assert "The workbook unpacks to 2 MB" in errors(look(admin_client, out.getvalue(), name="t.xlsx"))["table"][0]
+
+
+def test_a_sheet_that_claims_a_million_rows_is_read_as_it_is(admin_client: Client) -> None:
+    made = openpyxl.Workbook()
+    sheet: Any = made.active
+    sheet.append(["sku", "title"])
+    sheet.append(["a", "Coat"])
+    sheet["A1000000"] = "b"
+    sheet["B1000000"] = "Hat"
+    out = io.BytesIO()
+    made.save(out)
+    start = time.monotonic()
+    assert look(admin_client, out.getvalue(), name="t.xlsx").context["outcome"].summary.created == 2
+    assert time.monotonic() - start < 30
+
+
+def test_a_zip_of_too_many_photos_or_bytes_is_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = zipped(a=photo(), b=photo("hat"))
+    monkeypatch.setattr(uploads, "MAX_PHOTOS", 1)
+    assert (
+        "The zip has 2 files; at most 1 are taken at once." in errors(look(admin_client, None, archive))["photos"][0]
+    )
+    monkeypatch.setattr(uploads, "MAX_PHOTOS", 10)
+    monkeypatch.setattr(uploads, "MAX_EXPANDED_BYTES", 100)
+    assert "expands to" in errors(look(admin_client, None, archive))["photos"][0]
+
+
+# Between looking and going on -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", ["", "0" * 32, "../../etc", "a/b"])
+def test_files_that_are_no_longer_kept_are_asked_for_again(admin_client: Client, token: str) -> None:
+    response = admin_client.post(PROCESS, {"upload": token}, follow=True)
+    assert response.redirect_chain == [(IMPORT, 302)]
+    assert "These files are no longer kept." in page(response)
+
+
+def test_an_upload_that_nobody_went_on_with_is_removed_after_a_day(admin_client: Client) -> None:
+    rows = table(["a", "Coat"], header=HEADER[:2])
+    look(admin_client, rows)
+    (folder,) = kept()
+    os.utime(folder, (0, 0))
+    look(admin_client, rows)
+    assert folder not in kept()
+    assert len(kept()) == 1
+
+
+def test_importing_needs_a_post(admin_client: Client) -> None:
+    assert admin_client.get(PROCESS).status_code == 405
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(admin_client: Client) -> None:
+    def queries(first: int, count: int) -> int:
+        rows = [[f"{n}", "Coat", "Clothes > Coats", "Acme"] for n in range(first, first + count)]
+        with CaptureQueriesContext(connection) as captured:
+            bring_in(admin_client, table(*rows, header=HEADER[:4]))
+        return len(captured)
+
+    queries(0, 1)  # makes the category and the brand
+    assert queries(10, 2) == queries(20, 30)
+
+
+# Export -----------------------------------------------------------------------------------------------------
+
+
+def export(client: Client, kind: str, query: str = "", **fields: Any) -> Any:
+    form = client.get(EXPORT).context["form"]
+    chosen = {name: "on" for name in form.fields if name.startswith("productresource_")}
+    return client.post(f"{EXPORT}{query}", {"format": kind, "resource": "0", **chosen, **fields})
+
+
+def read_csv(response: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
+
+
+def test_an_export_has_the_columns_of_an_import(admin_client: Client) -> None:
+    coats = shop.category("Coats", shop.category("Clothes"))
+    made = shop.product("a", photo(), title="Coat", category=coats, brand=shop.brand("Acme"), price="12.50", stock=0)
+    (row,) = read_csv(export(admin_client, CSV))
+    assert list(row) == [
+        "sku", "title", "description", "category", "brand", "price", "currency", "stock", "attributes",
+        "external_url", "visible_from", "visible_until", "photos", "alt",
+    ]  # fmt: skip
+    assert (row["category"], row["brand"], row["price"], row["stock"]) == ("Clothes > Coats", "Acme", "12.50", "0")
+    assert row["photos"] == made.photos.get().file.name
+
+
+@pytest.mark.parametrize(("kind", "name"), [(CSV, "t.csv"), (XLSX, "t.xlsx")])
+def test_what_is_exported_changes_nothing_when_it_is_imported(admin_client: Client, kind: str, name: str) -> None:
+    shop.product("a", photo(), photo("hat"), title='=HYPERLINK("x")', description="-1, two\nlines; and “more”")
+    shop.product("b", category=shop.category("Tops/Shirts"), attributes={"fit": "loose"}, price="0.10", stock=3)
+    shop.product("c", visible_until="2030-01-31T09:00:00+01:00", title="+1", brand=shop.brand("Acme"))
+    sent = export(admin_client, kind).content
+    summary = look(admin_client, sent, name=name).context["outcome"].summary
+    assert (summary.unchanged, summary.created, summary.updated, summary.rejected) == (3, 0, 0, 0)
+
+
+@pytest.mark.parametrize("title", ["=1+1", "@SUM(A1)", "+1", "-1"])
+def test_no_title_becomes_a_formula(admin_client: Client, title: str) -> None:
+    shop.product("a", title=title)
+    assert read_csv(export(admin_client, CSV))[0]["title"] == f" {title}"
+    sheet: Any = openpyxl.load_workbook(io.BytesIO(export(admin_client, XLSX).content)).active
+    assert (sheet["B2"].value, sheet["B2"].data_type) == (title, "s")
+
+
+def test_a_workbook_has_prices_and_stock_as_numbers(admin_client: Client) -> None:
+    shop.product("a", price="12.50", stock=4)
+    sheet: Any = openpyxl.load_workbook(io.BytesIO(export(admin_client, XLSX).content)).active
+    row = dict(zip([cell.value for cell in sheet[1]], [cell.value for cell in sheet[2]], strict=True))
+    assert (row["price"], row["stock"]) == (12.5, 4)
+
+
+def test_the_filtered_and_the_chosen_products_are_exported_alone(admin_client: Client) -> None:
+    inside = shop.product("in", category=shop.category("Coats"))
+    shop.product("out")
+    found = read_csv(export(admin_client, CSV, f"?category={shop.category('Coats').pk}"))
+    assert [row["sku"] for row in found] == ["in"]
+    chosen = {"action": "export_admin_action", "_selected_action": [inside.pk]}
+    assert "Export 1 selected item." in page(admin_client.post(PRODUCTS, chosen))
+    assert [row["sku"] for row in read_csv(export(admin_client, CSV, export_items=[inside.pk]))] == ["in"]
+
+
+def test_all_of_a_filtered_list_is_exported_by_its_filter_however_many_they_are(admin_client: Client) -> None:
+    made = shop.product("in", category=shop.category("Coats"))
+    query = f"?category={shop.category('Coats').pk}"
+    chosen = {"action": "export_admin_action", "_selected_action": [made.pk], "select_across": "1", "index": "0"}
+    assert admin_client.post(f"{PRODUCTS}{query}", chosen)["Location"] == f"{EXPORT}{query}"
+
+
+def test_an_export_costs_the_same_queries_for_one_product_as_for_many(admin_client: Client) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            export(admin_client, CSV)
+        return len(captured)
+
+    shop.product("first", photo(), category=shop.category("Coats"), brand=shop.brand("Acme"))
+    few = queries()
+    shop.fill(per_kind=1)
+    assert queries() == few
+
+
+# Who may ----------------------------------------------------------------------------------------------------
+
+
+def test_editors_import_and_export() -> None:
+    client = member(EDITOR)
+    shown = page(client.get(PRODUCTS))
+    assert IMPORT in shown
+    assert EXPORT in shown
+    bring_in(client, table(["a", "Coat"], header=HEADER[:2]))
+    assert Product.objects.count() == 1
+
+
+@pytest.mark.parametrize("role", [VIEWER, OPERATOR])
+def test_others_export_and_do_not_import(role: str) -> None:
+    client = member(role)
+    shown = page(client.get(PRODUCTS))
+    assert IMPORT not in shown
+    assert EXPORT in shown
+    assert client.get(IMPORT).status_code == 403
+    assert client.post(PROCESS, {"upload": "0" * 32}).status_code == 403
+    assert client.get(EXPORT).status_code == 200
+
+
+def test_who_may_not_look_exports_nothing() -> None:
+    client = member(permissions=("view_brand",))
+    assert client.get(EXPORT).status_code == 403
+    assert client.post(EXPORT, {"format": CSV}).status_code == 403

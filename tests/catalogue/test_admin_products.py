@@ -1,0 +1,177 @@
+"""The list and the form of products: quick edits, filters, many photos at once, order."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from catalogue.models import Product
+from catalogue.signals import photos_changed
+from tests import shop
+from tests.catalogue.staff import PRODUCTS, file, member, page
+from tests.drawing import photo
+
+pytestmark = pytest.mark.django_db
+
+ADD = reverse("admin:catalogue_product_add")
+
+
+def change(product: Product) -> str:
+    return reverse("admin:catalogue_product_change", args=[product.pk])
+
+
+def form(**fields: Any) -> dict[str, Any]:
+    return {
+        "sku": "a", "title": "Coat", "currency": "EUR", "attributes": "{}",
+        "photos-TOTAL_FORMS": 0, "photos-INITIAL_FORMS": 0, **fields,
+    }  # fmt: skip
+
+
+def rows(*products: Product, **values: Any) -> dict[str, Any]:
+    """What the list sends when it is saved, with these values in its first row."""
+    sent: dict[str, Any] = {"form-TOTAL_FORMS": len(products), "form-INITIAL_FORMS": len(products), "_save": "Save"}
+    for number, product in enumerate(products):
+        row = {
+            "id": product.pk,
+            "price": product.price or "",
+            "stock": "" if product.stock is None else product.stock,
+        }
+        sent |= {f"form-{number}-{name}": value for name, value in {**row, **(values if not number else {})}.items()}
+    return sent
+
+
+# The list ---------------------------------------------------------------------------------------------------
+
+
+def test_price_and_stock_are_edited_in_the_list_and_their_photos_announced(admin_client: Client) -> None:
+    made = shop.product("a", photo(), price="10.00", stock=1)
+    heard: list[int] = []
+
+    def hear(ids: list[int], **kwargs: Any) -> None:
+        heard.extend(ids)
+
+    photos_changed.connect(hear)
+    try:
+        response = admin_client.post(PRODUCTS, rows(made, price="12.50", stock="7"), follow=True)
+    finally:
+        photos_changed.disconnect(hear)
+    assert "1 product was changed successfully." in page(response)
+    made.refresh_from_db()
+    assert (str(made.price), made.stock) == ("12.50", 7)
+    assert heard == [made.photos.get().pk]
+
+
+def test_a_wrong_price_in_the_list_is_told_and_nothing_is_saved(admin_client: Client) -> None:
+    made = shop.product("a", price="10.00")
+    response = admin_client.post(PRODUCTS, rows(made, price="-1"))
+    assert "greater than or equal to 0" in page(response)
+    made.refresh_from_db()
+    assert str(made.price) == "10.00"
+
+
+def test_each_field_of_the_list_says_which_product_it_is_of(admin_client: Client) -> None:
+    shop.product("a", title="A <red> coat", price="1.00", currency="CHF")
+    shown = page(admin_client.get(PRODUCTS))
+    assert 'aria-label="Price of A &lt;red&gt; coat in CHF"' in shown
+    assert 'aria-label="Stock of A &lt;red&gt; coat"' in shown
+
+
+def test_who_may_only_look_finds_no_fields_in_the_list() -> None:
+    shop.product("a", price="1.00")
+    shown = page(member(permissions=("view_product",)).get(PRODUCTS))
+    assert "form-0-price" not in shown
+    assert "1.00" in shown
+
+
+def test_products_without_a_photo_are_found(admin_client: Client) -> None:
+    shop.product("with", photo())
+    shop.product("without")
+    for value, sku in (("yes", "with"), ("no", "without")):
+        found = admin_client.get(PRODUCTS, {"photos": value}).context["cl"].result_list
+        assert [product.sku for product in found] == [sku]
+
+
+@pytest.mark.parametrize("action", ["hide", "make_visible"])
+def test_actions_work_on_a_list_that_is_filtered_by_category(admin_client: Client, action: str) -> None:
+    made = shop.product("a", photo(), category=shop.category("Coats", shop.category("Clothes")))
+    sent = {"action": action, "_selected_action": [made.pk]}
+    response = admin_client.post(f"{PRODUCTS}?category={shop.category('Clothes').pk}", sent)
+    assert response.status_code == 302
+    assert Product.objects.visible().exists() == (action == "make_visible")
+
+
+# Many photos at once ----------------------------------------------------------------------------------------
+
+
+def test_many_photos_are_added_at_once_behind_those_that_are_there(admin_client: Client) -> None:
+    made = shop.product("a", photo("shirt"))
+    stored = made.photos.get()
+    sent = form(
+        **{"photos-TOTAL_FORMS": 1, "photos-INITIAL_FORMS": 1, "photos-0-id": stored.pk, "photos-0-position": 4},
+        new_photos=[file(photo(kind), f"{kind}.jpg") for kind in ("hat", "dress", "trousers")],
+    )
+    response = admin_client.post(change(made), sent, follow=True)
+    assert "3 photos have been added." in page(response)
+    assert [(image.position, shop.content(image)) for image in made.photos.all()] == [
+        (4, photo("shirt")), (5, photo("hat")), (6, photo("dress")), (7, photo("trousers")),
+    ]  # fmt: skip
+
+
+def test_a_new_product_gets_its_photos_from_the_first(admin_client: Client) -> None:
+    admin_client.post(ADD, form(new_photos=[file(photo("hat"), "1.jpg"), file(photo("dress"), "2.jpg")]))
+    assert list(Product.objects.get().photos.values_list("position", flat=True)) == [0, 1]
+
+
+def test_one_bad_picture_is_named_with_its_reason_and_the_good_ones_are_kept(admin_client: Client) -> None:
+    pictures = [
+        file(photo("hat"), "good.jpg"),
+        file(b"no picture", "notes.txt"),
+        file(photo("hat"), "again.jpg"),
+        file(photo("dress"), "fine.jpg"),
+    ]
+    shown = page(admin_client.post(ADD, form(new_photos=pictures), follow=True))
+    assert "2 photos have been added." in shown
+    assert "notes.txt: This file is not a picture in a known format." in shown
+    assert "again.jpg: This product already has this photo." in shown
+    assert [shop.content(image) for image in Product.objects.get().photos.all()] == [photo("hat"), photo("dress")]
+
+
+def test_who_may_not_add_photos_is_not_asked_for_any_and_adds_none() -> None:
+    made = shop.product("a")
+    client = member(permissions=("view_product", "change_product"))
+    assert "new_photos" not in page(client.get(change(made)))
+    client.post(change(made), form(new_photos=[file(photo(), "1.jpg")]))
+    assert not made.photos.exists()
+
+
+def test_who_may_only_look_sees_the_page_of_a_product() -> None:
+    made = shop.product("a", photo())
+    assert "new_photos" not in page(member(permissions=("view_product", "view_productimage")).get(change(made)))
+
+
+# Order ------------------------------------------------------------------------------------------------------
+
+
+def test_photos_are_dragged_by_a_field_that_can_also_be_typed(admin_client: Client) -> None:
+    made = shop.product("a", photo(), photo("hat"))
+    shown = page(admin_client.get(change(made)))
+    assert 'data-ordering-field="position"' in shown
+    field = re.search(r'<input type="number" name="photos-1-position"[^>]*>', shown)
+    assert field
+    assert 'value="1"' in field[0]
+    assert 'aria-label="Position, a #2"' in field[0]
+
+
+def test_photos_change_places(admin_client: Client) -> None:
+    made = shop.product("a", photo(), photo("hat"))
+    first, second = made.photos.all()
+    sent = form(
+        **{"photos-TOTAL_FORMS": 2, "photos-INITIAL_FORMS": 2},
+        **{"photos-0-id": first.pk, "photos-0-position": 1, "photos-1-id": second.pk, "photos-1-position": 0},
+    )
+    assert admin_client.post(change(made), sent).status_code == 302
+    assert list(made.photos.all()) == [second, first]
