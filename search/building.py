@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -21,19 +20,17 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from catalogue.models import Category, ProductImage
-from search import colours, indexing, matches, projection
+from search import colours, indexing, matches, projection, runs
 from search.embedders import Embedder, embedders
-from search.exceptions import BuildInterrupted, BuildRunning, IndexMissing
+from search.exceptions import BuildInterrupted, BuildRunning, IndexMissing, PhotosPostponed
 from search.indexes import index_of
-from search.models import Embedding, IndexEntry, IndexEntryQuerySet, IndexVersion
+from search.models import Embedding, IndexEntry, IndexEntryQuerySet, IndexRun, IndexVersion
+from search.runs import Progress
 
 logger = logging.getLogger(__name__)
 
 #: How long a retired version stays for readers that took it before the switch.
 GRACE = timedelta(minutes=10)
-
-#: Told of a stage by name, with the photos done and the photos in all.
-Progress = Callable[[str, int, int], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,21 +43,63 @@ class Lesson:
     products: list[int]
 
 
-def rebuild(embedder_alias: str = "default", progress: Progress | None = None) -> IndexVersion:
-    """Build a new version, make it live, and return it.
+def rebuild(
+    embedder_alias: str = "default", progress: Progress | None = None, run: IndexRun | None = None
+) -> IndexVersion:
+    """Build a new version, make it live, and return it; `run` is a request that was taken.
 
     Two processes that build at the same time share the work. Raises what the model or the index raise: the live
     version then goes on answering, and another call goes on where this one stopped.
     """
-    report = progress or _silent
-    indexing.live_version()
-    embedder = embedders[embedder_alias]
-    version = _unfinished(embedder_alias, embedder)
-    if version is None:
-        _embed_all(embedder, report)
-        version = _begin(embedder_alias, embedder, report)
-    _index_all(version, report)
-    return _activate(version)
+    with runs.recorded(IndexRun.Kind.REBUILD, progress, run) as report:
+        indexing.live_version()
+        embedder = embedders[embedder_alias]
+        version = _unfinished(embedder_alias, embedder)
+        if version is None:
+            _embed_all(embedder, report)
+            version = _begin(embedder_alias, embedder, report)
+        _index_all(version, report)
+        version = _activate(version)
+        report.of(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
+    return version
+
+
+def sync(progress: Progress | None = None, run: IndexRun | None = None) -> indexing.Outcome:
+    """Index at once whatever is pending, also what waits for another try. Raises PhotosPostponed where some still do.
+
+    `run` is a request that was taken.
+    """
+    with runs.recorded(IndexRun.Kind.SYNC, progress, run) as report:
+        live = indexing.live_version()
+        indexing.add_missing(live)
+        indexing.hasten()
+        total, done = (
+            IndexEntry.objects.due().filter(version__in=IndexVersion.objects.writable().values("pk")).count(),
+            0,
+        )
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            report("index", done, max(done, total))
+
+        report("index", 0, total)
+        outcome = indexing.sync(progress=advance)
+        report.of(live, outcome.total - outcome.postponed)
+        if outcome.postponed:
+            waiting = IndexEntry.objects.filter(version=live, state=IndexEntry.State.PENDING)
+            raise PhotosPostponed(_reason(waiting))
+    return outcome
+
+
+def perform(run: IndexRun, progress: Progress | None = None) -> None:
+    """Do what staff asked for: a run that was taken (`runs.take`), by whatever kind of worker."""
+    if run.kind == IndexRun.Kind.SYNC:
+        sync(progress, run)
+    else:
+        indexing.hasten()
+        live = IndexVersion.objects.live()
+        rebuild(live.embedder if live else "default", progress, run)
 
 
 def catch_up(progress: Progress | None = None) -> None:

@@ -53,6 +53,10 @@ class BuildInterrupted(SearchError):
     """A build could not go on because the model or the index is away; the next call goes on with it."""
 
 
+class PhotosPostponed(SearchError):
+    """Some photos could not be indexed now and wait for another try."""
+
+
 class NotIndexed(SearchError):
     """The product has no photo that search knows yet."""
 
@@ -61,3 +65,7 @@ class QueryGone(SearchError):
     """The query has expired or its picture was deleted."""
 
     permanent = True
+
+
+class WorkStopped(SearchError):
+    """The process that does something for the index was told to end; another goes on with it."""

@@ -26,7 +26,7 @@ from django.utils.translation import gettext as _
 
 from catalogue import images
 from catalogue.models import ProductImage
-from search import colours, pictures, vectors
+from search import colours, pictures, runs, vectors
 from search.blocks import Blocks, blocks
 from search.embedders import Embedder, embedders
 from search.exceptions import EmbedderError, SpaceMismatch, VectorIndexError
@@ -167,6 +167,7 @@ def sync_version(
             release(claimed)
             raise
         outcome += step
+        runs.count(step.total - step.postponed)
         if progress:
             progress(step.total)
         if limit is not None and outcome.total >= limit:
@@ -346,8 +347,9 @@ def _prepared(
                     prepared = future.result()
                 except images.ImageRefused as error:
                     result.failed[digest] = str(error)
-                except FileNotFoundError as error:
-                    result.failed[digest] = _("The file %(name)s is missing from the storage.") % {"name": error}
+                except FileNotFoundError:
+                    # One sentence for all of them: reasons are grouped, and the photo says which file it is.
+                    result.failed[digest] = _("The file is missing from the storage. Upload the photo again.")
                 except Exception as error:
                     # One photo fails alone, whatever is wrong with it; staff see why, and can try again.
                     logger.exception("A photo could not be prepared.")
@@ -382,7 +384,7 @@ def _embed_batch(batch: Sequence[tuple[str, Blocks]], embedder: Embedder, result
     ]
 
 
-# What staff see ---------------------------------------------------------------------------------------------
+# What staff ask for -----------------------------------------------------------------------------------------
 
 
 def try_again(photo_ids: Iterable[int]) -> None:
@@ -391,3 +393,12 @@ def try_again(photo_ids: Iterable[int]) -> None:
     with transaction.atomic():
         for version in IndexVersion.objects.writable():
             IndexEntry.objects.change(version, ids)
+
+
+def hasten() -> int:
+    """Let what waits for another try be tried now; returns how many entries did."""
+    now = timezone.now()
+    waiting = IndexEntry.objects.filter(
+        version__in=IndexVersion.objects.writable().values("pk"), state=IndexEntry.State.PENDING, next_try__gt=now
+    )
+    return waiting.update(next_try=now)

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
 from search import vectors
-from search.matches import DEFAULT, Calibration
+from search.matches import DEFAULT, Calibration, Match
 from search.projection import Projection
 
 if TYPE_CHECKING:
@@ -258,9 +258,15 @@ class QueryQuerySet(models.QuerySet["Query"]):
 class Query(models.Model):
     """What a shopper asks with: a picture of their own, or a photo of the catalogue. Refinements live in addresses.
 
-    It never changes but to forget: `forget` deletes the picture and all that was derived from it, and keeps the
-    row for a while, so that its address can say that it is gone.
+    It never changes but to note how well it was answered, once, and to forget: `forget` deletes the picture and
+    all that was derived from it, and keeps the row for a while, so that its address can say that it is gone. How
+    well it was answered stays with the row: numbers without a picture say nothing of a person, and staff learn
+    from them what shoppers look for in vain.
     """
+
+    class Kind(models.TextChoices):
+        PICTURE = "picture", _("own picture")
+        PRODUCT = "product", _("product")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     picture = models.FileField(
@@ -274,7 +280,13 @@ class Query(models.Model):
     colour = models.BinaryField(help_text="float16, little-endian, unit length")
     colours_version = models.PositiveSmallIntegerField()
     colours = models.JSONField(default=list, help_text="named colours with their shares, the largest first")
-    created = models.DateTimeField(default=timezone.now)
+    kind = models.CharField(_("asked with"), max_length=7, choices=Kind.choices, default=Kind.PICTURE)
+    # What the first list of results was like; null until the whole picture is ranked for the first time.
+    best = models.FloatField(_("best score"), null=True, help_text="raw cosine of the nearest photo; null for none")
+    best_match = models.CharField(_("best match"), max_length=15, choices=Match.choices, blank=True)
+    alike = models.BooleanField(_("anything alike"), null=True)
+    found = models.PositiveIntegerField(_("results"), null=True, help_text="products in the first list")
+    created = models.DateTimeField(_("when"), default=timezone.now, db_index=True)
     expires = models.DateTimeField(default=query_expiry, db_index=True)
 
     objects: ClassVar[QueryQuerySet] = QueryQuerySet.as_manager()  # type: ignore[assignment]
@@ -299,6 +311,13 @@ class Query(models.Model):
         """Whether it has expired or was deleted, or its photo has left the catalogue."""
         return self.expires <= timezone.now() or not (self.picture or self.photo_id)
 
+    def note(self, found: int, best: float | None, match: str, alike: bool) -> None:
+        """Write down how well the query was answered, unless that was done before: one UPDATE."""
+        values = {"found": found, "best": best, "best_match": match, "alike": alike}
+        Query.objects.filter(pk=self.pk, found=None).update(**values)
+        for name, value in values.items():
+            setattr(self, name, value)
+
     def forget(self) -> None:
         """Delete the picture and what was derived from it, at once."""
         # The file first: if that fails, the row still names it, and the next purge tries again.
@@ -306,4 +325,85 @@ class Query(models.Model):
             self.picture.storage.delete(self.picture.name or "")
         self.picture, self.photo, self.embedding, self.colour, self.colours = "", None, b"", b"", []
         self.expires = min(self.expires, timezone.now())
-        self.save()
+        # By name: what was noted since this row was read stays.
+        self.save(update_fields=["picture", "photo", "embedding", "colour", "colours", "expires"])
+
+
+class IndexRun(models.Model):
+    """A piece of work on the index: what staff ask for and the worker does, and any rebuild, whoever began it.
+
+    It is how a process tells others how far it is, and what the last rebuild was like. One at most is waiting and
+    one at most is running: two operators who press at once ask for one.
+    """
+
+    class Kind(models.TextChoices):
+        SYNC = "sync", _("sync")
+        REBUILD = "rebuild", _("rebuild")
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    kind = models.CharField(_("kind"), max_length=7, choices=Kind.choices)
+    state = models.CharField(_("state"), max_length=9, choices=State.choices, default=State.WAITING)
+    #: Whether a worker is to do it; otherwise a process has written down what it does by itself.
+    asked = models.BooleanField(default=False)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    created = models.DateTimeField(_("asked for"), default=timezone.now)
+    started = models.DateTimeField(_("started"), null=True)
+    ended = models.DateTimeField(_("ended"), null=True)
+    #: When the process that does it was last heard of.
+    seen = models.DateTimeField(null=True)
+    stage = models.CharField(max_length=10, blank=True)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    photos = models.PositiveIntegerField(_("photos"), default=0)
+    version = models.ForeignKey(IndexVersion, models.SET_NULL, null=True, related_name="runs")
+    reason = models.TextField(_("reason"), blank=True)
+
+    class Meta:
+        # Whoever may change an index version may ask.
+        default_permissions = ()
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state__in=["waiting", "running"]), name="one_run_waiting_one_running"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk} ({self.get_state_display()})"
+
+
+class IndexedMinute(models.Model):
+    """How many photos were settled in a minute, by all processes: a row per minute of work, for a day.
+
+    The ledger cannot tell: a time in each of its entries would need an index that every write has to keep.
+    """
+
+    minute = models.DateTimeField(primary_key=True)
+    photos = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.photos} at {self.minute:%H:%M}"
+
+
+class Worker(models.Model):
+    """A worker's process, and when it was last heard of."""
+
+    started = models.DateTimeField(default=timezone.now)
+    seen = models.DateTimeField(default=timezone.now, db_index=True)
+    #: when it ended in order
+    ended = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"worker {self.pk}, seen {self.seen:%Y-%m-%d %H:%M:%S}"

@@ -179,6 +179,7 @@ def _query_of(product: Product, version: IndexVersion) -> Query:
         if row := known.get(digest):
             return Query(
                 photo=photo,
+                kind=Query.Kind.PRODUCT,
                 width=photo.width,
                 height=photo.height,
                 fingerprint=row.fingerprint,
@@ -232,7 +233,10 @@ def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     refinement = refinement or Refinement()
     seen = _see(query, refinement.box, version)
     rows = _search(query, seen, refinement, version)
-    ranking = Ranking(secrets.token_hex(8), version, rows, _alike(query, seen, version))
+    best = _best(query, seen, version)
+    ranking = Ranking(secrets.token_hex(8), version, rows, best is not None and version.calibration.alike(best))
+    if refinement.box is None and query.found is None:
+        query.note(len(rows), best, version.calibration.match(best) if best is not None else "", ranking.alike)
     lifetime = (query.expires - timezone.now()).total_seconds()
     cache.set(_cache_key(query, ranking.key), (ranking.rows, ranking.alike), min(max(lifetime, 1), FROZEN))
     return ranking
@@ -306,8 +310,8 @@ def _where(query: Query, refinement: Refinement) -> Filter:
     return refinement.criteria.where([*_asking(query), *_products_of(refinement.dislike)])
 
 
-def _alike(query: Query, seen: _Seen, version: IndexVersion) -> bool:
-    """Whether anything visible is like the picture: without filters, without colour, by raw cosine."""
+def _best(query: Query, seen: _Seen, version: IndexVersion) -> float | None:
+    """The raw cosine of the nearest visible photo, without filters, without colour; None where there is none."""
     style = indexing.style_of(version, seen.embedding[np.newaxis])[0]
     vector = vectors.scale(vectors.query(style, seen.colour, 0))
     where = Filter(visible_at=timezone.now(), exclude_products=frozenset(_asking(query)))
@@ -315,7 +319,7 @@ def _alike(query: Query, seen: _Seen, version: IndexVersion) -> bool:
     digests = ProductImage.objects.filter(pk__in=[hit.photo_id for hit in hits]).values("sha256")
     stored = Embedding.objects.filter(digest__in=digests, fingerprint=version.fingerprint)
     found = Embedding.unpack(stored.values_list("embedding", flat=True))
-    return bool(len(found)) and version.calibration.alike(float((found @ seen.embedding).max()))
+    return float((found @ seen.embedding).max()) if len(found) else None
 
 
 def _asking(query: Query) -> list[int]:

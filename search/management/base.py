@@ -11,8 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from search import building
 from search.exceptions import SearchError
+from search.runs import Progress
 
 STAGES = {"embed": "Embedding", "fit": "Learning", "index": "Indexing"}
 #: As shells report a process that SIGINT ended.
@@ -73,7 +73,7 @@ def progress_bar(total: int, what: str, *, quiet: bool = False) -> tqdm[Any]:
 
 
 @contextmanager
-def stages(*, quiet: bool = False) -> Iterator[building.Progress]:
+def stages(*, quiet: bool = False) -> Iterator[Progress]:
     """A bar for each stage of a build, as `building` reports it."""
     bars: dict[str, tqdm[Any]] = {}
 

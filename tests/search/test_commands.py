@@ -194,7 +194,7 @@ def test_the_worker_drains_the_ledger_in_steps(monkeypatch: pytest.MonkeyPatch) 
     indexing.live_version()
     for seed in range(5):
         shop.product(f"p{seed}", photo(seed=seed))
-    work.drain(threading.Event())
+    work.Worker(threading.Event()).drain()
     assert set(IndexEntry.objects.values_list("state", flat=True)) == {"indexed"}
 
 
@@ -212,7 +212,7 @@ def test_a_worker_that_is_told_to_stop_begins_no_further_step(monkeypatch: pytes
         return embed(*args)
 
     monkeypatch.setattr(indexing, "embed", then_stop)
-    work.drain(stop)
+    work.Worker(stop).drain()
     assert IndexEntry.objects.filter(state="indexed").count() == 2
     assert IndexEntry.objects.filter(state="pending", leased_until=None).count() == 3
 
@@ -222,7 +222,7 @@ def test_the_worker_does_not_ask_a_model_that_is_away_over_and_over(grid: type[G
     indexing.live_version()
     shop.product("a", photo())
     grid.unavailable = True
-    work.drain(threading.Event())
+    work.Worker(threading.Event()).drain()
     assert grid.calls == 1
 
 
@@ -231,7 +231,7 @@ def test_the_worker_refits_once_the_catalogue_has_grown_enough() -> None:
     first = indexing.live_version()
     for seed in range(matches.MIN_PHOTOS):
         shop.product(f"p{seed}", photo(seed=seed))
-    work.drain(threading.Event())
+    work.Worker(threading.Event()).drain()
     live = IndexVersion.objects.live()
     assert live is not None
     assert (live.pk != first.pk, live.photos) == (True, matches.MIN_PHOTOS)

@@ -172,11 +172,14 @@ def test_one_broken_photo_fails_alone_with_its_reason() -> None:
     assert "picture" in entry.reason
 
 
-def test_a_missing_file_fails_with_its_name() -> None:
-    made = shop.product("a", photo()).photos.get()
-    made.file.storage.delete(made.file.name)
+def test_missing_files_fail_for_one_and_the_same_reason() -> None:
+    for number, kind in enumerate(("shirt", "hat")):
+        made = shop.product(f"a{number}", photo(kind)).photos.get()
+        made.file.storage.delete(made.file.name)
     indexing.reconcile()
-    assert made.file.name in IndexEntry.objects.get(photo_id=made.pk).reason
+    assert set(IndexEntry.objects.values_list("state", "reason")) == {
+        ("failed", "The file is missing from the storage. Upload the photo again.")
+    }
 
 
 def test_a_picture_that_the_model_refuses_does_not_hold_back_its_batch(grid: type[Grid]) -> None:

@@ -1,0 +1,273 @@
+"""What is being done to the index, told from process to process: requests, progress, throughput, workers.
+
+Staff ask in the web process (`ask`); a worker looks for it (`take`), does it (`building.perform`) and writes down
+how far it is. Rebuilds that nobody asked for are written down by whoever begins them (`recorded`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from search.exceptions import SearchError, WorkStopped
+from search.models import IndexedMinute, IndexRun, IndexVersion, Worker
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two notes of a run's progress.
+NOTE = 1.0
+#: A run whose process has not been heard of for as long is taken for left. A fit is the longest silence: a minute
+#: at the most. Where that is wrong, two processes share the work and nothing is lost.
+LEFT = timedelta(minutes=3)
+#: Seconds between two signs of life of a worker.
+BEAT = 5.0
+#: A worker that has not been seen for as long counts as away.
+AWAY = timedelta(seconds=90)
+#: How long minutes and workers are remembered, and runs.
+REMEMBERED = timedelta(days=1)
+RUNS_REMEMBERED = timedelta(days=90)
+
+#: Told of a stage by name, with the photos done and the photos in all.
+Progress = Callable[[str, int, int], object]
+
+
+# What staff ask for -----------------------------------------------------------------------------------------
+
+
+def ask(kind: IndexRun.Kind, by: Any = None) -> tuple[IndexRun, bool]:
+    """Ask for a sync or a rebuild. Returns the request, and whether it is new.
+
+    There is one already where the same is waiting or running, or where another kind of work is waiting.
+    """
+    standing = IndexRun.objects.filter(state__in=[IndexRun.State.WAITING, IndexRun.State.RUNNING])
+    if run := standing.filter(kind=kind).order_by("pk").last():
+        return run, False
+    try:
+        with transaction.atomic():
+            return IndexRun.objects.create(kind=kind, asked=True, asked_by=by), True
+    except IntegrityError:
+        run = IndexRun.objects.filter(state=IndexRun.State.WAITING).first()
+        return (run, False) if run else ask(kind, by)  # it has begun or ended in between
+
+
+def cancel(pk: int) -> bool:
+    """Take back a request that no worker has begun; returns whether that was so."""
+    waiting = IndexRun.objects.filter(pk=pk, state=IndexRun.State.WAITING)
+    return bool(waiting.update(state=IndexRun.State.CANCELLED, ended=timezone.now()))
+
+
+def due() -> IndexRun | None:
+    """What was asked for and can be begun now, if anything: one indexed query."""
+    standing = IndexRun.objects.filter(state__in=[IndexRun.State.WAITING, IndexRun.State.RUNNING])
+    runs = {run.state: run for run in standing}
+    running = runs.get(IndexRun.State.RUNNING)
+    if running is None:
+        return runs.get(IndexRun.State.WAITING)
+    return None if _alive(running) else running
+
+
+def take() -> IndexRun | None:
+    """Begin what was asked for, if anything was: the caller does it. None where another process is at it."""
+    run = due()
+    if run is not None and run.state == IndexRun.State.RUNNING:
+        _give_up(run)
+        run = due()
+    return run if run is not None and _begin(run) else None
+
+
+def _alive(running: IndexRun) -> bool:
+    return running.seen is not None and running.seen >= timezone.now() - LEFT
+
+
+def _give_up(run: IndexRun) -> None:
+    """What a process has left goes back to those who wait, or is written off where nobody asked for it."""
+    left = IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.RUNNING, seen=run.seen)
+    if run.asked:
+        try:
+            with transaction.atomic():
+                left.update(state=IndexRun.State.WAITING, started=None, stage="", done=0, total=0)
+        except IntegrityError:
+            pass  # something else waits already
+        else:
+            return
+    left.update(
+        state=IndexRun.State.FAILED, ended=timezone.now(), reason="The process that was at it has ended half-way."
+    )
+
+
+def _begin(run: IndexRun) -> bool:
+    now = timezone.now()
+    try:
+        with transaction.atomic():
+            begun = IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.WAITING).update(
+                state=IndexRun.State.RUNNING, started=now, seen=now
+            )
+    except IntegrityError:  # another is running
+        return False
+    run.state, run.started, run.seen = IndexRun.State.RUNNING, now, now
+    return bool(begun)
+
+
+# What is being done -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def recorded(kind: IndexRun.Kind, progress: Progress | None = None, run: IndexRun | None = None) -> Iterator[Record]:
+    """Write down a piece of work as it goes on and how it ends; `run` is one that was taken.
+
+    The record is a `Progress`. Where another process writes down the same, as when two build together, it tells
+    `progress` alone.
+    """
+    record = Record(_own(kind) if run is None else run, progress)
+    try:
+        yield record
+    except WorkStopped as stopped:
+        record.stop(str(stopped))
+        raise
+    except BaseException as error:
+        record.end(IndexRun.State.FAILED, reason_of(error))
+        raise
+    record.end(IndexRun.State.DONE)
+
+
+def _own(kind: IndexRun.Kind) -> IndexRun | None:
+    """A run that nobody asked for, begun here; None where another is running."""
+    now = timezone.now()
+    running = IndexRun.objects.filter(state=IndexRun.State.RUNNING).first()
+    if running is not None and not _alive(running):
+        _give_up(running)
+    try:
+        with transaction.atomic():
+            return IndexRun.objects.create(kind=kind, state=IndexRun.State.RUNNING, started=now, seen=now)
+    except IntegrityError:
+        return None
+
+
+class Record:
+    """One run's row in the database, brought up to date about once a second."""
+
+    def __init__(self, run: IndexRun | None, progress: Progress | None) -> None:
+        self.run = run
+        self._progress = progress
+        self._stage = ""
+        self._noted = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage != self._stage or now - self._noted >= NOTE:
+            self._stage, self._noted = stage, now
+            self._write(stage=stage, done=done, total=total, seen=timezone.now())
+        if self._progress:
+            self._progress(stage, done, total)
+
+    def of(self, version: IndexVersion | None, photos: int) -> None:
+        """Say what came of it: a version, and the photos in it."""
+        self._write(version=version, photos=photos)
+
+    def stop(self, reason: str) -> None:
+        """The process has to end: another goes on with what was asked for."""
+        if self.run is not None:
+            self.run.refresh_from_db(fields=["seen", "state"])
+            if self.run.asked and self.run.state == IndexRun.State.RUNNING:
+                _give_up(self.run)
+            else:
+                self.end(IndexRun.State.CANCELLED, reason)
+
+    def end(self, state: IndexRun.State, reason: str = "") -> None:
+        self._write(state=state, reason=reason, ended=timezone.now())
+
+    def _write(self, **values: Any) -> None:
+        """Only while it is running: one that was given up in between belongs to someone else."""
+        if self.run is None:
+            return
+        try:
+            IndexRun.objects.filter(pk=self.run.pk, state=IndexRun.State.RUNNING).update(**values)
+        except DatabaseError:
+            # The work matters more than its record, which is taken for left after a while.
+            logger.exception("A run's record could not be written.")
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, for staff."""
+    if isinstance(error, SearchError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "It was stopped."
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+# Throughput -------------------------------------------------------------------------------------------------
+
+
+def count(photos: int) -> None:
+    """Add settled photos to the present minute: an UPDATE for each claim of some hundred photos."""
+    if not photos:
+        return
+    minute = timezone.now().replace(second=0, microsecond=0)
+    row = IndexedMinute.objects.filter(minute=minute)
+    if row.update(photos=F("photos") + photos):
+        return
+    try:
+        with transaction.atomic():
+            IndexedMinute.objects.create(minute=minute, photos=photos)
+    except IntegrityError:  # another process was first
+        row.update(photos=F("photos") + photos)
+
+
+def minutes(number: int, now: datetime | None = None) -> list[int]:
+    """The photos settled in each of the last minutes, the oldest first; the present one, begun only, is last."""
+    present = (now or timezone.now()).replace(second=0, microsecond=0)
+    first = present - timedelta(minutes=number - 1)
+    rows = IndexedMinute.objects.filter(minute__gte=first, minute__lte=present)
+    known = dict(rows.values_list("minute", "photos"))
+    return [known.get(first + timedelta(minutes=step), 0) for step in range(number)]
+
+
+# Workers ----------------------------------------------------------------------------------------------------
+
+
+class Pulse:
+    """A worker's sign of life, written every few seconds at the most."""
+
+    def __init__(self) -> None:
+        self._pk = 0  # none yet
+        self._last = 0.0
+
+    def beat(self) -> None:
+        if self._pk and time.monotonic() - self._last < BEAT:
+            return
+        self._last = time.monotonic()
+        # Anew where its row was swept away, as after a machine's long sleep.
+        if not Worker.objects.filter(pk=self._pk).update(seen=timezone.now()):
+            self._pk = Worker.objects.create().pk
+
+    def end(self) -> None:
+        now = timezone.now()
+        Worker.objects.filter(pk=self._pk).update(seen=now, ended=now)
+
+
+def last_worker() -> tuple[bool, datetime | None]:
+    """Whether a worker is there, and when one was last seen (None: never)."""
+    present = Worker.objects.filter(ended=None).order_by("-seen").first()
+    if present and present.seen >= timezone.now() - AWAY:
+        return True, present.seen
+    last = Worker.objects.order_by("-seen").first()
+    return False, last.seen if last else None
+
+
+def forget() -> None:
+    """Housekeeping: minutes, workers and runs of long ago; the last rebuild that ended well stays."""
+    now = timezone.now()
+    IndexedMinute.objects.filter(minute__lt=now - REMEMBERED).delete()
+    Worker.objects.filter(seen__lt=now - REMEMBERED).delete()
+    last = IndexRun.objects.filter(kind=IndexRun.Kind.REBUILD, state=IndexRun.State.DONE).first()
+    old = IndexRun.objects.filter(ended__lt=now - RUNS_REMEMBERED)
+    old.exclude(pk=last.pk if last else 0).delete()

@@ -1,0 +1,419 @@
+"""What staff ask the worker for, how far it is, and whether there is a worker at all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from search import building, indexing, runs
+from search.exceptions import BuildInterrupted, WorkStopped
+from search.management.commands import work
+from search.models import IndexedMinute, IndexEntry, IndexRun, IndexVersion, Worker
+from tests import shop
+from tests.drawing import photo
+from tests.search.test_indexing import Grid
+
+pytestmark = pytest.mark.django_db
+
+SYNC, REBUILD = IndexRun.Kind.SYNC, IndexRun.Kind.REBUILD
+
+
+@pytest.fixture(autouse=True)
+def grid(settings: Any) -> type[Grid]:
+    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
+    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
+    return Grid
+
+
+@pytest.fixture
+def worker() -> work.Worker:
+    return work.Worker(threading.Event())
+
+
+def only() -> IndexRun:
+    return IndexRun.objects.get()
+
+
+def leave(run: IndexRun) -> None:
+    """As if the process that was at it had died a while ago."""
+    IndexRun.objects.filter(pk=run.pk).update(seen=timezone.now() - runs.LEFT - timedelta(seconds=1))
+
+
+# Asking -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_for_waits_with_the_name_of_who_asked() -> None:
+    operator = User.objects.create_user("operator")
+    run, new = runs.ask(SYNC, operator)
+    assert new
+    assert (run.state, run.asked, run.asked_by) == ("waiting", True, operator)
+
+
+def test_two_who_ask_for_the_same_get_one_request() -> None:
+    first, _new = runs.ask(REBUILD)
+    assert runs.ask(REBUILD) == (first, False)
+    assert IndexRun.objects.count() == 1
+
+
+def test_two_who_ask_in_the_same_moment_get_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _new = runs.ask(REBUILD)
+    # Neither has seen the other's: the database decides.
+    monkeypatch.setattr(IndexRun.objects, "filter", blind(IndexRun.objects.filter))
+    assert runs.ask(REBUILD) == (first, False)
+    assert IndexRun.objects.count() == 1
+
+
+def blind(find: Any) -> Any:
+    """The first look finds nothing."""
+    looks = iter([IndexRun.objects.none()])
+    return lambda **conditions: next(looks, None) or find(**conditions)
+
+
+def test_while_one_kind_waits_the_other_cannot_be_asked_for() -> None:
+    first, _new = runs.ask(SYNC)
+    assert runs.ask(REBUILD) == (first, False)
+
+
+def test_a_rebuild_can_wait_behind_a_sync_that_runs() -> None:
+    runs.ask(SYNC)
+    assert runs.take() is not None
+    _run, new = runs.ask(REBUILD)
+    assert new
+    assert runs.take() is None
+
+
+def test_what_waits_can_be_taken_back_and_what_runs_cannot() -> None:
+    first, _new = runs.ask(SYNC)
+    assert runs.cancel(first.pk)
+    assert only().state == "cancelled"
+    assert runs.take() is None
+    second, _new = runs.ask(SYNC)
+    assert runs.take() == second
+    assert not runs.cancel(second.pk)
+
+
+# Taking -----------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_taken_once() -> None:
+    runs.ask(SYNC)
+    taken = runs.take()
+    assert taken is not None
+    assert taken.state == "running"
+    assert runs.take() is None
+
+
+def test_looking_for_requests_costs_one_query(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1):
+        assert runs.due() is None
+
+
+def test_what_a_dead_worker_left_is_taken_up_by_the_next() -> None:
+    run, _new = runs.ask(REBUILD)
+    assert runs.take() == run
+    leave(run)
+    assert runs.take() == run
+
+
+def test_what_a_dead_process_did_unasked_is_written_off() -> None:
+    run = IndexRun.objects.create(kind=REBUILD, state="running", started=timezone.now(), seen=timezone.now())
+    leave(run)
+    asked, _new = runs.ask(SYNC)
+    assert runs.take() == asked
+    run.refresh_from_db()
+    assert run.state == "failed"
+    assert "half-way" in run.reason
+
+
+def test_what_a_dead_worker_left_is_written_off_if_something_else_waits() -> None:
+    run, _new = runs.ask(SYNC)
+    assert runs.take() == run
+    asked, _new = runs.ask(REBUILD)
+    leave(run)
+    assert runs.take() == asked
+    run.refresh_from_db()
+    assert run.state == "failed"
+
+
+# Doing ------------------------------------------------------------------------------------------------------
+
+
+def test_the_worker_does_a_sync_that_was_asked_for(worker: work.Worker) -> None:
+    indexing.live_version()
+    shop.product("a", photo(), photo("hat"))
+    runs.ask(SYNC)
+    worker.serve()
+    assert (only().state, only().photos, only().total) == ("done", 2, 2)
+    assert only().ended is not None
+    assert set(IndexEntry.objects.values_list("state", flat=True)) == {"indexed"}
+
+
+def test_a_sync_tries_at_once_what_waits_for_another_try(worker: work.Worker, grid: type[Grid]) -> None:
+    shop.product("a", photo())
+    grid.unavailable = True
+    indexing.reconcile()
+    grid.unavailable = False
+    assert indexing.reconcile().total == 0
+    runs.ask(SYNC)
+    worker.serve()
+    assert IndexEntry.objects.get().state == "indexed"
+
+
+def test_a_sync_that_the_model_stands_up_tells_why(worker: work.Worker, grid: type[Grid]) -> None:
+    shop.product("a", photo())
+    grid.unavailable = True
+    runs.ask(SYNC)
+    worker.serve()
+    assert (only().state, only().reason) == ("failed", "The model is asleep.")
+
+
+def test_the_worker_rebuilds_and_says_what_came_of_it(worker: work.Worker) -> None:
+    shop.product("a", photo(), photo("hat"))
+    before = indexing.live_version()
+    indexing.reconcile()
+    runs.ask(REBUILD)
+    worker.serve()
+    live = IndexVersion.objects.live()
+    assert live is not None
+    assert live.pk != before.pk
+    assert (only().state, only().version, only().photos) == ("done", live, 2)
+
+
+def test_a_rebuild_that_raises_keeps_its_reason_and_can_be_asked_for_again(
+    worker: work.Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.product("a", photo())
+    before = indexing.live_version()
+    runs.ask(REBUILD)
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "study", broken)
+        worker.serve()
+    assert (only().state, only().reason) == ("failed", "OSError: No space left on device")
+    assert IndexVersion.objects.live() == before
+    again, new = runs.ask(REBUILD)
+    assert new
+    worker.serve()
+    again.refresh_from_db()
+    assert again.state == "done"
+
+
+def broken(*args: Any) -> None:
+    raise OSError("No space left on device")
+
+
+def test_a_rebuild_without_the_model_tells_why_and_the_next_goes_on(worker: work.Worker, grid: type[Grid]) -> None:
+    shop.product("a", photo())
+    grid.unavailable = True
+    runs.ask(REBUILD)
+    worker.serve()
+    assert only().state == "failed"
+    assert "The model is asleep." in only().reason
+    grid.unavailable = False
+    runs.ask(REBUILD)
+    worker.serve()
+    assert IndexRun.objects.first().state == "done"  # type: ignore[union-attr]
+
+
+def test_a_rebuild_goes_on_at_once_with_photos_that_wait_for_another_try(
+    worker: work.Worker, grid: type[Grid], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    monkeypatch.setattr(indexing, "_sync_claimed", postponing(indexing._sync_claimed))
+    with pytest.raises(BuildInterrupted):
+        building.rebuild()
+    runs.ask(REBUILD)
+    worker.serve()
+    assert IndexRun.objects.first().state == "done"  # type: ignore[union-attr]
+
+
+def postponing(do: Any) -> Any:
+    """The first claim has to wait."""
+    first = iter([True])
+
+    def claimed(version: IndexVersion, entries: list[IndexEntry]) -> indexing.Outcome:
+        if next(first, False):
+            indexing._postpone(dict.fromkeys(entries, "The index is away."))
+            return indexing.Outcome(postponed=len(entries))
+        outcome: indexing.Outcome = do(version, entries)
+        return outcome
+
+    return claimed
+
+
+def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(worker: work.Worker) -> None:
+    shop.product("a", photo())
+    indexing.live_version()
+    run, _new = runs.ask(REBUILD)
+
+    def stopped(*args: Any) -> None:
+        worker.stop.set()
+
+    taken = runs.take()
+    assert taken is not None
+    worker.pulse.beat = stopped  # type: ignore[method-assign]
+    with pytest.raises(WorkStopped):
+        building.perform(taken, worker.progress)
+    run.refresh_from_db()
+    assert (run.state, run.started, run.stage) == ("waiting", None, "")
+    next_worker = work.Worker(threading.Event())
+    next_worker.serve()
+    run.refresh_from_db()
+    assert run.state == "done"
+
+
+def test_the_worker_leaves_the_ledger_for_a_request(worker: work.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "STEP", 1)
+    indexing.live_version()
+    for seed in range(4):
+        shop.product(f"p{seed}", photo(seed=seed))
+    # Someone asks while the first step is done.
+    monkeypatch.setattr(worker.pulse, "beat", lambda: runs.ask(SYNC))
+    worker.drain()
+    assert IndexEntry.objects.filter(state="indexed").count() == 1
+    worker.serve()
+    assert IndexEntry.objects.filter(state="indexed").count() == 4
+
+
+def test_a_worker_that_rests_after_an_error_is_woken_by_a_request(worker: work.Worker) -> None:
+    runs.ask(SYNC)
+    began = time.monotonic()
+    worker.rest(30)
+    assert time.monotonic() - began < 5
+
+
+# Progress ---------------------------------------------------------------------------------------------------
+
+
+def test_a_rebuild_by_command_is_written_down_too() -> None:
+    shop.product("a", photo())
+    version = building.rebuild()
+    assert (only().state, only().asked, only().version) == ("done", False, version)
+
+
+def test_progress_is_written_once_a_second_and_at_each_new_stage(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    moment = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: moment[0])
+    told: list[tuple[str, int, int]] = []
+    with runs.recorded(REBUILD, lambda *step: told.append(step)) as record:
+        record("embed", 0, 9)
+        with django_assert_num_queries(0):
+            record("embed", 1, 9)
+        moment[0] += 1
+        record("embed", 2, 9)
+        assert (only().stage, only().done, only().total) == ("embed", 2, 9)
+        record("index", 0, 9)
+        assert only().stage == "index"
+    assert told == [("embed", 0, 9), ("embed", 1, 9), ("embed", 2, 9), ("index", 0, 9)]
+
+
+def test_of_two_processes_that_build_at_once_one_writes_it_down() -> None:
+    with runs.recorded(REBUILD) as first, runs.recorded(REBUILD) as second:
+        second("index", 1, 2)
+        second.end(IndexRun.State.DONE)
+        assert (only().state, only().stage) == ("running", "")
+        first("index", 1, 2)
+        assert only().done == 1
+
+
+def test_a_record_that_cannot_be_written_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with runs.recorded(REBUILD) as record:
+
+        def locked(**values: Any) -> int:
+            raise DatabaseError("database is locked")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("django.db.models.query.QuerySet.update", lambda self, **values: locked(**values))
+            record("embed", 1, 2)
+    assert only().state == "done"
+
+
+# Throughput -------------------------------------------------------------------------------------------------
+
+
+def test_settled_photos_are_counted_by_the_minute() -> None:
+    shop.product("a", photo(), photo("hat"))
+    missing = shop.product("b", photo("dress")).photos.get()
+    missing.file.storage.delete(missing.file.name)
+    indexing.reconcile()
+    assert sum(runs.minutes(5)) == 3
+    now = timezone.now()
+    assert runs.minutes(3, now + timedelta(minutes=60)) == [0, 0, 0]
+
+
+def test_postponed_photos_are_not_counted(grid: type[Grid]) -> None:
+    shop.product("a", photo())
+    grid.unavailable = True
+    indexing.reconcile()
+    assert not IndexedMinute.objects.exists()
+
+
+def test_the_minutes_come_oldest_first_with_gaps() -> None:
+    now = timezone.now().replace(second=30, microsecond=0)
+    start = now.replace(second=0)
+    for ago, photos in ((0, 5), (2, 7), (9, 99)):
+        IndexedMinute.objects.create(minute=start - timedelta(minutes=ago), photos=photos)
+    assert runs.minutes(4, now) == [0, 7, 0, 5]
+
+
+# Workers ----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_has_ever_seen_a_worker_where_there_was_none() -> None:
+    assert runs.last_worker() == (False, None)
+
+
+def test_a_worker_is_there_while_it_beats_and_away_when_it_has_ended() -> None:
+    pulse = runs.Pulse()
+    pulse.beat()
+    there, seen = runs.last_worker()
+    assert there
+    pulse.end()
+    there, ended = runs.last_worker()
+    assert not there
+    assert seen is not None
+    assert ended is not None
+    assert ended >= seen
+
+
+def test_a_worker_that_was_killed_is_away_after_a_while() -> None:
+    runs.Pulse().beat()
+    long_ago = timezone.now() - runs.AWAY - timedelta(seconds=1)
+    Worker.objects.update(seen=long_ago)
+    assert runs.last_worker() == (False, long_ago)
+
+
+def test_a_pulse_is_written_every_few_seconds(django_assert_num_queries: Any) -> None:
+    pulse = runs.Pulse()
+    pulse.beat()
+    with django_assert_num_queries(0):
+        pulse.beat()
+    assert Worker.objects.count() == 1
+
+
+def test_what_is_long_ago_is_forgotten_but_the_last_rebuild() -> None:
+    now = timezone.now()
+    old = now - timedelta(days=100)
+    IndexedMinute.objects.create(minute=old, photos=1)
+    Worker.objects.create(seen=old)
+    rebuilds = [IndexRun.objects.create(kind=REBUILD, state="done", ended=old) for _ in range(2)]
+    IndexRun.objects.create(kind=SYNC, state="failed", ended=old)
+    runs.forget()
+    assert not IndexedMinute.objects.exists()
+    assert not Worker.objects.exists()
+    assert only() == rebuilds[1]
+
+
+def test_the_database_refuses_a_second_run_of_a_state() -> None:
+    IndexRun.objects.create(kind=SYNC, state="running")
+    with pytest.raises(DatabaseError), transaction.atomic():
+        IndexRun.objects.create(kind=REBUILD, state="running")
