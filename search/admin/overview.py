@@ -1,0 +1,372 @@
+"""The index at a glance: how much of the catalogue is covered, what failed and why, what is under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import dropwhile
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db.models import Count, Exists, OuterRef
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from catalogue.models import ProductImage
+from search import runs
+from search.admin.states import reasons, try_again
+from search.embedders import embedders
+from search.exceptions import SearchError
+from search.matches import BOUNDED
+from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+
+STAGES = {"embed": _("looking at photos"), "fit": _("learning from the catalogue"), "index": _("indexing photos")}
+
+MINUTES = 30
+"""Drawn in the chart of the throughput."""
+RATED = 5
+"""The last minutes that the rate is taken from."""
+
+Kind, State = IndexRun.Kind, IndexRun.State
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many photos can be searched, and how many cannot yet."""
+
+    photos: int
+    #: contents that the live version's model has looked at; photos that share one share its embedding
+    embedded: int
+    indexed: int
+    waiting: int
+    failed: int
+
+    @property
+    def percent(self) -> int:
+        """Of the photos that are found; 100 only if all are."""
+        return 100 * min(self.indexed, self.photos) // self.photos if self.photos else 0
+
+
+@dataclass(frozen=True)
+class Reason:
+    text: str
+    photos: int
+    address: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run in words."""
+
+    run: IndexRun
+    title: str
+    text: str
+    percent: int | None = None
+    duration: str = ""
+
+
+def coverage(version: IndexVersion | None, states: dict[str, int]) -> Coverage:
+    photos = ProductImage.objects.count()
+    indexed, failed = states.get(IndexEntry.State.INDEXED, 0), states.get(IndexEntry.State.FAILED, 0)
+    # The worker writes down photos that the ledger does not know; until then they wait as well.
+    unknown = max(0, photos - indexed - failed - states.get(IndexEntry.State.PENDING, 0))
+    return Coverage(
+        photos=photos,
+        # By fingerprint alone: that is answered from the key, without reading the embeddings.
+        embedded=Embedding.objects.filter(fingerprint=version.fingerprint).count() if version else 0,
+        indexed=indexed,
+        waiting=states.get(IndexEntry.State.PENDING, 0) + unknown,
+        failed=failed,
+    )
+
+
+def summary(request: HttpRequest) -> dict[str, Any]:
+    """What `search/admin/overview.html` shows on the admin's first page: a handful of queries.
+
+    Empty for those who may not look at the index.
+    """
+    if not request.user.has_perm("search.view_indexversion"):
+        return {}
+    version = IndexVersion.objects.live()
+    found = coverage(version, _states().get(version.pk, {}) if version else {})
+    there, seen = runs.last_worker()
+    return {
+        "coverage": found,
+        "worker": {"there": there, "seen": seen},
+        "index_address": reverse("admin:search_index"),
+    }
+
+
+def numbers(request: HttpRequest) -> dict[str, Any]:
+    """All that the page of the index shows: a fixed number of queries, each on an index of the database."""
+    versions = list(IndexVersion.objects.defer("projection_bytes").order_by("-pk")[:6])
+    states = _states()
+    for version in versions:
+        version.counts = states.get(version.pk, {})  # type: ignore[attr-defined]
+    live = next((version for version in versions if version.state == IndexVersion.State.LIVE), None)
+    found = coverage(live, states.get(live.pk, {}) if live else {})
+    recent = list(IndexRun.objects.select_related("asked_by")[:20])
+    running = next((run for run in recent if run.state == State.RUNNING), None)
+    waiting = next((run for run in recent if run.state == State.WAITING), None)
+    there, seen = runs.last_worker()
+    minutes = runs.minutes(MINUTES)
+    postponed = _reasons(live, IndexEntry.State.PENDING) if live else []
+    return {
+        "coverage": found,
+        "addresses": {
+            state: f"{reverse('admin:catalogue_productimage_changelist')}?index={state}"
+            for state in ("indexed", "pending", "failed")
+        },
+        "failures": _reasons(live, IndexEntry.State.FAILED) if live else [],
+        "postponed": postponed,
+        "live": live,
+        "bounds": [(match.label, getattr(live.calibration, match.value)) for match in BOUNDED] if live else [],
+        "versions": versions,
+        "running": _running(running) if running else None,
+        "waiting": _waiting(waiting, there=there, busy=running is not None) if waiting else None,
+        "failed": _failed(recent),
+        "rebuilt": _rebuilt(recent),
+        "worker": {"there": there, "seen": seen},
+        "rate": _rate(minutes),
+        "bars": _bars(minutes),
+        "busy": bool(running or waiting or (there and found.waiting and not postponed)),
+        "announcement": _announcement(running, waiting, found),
+        "may_change": request.user.has_perm("search.change_indexversion"),
+        "may_retry": request.user.has_perm("search.change_indexentry"),
+        "may_see_photos": request.user.has_perm("catalogue.view_productimage"),
+    }
+
+
+def _states() -> dict[int, dict[str, int]]:
+    """How many entries are in each state, by version: one query on the ledger's own index."""
+    states: dict[int, dict[str, int]] = {}
+    counted = IndexEntry.objects.order_by().values_list("version", "state").annotate(number=Count("pk"))
+    for version, state, number in counted:
+        states.setdefault(version, {})[state] = number
+    return states
+
+
+def _reasons(version: IndexVersion, state: IndexEntry.State) -> list[Reason]:
+    photos = reverse("admin:catalogue_productimage_changelist")
+    return [
+        Reason(text, number, f"{photos}?{urlencode({'index': state.value, 'reason': text})}")
+        for text, number in reasons(version, state)
+    ]
+
+
+# Runs in words ----------------------------------------------------------------------------------------------
+
+
+def _title(run: IndexRun) -> str:
+    return gettext("Sync") if run.kind == Kind.SYNC else gettext("Rebuild")
+
+
+def _running(run: IndexRun) -> Shown:
+    text = str(STAGES.get(run.stage, _("beginning")))
+    percent = None
+    if run.total and run.stage != "fit":
+        percent = 100 * min(run.done, run.total) // run.total
+        text += " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
+    duration = lasted(timezone.now() - run.started) if run.started else ""
+    return Shown(run, _title(run), text, percent, duration)
+
+
+def _waiting(run: IndexRun, *, there: bool, busy: bool) -> Shown:
+    if busy:
+        text = gettext("waits until what is under way is done")
+    elif there:
+        text = gettext("the worker begins in a moment")
+    else:
+        text = gettext("waits for a worker; it is kept until one comes")
+    return Shown(run, _title(run), text)
+
+
+def _failed(recent: list[IndexRun]) -> Shown | None:
+    """The last run, if it failed and nothing has been done since."""
+    ended = next((run for run in recent if run.ended), None)
+    if ended is None or ended.state != State.FAILED:
+        return None
+    return Shown(ended, _title(ended), ended.reason)
+
+
+def _rebuilt(recent: list[IndexRun]) -> Shown | None:
+    done = {"kind": Kind.REBUILD, "state": State.DONE}
+    last = next((run for run in recent if run.kind == Kind.REBUILD and run.state == State.DONE), None)
+    if last is None and recent:
+        last = IndexRun.objects.filter(**done).first()
+    if last is None or last.started is None or last.ended is None:
+        return None
+    return Shown(last, _title(last), "", None, lasted(last.ended - last.started))
+
+
+def lasted(duration: timedelta) -> str:
+    """A duration in words, as precise as people want it."""
+    seconds = max(0, round(duration.total_seconds()))
+    if seconds < 90:  # noqa: PLR2004 - as people speak
+        return ngettext("%d second", "%d seconds", seconds) % seconds
+    minutes = round(seconds / 60)
+    if minutes < 90:  # noqa: PLR2004
+        return ngettext("%d minute", "%d minutes", minutes) % minutes
+    hours = round(minutes / 60)
+    return ngettext("%d hour", "%d hours", hours) % hours
+
+
+def _announcement(running: IndexRun | None, waiting: IndexRun | None, found: Coverage) -> str:
+    """What a screen reader is told; it changes with the stage and with each quarter, not with each photo."""
+    if running:
+        shown = _running(running)
+        text = f"{shown.title}: {STAGES.get(running.stage, _('beginning'))}"
+        return text if shown.percent is None else f"{text}, {shown.percent // 25 * 25} %"
+    if waiting:
+        return gettext("%(kind)s is waiting.") % {"kind": _title(waiting)}
+    if found.waiting:
+        return gettext("Photos are waiting to be indexed.")
+    return gettext("Nothing is under way.")
+
+
+# Throughput -------------------------------------------------------------------------------------------------
+
+
+def _rate(minutes: list[int]) -> int:
+    """Photos per minute, from the first of the last minutes in which there was work."""
+    worked = list(dropwhile(lambda photos: not photos, minutes[-RATED:]))
+    if not worked:
+        return 0
+    # The present minute has only begun.
+    span = len(worked) - 1 + max(timezone.now().second, 5) / 60
+    return round(sum(worked) / span)
+
+
+@dataclass(frozen=True)
+class Bar:
+    x: int
+    y: int
+    height: int
+
+
+CHART_HEIGHT, BAR_STEP = 48, 8
+
+
+def _bars(minutes: list[int]) -> list[Bar]:
+    """Each minute's bar, in the units of the chart's view box; at least one unit where anything was done."""
+    most = max(minutes)
+    heights = [max(1, round(CHART_HEIGHT * photos / most)) if photos else 0 for photos in minutes]
+    return [Bar(BAR_STEP * place, CHART_HEIGHT - height, height) for place, height in enumerate(heights)]
+
+
+# Pages ------------------------------------------------------------------------------------------------------
+
+
+class IndexPages:
+    """The page of the index and what its buttons do; part of the admin of index versions."""
+
+    admin_site: admin.AdminSite
+    opts: Any
+    media: Any
+
+    def index_urls(self) -> list[URLPattern]:
+        site = self.admin_site
+        return [
+            path("index/", site.admin_view(require_safe(self.index_view)), name="search_index"),
+            path("index/numbers/", site.admin_view(require_safe(self.numbers_view)), name="search_index_numbers"),
+            path("index/rebuild/", site.admin_view(require_safe(self.rebuild_view)), name="search_index_rebuild"),
+            path("index/do/", site.admin_view(require_POST(self.do_view)), name="search_index_do"),
+        ]
+
+    def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
+        shared = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, "title": title}
+        return TemplateResponse(request, f"search/admin/{template}", shared | context)
+
+    def index_view(self, request: HttpRequest) -> HttpResponse:
+        _require(request, "search.view_indexversion")
+        return self._page(request, "index.html", gettext("Index"), **numbers(request))
+
+    def numbers_view(self, request: HttpRequest) -> HttpResponse:
+        """The parts of the page that change, for its script."""
+        _require(request, "search.view_indexversion")
+        return TemplateResponse(request, "search/admin/index_parts.html", numbers(request))
+
+    def rebuild_view(self, request: HttpRequest) -> HttpResponse:
+        """What a rebuild will change, before it is asked for."""
+        _require(request, "search.change_indexversion")
+        live = IndexVersion.objects.live()
+        photos = ProductImage.objects.count()
+        last = IndexRun.objects.filter(kind=Kind.REBUILD, state=State.DONE, photos__gt=0).first()
+        expected = ""
+        if last and last.started and last.ended:
+            expected = lasted((last.ended - last.started) * (photos / last.photos))
+        return self._page(
+            request,
+            "rebuild.html",
+            gettext("Rebuild the index"),
+            live=live,
+            photos=photos,
+            expected=expected,
+            last=last,
+            unfinished=IndexVersion.objects.filter(state__in=["building", "ready"]).exists(),
+            **_model(live),
+        )
+
+    def do_view(self, request: HttpRequest) -> HttpResponse:
+        """The page's buttons. Nothing is done here but to write down what the worker is to do."""
+        if "again" in request.POST:
+            _require(request, "search.change_indexentry")
+            entries = IndexEntry.objects.filter(
+                version=IndexVersion.objects.live(), state=IndexEntry.State.FAILED, reason=request.POST["again"]
+            )
+            try_again(self, request, entries.values_list("photo_id", flat=True))
+            return redirect("admin:search_index")
+        _require(request, "search.change_indexversion")
+        if "cancel" in request.POST:
+            self._cancel(request, request.POST["cancel"])
+        elif request.POST.get("ask") in Kind.values:
+            self._ask(request, Kind(request.POST["ask"]))
+        else:
+            messages.error(request, gettext("There is no such button."))
+        return redirect("admin:search_index")
+
+    def _ask(self, request: HttpRequest, kind: IndexRun.Kind) -> None:
+        run, new = runs.ask(kind, request.user)
+        if new:
+            there, _seen = runs.last_worker()
+            text = gettext("%(kind)s was asked for. The worker begins in a moment.")
+            if not there:
+                text = gettext("%(kind)s was asked for. It waits for a worker: there is none at the moment.")
+            messages.success(request, text % {"kind": _title(run)})
+        elif run.state == State.RUNNING:
+            messages.info(request, gettext("%(kind)s is under way already.") % {"kind": _title(run)})
+        else:
+            messages.info(request, gettext("%(kind)s is waiting already; nothing was added.") % {"kind": _title(run)})
+
+    def _cancel(self, request: HttpRequest, pk: str) -> None:
+        if pk.isdecimal() and runs.cancel(int(pk)):
+            messages.success(request, gettext("It was cancelled before it began."))
+        else:
+            messages.warning(request, gettext("It cannot be cancelled any more: it has begun or ended."))
+
+
+def _model(live: IndexVersion | None) -> dict[str, Any]:
+    """Which model a rebuild takes, and how many photos that model has to look at."""
+    try:
+        fingerprint = embedders[live.embedder if live else "default"].fingerprint
+    except (SearchError, ImproperlyConfigured) as error:
+        return {"trouble": str(error)}
+    known = Embedding.objects.filter(digest=OuterRef("sha256"), fingerprint=fingerprint)
+    return {
+        "model": fingerprint,
+        "same_model": live is not None and live.fingerprint == fingerprint,
+        "unseen": ProductImage.objects.filter(~Exists(known)).count(),
+    }
+
+
+def _require(request: HttpRequest, permission: str) -> None:
+    if not request.user.has_perm(permission):
+        raise PermissionDenied

@@ -1,0 +1,64 @@
+/* The page of the index brings its numbers up to date by itself: often while something is under way, seldom
+   otherwise, not at all while nobody looks. Without this script a reload does the same. */
+"use strict";
+
+(() => {
+  const BUSY = 1500;
+  const QUIET = 10000;
+  const page = document.getElementById("index-page");
+  const status = document.getElementById("index-status");
+  let timer = 0;
+  let failures = 0;
+
+  const parts = () => document.getElementById("index-parts");
+
+  function later() {
+    clearTimeout(timer);
+    if (document.hidden) return;
+    const pause = parts().dataset.busy === "true" ? BUSY : QUIET;
+    // The longer nothing comes, the less often it is asked for.
+    timer = setTimeout(refresh, Math.min(pause * 2 ** failures, 60000));
+  }
+
+  async function refresh() {
+    try {
+      const response = await fetch(page.dataset.numbers, { credentials: "same-origin" });
+      if (response.redirected || response.status === 403) {
+        location.reload(); // logged out meanwhile
+        return;
+      }
+      if (!response.ok) throw new Error(response.statusText);
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("index-parts");
+      if (fresh) exchange(fresh);
+      failures = 0;
+    } catch {
+      failures = Math.min(failures + 1, 6);
+    }
+    later();
+  }
+
+  /* Only what differs is exchanged, so that nothing flickers and a selection stays; focus comes back by id. */
+  function exchange(fresh) {
+    const focused = document.activeElement && document.activeElement.id;
+    for (const part of fresh.querySelectorAll("[data-part]")) {
+      const old = parts().querySelector(`[data-part="${part.dataset.part}"]`);
+      if (old && old.innerHTML !== part.innerHTML) old.replaceWith(part);
+    }
+    if (focused && (!document.activeElement || document.activeElement === document.body)) {
+      const same = document.getElementById(focused);
+      if (same) same.focus({ preventScroll: true });
+    }
+    parts().dataset.busy = fresh.dataset.busy;
+    // Told once per change, and never the numbers that change with each photo.
+    if (parts().dataset.announcement !== fresh.dataset.announcement) {
+      parts().dataset.announcement = fresh.dataset.announcement;
+      status.textContent = fresh.dataset.announcement;
+    }
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(timer);
+    if (!document.hidden) refresh();
+  });
+  later();
+})();
