@@ -134,6 +134,7 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "waiting": _waiting(waiting, there=there, busy=running is not None) if waiting else None,
         "failed": _failed(recent),
         "rebuilt": _rebuilt(recent),
+        "precision": _precision(live) if live else [],
         "worker": {"there": there, "seen": seen},
         "rate": _rate(minutes),
         "bars": _bars(minutes),
@@ -207,6 +208,17 @@ def _rebuilt(recent: list[IndexRun]) -> Shown | None:
     return Shown(last, _title(last), "", None, lasted(last.ended - last.started))
 
 
+def _precision(live: IndexVersion) -> list[tuple[str, float]]:
+    """The share of the right category among the ten nearest, of photos held out from the fit: by what was tried."""
+    names = {
+        "nothing": gettext("without projection"),
+        "components": gettext("components"),
+        "components and classes": gettext("components and categories"),
+    }
+    measured = live.quality.get("held_out_precision_at_10", {})
+    return [(names.get(name, name), value) for name, value in measured.items()]
+
+
 def lasted(duration: timedelta) -> str:
     """A duration in words, as precise as people want it."""
     seconds = max(0, round(duration.total_seconds()))
@@ -269,7 +281,6 @@ class IndexPages:
     """The page of the index and what its buttons do; part of the admin of index versions."""
 
     admin_site: admin.AdminSite
-    opts: Any
     media: Any
 
     def index_urls(self) -> list[URLPattern]:
@@ -282,7 +293,7 @@ class IndexPages:
         ]
 
     def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
-        shared = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, "title": title}
+        shared = {**self.admin_site.each_context(request), "model_admin": self, "media": self.media, "title": title}
         return TemplateResponse(request, f"search/admin/{template}", shared | context)
 
     def index_view(self, request: HttpRequest) -> HttpResponse:

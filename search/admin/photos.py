@@ -153,8 +153,7 @@ class IndexedProductImageAdmin(ProductImageAdmin):
         form = ComparisonForm(request.GET)
         context = {
             **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": photo,
+            "object": photo,
             "title": gettext("Similar photos"),
             "form": form,
             "photo": photo,

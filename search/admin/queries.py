@@ -23,6 +23,7 @@ from search import colours
 from search.admin.records import ReadOnlyAdmin
 from search.admin.states import badge
 from search.models import Query
+from search.querying import LONGEST
 
 THUMBNAIL_SIDE = 160
 """The longer side of a picture in the list, in pixels; it is shown at half of it."""
@@ -68,16 +69,15 @@ class KeptFilter(admin.SimpleListFilter):
 class QueryAdmin(ReadOnlyAdmin):
     """Pictures are shown to those who may view queries, until they are deleted; the numbers stay for a month."""
 
-    list_display = ("shown", "kind", "answer", "found", "named_colours", "created", "results")
+    list_display = ("shown", "kind", "answer", "number_found", "named_colours", "created", "results")
     list_display_links = ("shown",)
-    list_filter = (AlikeFilter, "best_match", "kind", KeptFilter)
+    list_filter = (AlikeFilter, "best_match", "kind", KeptFilter, "created")
     list_select_related = ("photo__product",)
     ordering = ("-created",)
     list_per_page = 50
-    date_hierarchy = "created"
     fields = (
-        "picture_shown", "kind", "answer", "found", "named_colours", "size", "fingerprint", ("created", "expires"),
-        "results",
+        "picture_shown", "kind", "answer", "number_found", "named_colours", "size", "fingerprint",
+        ("created", "expires"), "results",
     )  # fmt: skip
     readonly_fields = ("created", "expires")
     view_on_site = False
@@ -132,6 +132,12 @@ class QueryAdmin(ReadOnlyAdmin):
             "" if query.best is None else format_html('<span class="index-number">{}</span>', f"{query.best:.3f}")
         )
         return format_html("{} {}", badge("indexed" if query.alike else "failed", text), number)
+
+    @admin.display(description=_("results"), ordering="found", empty_value="–")
+    def number_found(self, query: Query) -> str | None:
+        if query.found is None:
+            return None
+        return f"{query.found}+" if query.found >= LONGEST else str(query.found)
 
     @admin.display(description=_("colours"))
     def named_colours(self, query: Query) -> str:

@@ -103,6 +103,7 @@ class IndexVersionAdmin(IndexPages, ReadOnlyAdmin):
 @admin.register(IndexEntry)
 class IndexEntryAdmin(ReadOnlyAdmin):
     list_display = ("photo", "version_number", "state_badge", "attempts", "next_try", "reason")
+    list_display_links = ("state_badge",)
     list_filter = ("state", "version")
     list_select_related = ("version",)
     list_per_page = 50

@@ -85,6 +85,12 @@ def reasons(version: IndexVersion | None, state: str) -> list[tuple[str, int]]:
     return list(counted[:REASONS])
 
 
+def photos_in(state: str) -> QuerySet[Any]:
+    """The ids of photos whose entry in the live index is in a state: found by the ledger, not by each photo."""
+    live = IndexVersion.objects.filter(state=IndexVersion.State.LIVE).values("pk")
+    return IndexEntry.objects.filter(version__in=live, state=state).order_by().values("photo_id")
+
+
 class PhotoStateFilter(admin.SimpleListFilter):
     """Photos by where they stand in the live index."""
 
@@ -95,7 +101,12 @@ class PhotoStateFilter(admin.SimpleListFilter):
         return [(state.value, LABELS[state.value]) for state in SHOWN_STATES]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(index_state=self.value()) if self.value() in SHOWN_STATES else queryset
+        match self.value():
+            case IndexEntry.State.PENDING:  # also those that the ledger does not know
+                return queryset.filter(index_state=IndexEntry.State.PENDING)
+            case IndexEntry.State.INDEXED | IndexEntry.State.FAILED as state:
+                return queryset.filter(pk__in=photos_in(state))
+        return queryset
 
 
 class PhotoReasonFilter(admin.SimpleListFilter):
@@ -114,7 +125,10 @@ class PhotoReasonFilter(admin.SimpleListFilter):
         return [(text, truncatechars(text, 80)) for text in known]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(index_reason=self.value()) if self.value() else queryset
+        if not self.value():
+            return queryset
+        entries = IndexEntry.objects.filter(version__state=IndexVersion.State.LIVE, reason=self.value())
+        return queryset.filter(pk__in=entries.order_by().values("photo_id"))
 
 
 class ProductStateFilter(PhotoStateFilter):

@@ -9,18 +9,20 @@
   const status = document.getElementById("index-status");
   let timer = 0;
   let failures = 0;
+  let took = 0;
 
   const parts = () => document.getElementById("index-parts");
 
   function later() {
     clearTimeout(timer);
     if (document.hidden) return;
-    const pause = parts().dataset.busy === "true" ? BUSY : QUIET;
-    // The longer nothing comes, the less often it is asked for.
+    // A site that takes its time is left in peace for longer; the longer nothing comes, the less often it is asked.
+    const pause = Math.max(parts().dataset.busy === "true" ? BUSY : QUIET, 10 * took);
     timer = setTimeout(refresh, Math.min(pause * 2 ** failures, 60000));
   }
 
   async function refresh() {
+    const began = performance.now();
     try {
       const response = await fetch(page.dataset.numbers, { credentials: "same-origin" });
       if (response.redirected || response.status === 403) {
@@ -31,6 +33,7 @@
       const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("index-parts");
       if (fresh) exchange(fresh);
       failures = 0;
+      took = performance.now() - began;
     } catch {
       failures = Math.min(failures + 1, 6);
     }
