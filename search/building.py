@@ -274,7 +274,7 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 
 def _interrupted(reason: str) -> BuildInterrupted:
-    return BuildInterrupted(f"The build has stopped and the same command goes on with it. {reason}")
+    return BuildInterrupted(f"The build has stopped; the next one goes on where it ended. {reason}")
 
 
 def _activate(version: IndexVersion) -> IndexVersion:

@@ -35,6 +35,9 @@ MINUTES = 30
 RATED = 5
 """The last minutes that the rate is taken from."""
 
+SILENCE = timedelta(minutes=1)
+"""Nothing is said of a run that was heard of within it; a fit is silent for up to as long."""
+
 Kind, State = IndexRun.Kind, IndexRun.State
 
 
@@ -71,6 +74,8 @@ class Shown:
     text: str
     percent: int | None = None
     duration: str = ""
+    #: for how long nothing was heard of the process, if for unusually long
+    silence: str = ""
 
 
 def coverage(version: IndexVersion | None, states: dict[str, int]) -> Coverage:
@@ -177,7 +182,8 @@ def _running(run: IndexRun) -> Shown:
         percent = 100 * min(run.done, run.total) // run.total
         text += " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
     duration = lasted(timezone.now() - run.started) if run.started else ""
-    return Shown(run, _title(run), text, percent, duration)
+    silent = timezone.now() - run.seen if run.seen else timedelta()
+    return Shown(run, _title(run), text, percent, duration, lasted(silent) if silent > SILENCE else "")
 
 
 def _waiting(run: IndexRun, *, there: bool, busy: bool) -> Shown:

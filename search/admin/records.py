@@ -59,7 +59,7 @@ class IndexVersionAdmin(IndexPages, ReadOnlyAdmin):
     list_before_template = "search/admin/to_index.html"
     fields = (
         "state", ("backend", "embedder"), "fingerprint", ("width", "colours_version"), "photos",
-        ("indexed", "pending", "failed", "gone"), "projection_report", "matches",
+        ("indexed", "pending"), ("failed", "gone"), "projection_report", "matches",
         ("sequence", "base_sequence"), ("created", "activated", "retired"),
     )  # fmt: skip
 

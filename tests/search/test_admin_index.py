@@ -230,6 +230,14 @@ def test_what_is_read_aloud_changes_by_the_quarter(admin_client: Client, live: I
     assert list(dict.fromkeys(told)) == [f"Rebuild: indexing photos, {quarter} %" for quarter in (0, 25, 50)]
 
 
+def test_a_run_of_which_nothing_is_heard_says_so(admin_client: Client, live: IndexVersion) -> None:
+    now = timezone.now()
+    run = IndexRun.objects.create(kind="rebuild", state="running", started=now, seen=now)
+    assert "Nothing was heard of it" not in words(shown(admin_client))
+    IndexRun.objects.filter(pk=run.pk).update(seen=now - timedelta(seconds=80))
+    assert "Nothing was heard of it for 80 seconds." in words(shown(admin_client))
+
+
 def test_without_a_worker_the_page_says_since_when(admin_client: Client, live: IndexVersion) -> None:
     assert "none has been seen yet" in words(shown(admin_client))
     worker = Worker.objects.create(seen=timezone.now() - timedelta(hours=1))
