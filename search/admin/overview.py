@@ -8,23 +8,16 @@ from itertools import dropwhile
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import admin, messages
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.db.models import Count, Exists, OuterRef
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.db.models import Count
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
 from search import runs
-from search.admin.states import reasons, try_again
-from search.embedders import embedders
-from search.exceptions import SearchError
+from search.admin.states import reasons
 from search.matches import BOUNDED
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 
@@ -171,7 +164,7 @@ def _reasons(version: IndexVersion, state: IndexEntry.State) -> list[Reason]:
 # Runs in words ----------------------------------------------------------------------------------------------
 
 
-def _title(run: IndexRun) -> str:
+def title(run: IndexRun) -> str:
     return gettext("Sync") if run.kind == Kind.SYNC else gettext("Rebuild")
 
 
@@ -183,7 +176,7 @@ def _running(run: IndexRun) -> Shown:
         text += " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
     duration = lasted(timezone.now() - run.started) if run.started else ""
     silent = timezone.now() - run.seen if run.seen else timedelta()
-    return Shown(run, _title(run), text, percent, duration, lasted(silent) if silent > SILENCE else "")
+    return Shown(run, title(run), text, percent, duration, lasted(silent) if silent > SILENCE else "")
 
 
 def _waiting(run: IndexRun, *, there: bool, busy: bool) -> Shown:
@@ -193,7 +186,7 @@ def _waiting(run: IndexRun, *, there: bool, busy: bool) -> Shown:
         text = gettext("the worker begins in a moment")
     else:
         text = gettext("waits for a worker; it is kept until one comes")
-    return Shown(run, _title(run), text)
+    return Shown(run, title(run), text)
 
 
 def _failed(recent: list[IndexRun]) -> Shown | None:
@@ -201,7 +194,7 @@ def _failed(recent: list[IndexRun]) -> Shown | None:
     ended = next((run for run in recent if run.ended), None)
     if ended is None or ended.state != State.FAILED:
         return None
-    return Shown(ended, _title(ended), ended.reason)
+    return Shown(ended, title(ended), ended.reason)
 
 
 def _rebuilt(recent: list[IndexRun]) -> Shown | None:
@@ -211,7 +204,7 @@ def _rebuilt(recent: list[IndexRun]) -> Shown | None:
         last = IndexRun.objects.filter(**done).first()
     if last is None or last.started is None or last.ended is None:
         return None
-    return Shown(last, _title(last), "", None, lasted(last.ended - last.started))
+    return Shown(last, title(last), "", None, lasted(last.ended - last.started))
 
 
 def _precision(live: IndexVersion) -> list[tuple[str, float]]:
@@ -244,7 +237,7 @@ def _announcement(running: IndexRun | None, waiting: IndexRun | None, found: Cov
         text = f"{shown.title}: {STAGES.get(running.stage, _('beginning'))}"
         return text if shown.percent is None else f"{text}, {shown.percent // 25 * 25} %"
     if waiting:
-        return gettext("%(kind)s is waiting.") % {"kind": _title(waiting)}
+        return gettext("%(kind)s is waiting.") % {"kind": title(waiting)}
     if found.waiting:
         return gettext("Photos are waiting to be indexed.")
     return gettext("Nothing is under way.")
@@ -278,112 +271,3 @@ def _bars(minutes: list[int]) -> list[Bar]:
     most = max(minutes)
     heights = [max(1, round(CHART_HEIGHT * photos / most)) if photos else 0 for photos in minutes]
     return [Bar(BAR_STEP * place, CHART_HEIGHT - height, height) for place, height in enumerate(heights)]
-
-
-# Pages ------------------------------------------------------------------------------------------------------
-
-
-class IndexPages:
-    """The page of the index and what its buttons do; part of the admin of index versions."""
-
-    admin_site: admin.AdminSite
-    media: Any
-
-    def index_urls(self) -> list[URLPattern]:
-        site = self.admin_site
-        return [
-            path("index/", site.admin_view(require_safe(self.index_view)), name="search_index"),
-            path("index/numbers/", site.admin_view(require_safe(self.numbers_view)), name="search_index_numbers"),
-            path("index/rebuild/", site.admin_view(require_safe(self.rebuild_view)), name="search_index_rebuild"),
-            path("index/do/", site.admin_view(require_POST(self.do_view)), name="search_index_do"),
-        ]
-
-    def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
-        shared = {**self.admin_site.each_context(request), "model_admin": self, "media": self.media, "title": title}
-        return TemplateResponse(request, f"search/admin/{template}", shared | context)
-
-    def index_view(self, request: HttpRequest) -> HttpResponse:
-        _require(request, "search.view_indexversion")
-        return self._page(request, "index.html", gettext("Index"), **numbers(request))
-
-    def numbers_view(self, request: HttpRequest) -> HttpResponse:
-        """The parts of the page that change, for its script."""
-        _require(request, "search.view_indexversion")
-        return TemplateResponse(request, "search/admin/index_parts.html", numbers(request))
-
-    def rebuild_view(self, request: HttpRequest) -> HttpResponse:
-        """What a rebuild will change, before it is asked for."""
-        _require(request, "search.change_indexversion")
-        live = IndexVersion.objects.live()
-        photos = ProductImage.objects.count()
-        last = IndexRun.objects.filter(kind=Kind.REBUILD, state=State.DONE, photos__gt=0).first()
-        expected = ""
-        if last and last.started and last.ended:
-            expected = lasted((last.ended - last.started) * (photos / last.photos))
-        return self._page(
-            request,
-            "rebuild.html",
-            gettext("Rebuild the index"),
-            live=live,
-            photos=photos,
-            expected=expected,
-            last=last,
-            unfinished=IndexVersion.objects.filter(state__in=["building", "ready"]).exists(),
-            **_model(live),
-        )
-
-    def do_view(self, request: HttpRequest) -> HttpResponse:
-        """The page's buttons. Nothing is done here but to write down what the worker is to do."""
-        if "again" in request.POST:
-            _require(request, "search.change_indexentry")
-            entries = IndexEntry.objects.filter(
-                version=IndexVersion.objects.live(), state=IndexEntry.State.FAILED, reason=request.POST["again"]
-            )
-            try_again(self, request, entries.values_list("photo_id", flat=True))
-            return redirect("admin:search_index")
-        _require(request, "search.change_indexversion")
-        if "cancel" in request.POST:
-            self._cancel(request, request.POST["cancel"])
-        elif request.POST.get("ask") in Kind.values:
-            self._ask(request, Kind(request.POST["ask"]))
-        else:
-            messages.error(request, gettext("There is no such button."))
-        return redirect("admin:search_index")
-
-    def _ask(self, request: HttpRequest, kind: IndexRun.Kind) -> None:
-        run, new = runs.ask(kind, request.user)
-        if new:
-            there, _seen = runs.last_worker()
-            text = gettext("%(kind)s was asked for. The worker begins in a moment.")
-            if not there:
-                text = gettext("%(kind)s was asked for. It waits for a worker: there is none at the moment.")
-            messages.success(request, text % {"kind": _title(run)})
-        elif run.state == State.RUNNING:
-            messages.info(request, gettext("%(kind)s is under way already.") % {"kind": _title(run)})
-        else:
-            messages.info(request, gettext("%(kind)s is waiting already; nothing was added.") % {"kind": _title(run)})
-
-    def _cancel(self, request: HttpRequest, pk: str) -> None:
-        if pk.isdecimal() and runs.cancel(int(pk)):
-            messages.success(request, gettext("It was cancelled before it began."))
-        else:
-            messages.warning(request, gettext("It cannot be cancelled any more: it has begun or ended."))
-
-
-def _model(live: IndexVersion | None) -> dict[str, Any]:
-    """Which model a rebuild takes, and how many photos that model has to look at."""
-    try:
-        fingerprint = embedders[live.embedder if live else "default"].fingerprint
-    except (SearchError, ImproperlyConfigured) as error:
-        return {"trouble": str(error)}
-    known = Embedding.objects.filter(digest=OuterRef("sha256"), fingerprint=fingerprint)
-    return {
-        "model": fingerprint,
-        "same_model": live is not None and live.fingerprint == fingerprint,
-        "unseen": ProductImage.objects.filter(~Exists(known)).count(),
-    }
-
-
-def _require(request: HttpRequest, permission: str) -> None:
-    if not request.user.has_perm(permission):
-        raise PermissionDenied

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from catalogue.models import ProductImage
-from search.admin.overview import IndexPages
+from search.admin.pages import IndexPages
 from search.admin.states import LABELS, badge, try_again
 from search.models import IndexEntry, IndexVersion
 

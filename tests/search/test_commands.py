@@ -276,4 +276,5 @@ def test_the_worker_runs_until_a_signal_and_then_ends_in_order(
     assert "Traceback" not in log
     with sqlite3.connect(folder / "db.sqlite3") as database:
         assert database.execute("SELECT count(*) FROM search_indexversion WHERE state = 'live'").fetchone() == (1,)
+        assert database.execute("SELECT count(*) FROM search_worker WHERE ended IS NULL").fetchone() == (0,)
     database.close()
