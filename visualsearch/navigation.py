@@ -63,12 +63,16 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
     shown = []
     for title, pages in SECTIONS:
         items = [
-            {"title": name, "icon": icon, "link": link, "active": _active(request, link)}
+            {"title": name, "icon": icon, "link": link}
             for name, icon, address, permissions in pages
             if _allowed(request, permissions) and (link := _address(address))
         ]
         if items:
             shown.append({"title": title, "items": items})
+    everything = [item for section in shown for item in section["items"]]
+    here = _here(request, [item["link"] for item in everything])
+    for item in everything:
+        item["active"] = item["link"] == here
     return shown
 
 
@@ -97,6 +101,8 @@ def _address(name: str) -> str:
         return ""
 
 
-def _active(request: HttpRequest, link: str) -> bool:
+def _here(request: HttpRequest, links: list[str]) -> str | None:
+    """The link that says best where the reader is: some pages lie below others' addresses."""
     exact = {_address("admin:index"), _address("catalogue:home")}
-    return request.path == link if link in exact else request.path.startswith(link)
+    leading = [link for link in links if (request.path == link if link in exact else request.path.startswith(link))]
+    return max(leading, key=len, default=None)

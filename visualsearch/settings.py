@@ -231,7 +231,7 @@ UNFOLD = {
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",
-    "STYLES": [lambda request: static("css/admin.css")],
+    "STYLES": [lambda request: static("css/admin.css"), lambda request: static("search/admin.css")],
     "SCRIPTS": ["visualsearch.navigation.script"],
     "DASHBOARD_CALLBACK": "visualsearch.dashboard.dashboard",
     "SIDEBAR": {"navigation": "visualsearch.navigation.sections"},

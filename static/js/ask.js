@@ -68,8 +68,8 @@ function control(form) {
       });
       if (answer.location) location.assign(answer.location);
       else idle(answer.error || form.dataset.lost);
-    } catch (error) {
-      if (error.name !== "AbortError") idle(form.dataset.lost);
+    } catch {
+      if (!asked.signal.aborted) idle(form.dataset.lost);
     }
   }
 
@@ -128,8 +128,7 @@ function upload(form, file, name, signal, sent) {
       if (event.lengthComputable) sent(event.loaded / event.total);
     });
     request.addEventListener("load", () => resolve(request.response ?? {}));
-    request.addEventListener("error", () => reject(new Error("lost")));
-    request.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+    for (const end of ["error", "abort"]) request.addEventListener(end, () => reject(new Error(end)));
     signal.addEventListener("abort", () => request.abort());
     request.send(body);
   });

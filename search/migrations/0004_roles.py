@@ -54,8 +54,8 @@ def remove_roles(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("search", "0001_initial"),
-        ("catalogue", "0001_initial"),
+        ("search", "0003_index_runs"),
+        ("catalogue", "0002_large_renditions"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
     ]
