@@ -233,7 +233,9 @@ def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     refinement = refinement or Refinement()
     seen = _see(query, refinement.box, version)
     rows = _search(query, seen, refinement, version)
-    best = _best(query, seen, version)
+    # How near the nearest is does not depend on filters, wishes and weight: it was noted when they were not there yet.
+    known = query.best if refinement.box is None and refinement != Refinement() else None
+    best = _best(query, seen, version) if known is None else known
     ranking = Ranking(secrets.token_hex(8), version, rows, best is not None and version.calibration.alike(best))
     if refinement.box is None and query.found is None:
         query.note(len(rows), best, version.calibration.match(best) if best is not None else "", ranking.alike)
@@ -335,7 +337,8 @@ def _see(query: Query, box: Box | None, version: IndexVersion) -> _Seen:
         packed = (bytes(query.embedding), bytes(query.colour))
     elif box is None:  # the model has changed since
         fields = _fields(blocks(_picture(query, embedder, None), embedder.size), embedder)
-        Query.objects.filter(pk=query.pk).update(**fields)
+        Query.objects.filter(pk=query.pk).update(**fields, found=None, best=None)
+        query.found = query.best = None
         packed = (fields["embedding"], fields["colour"])
     else:
         edges = ",".join(f"{edge:.4f}" for edge in asdict(box).values())

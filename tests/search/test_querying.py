@@ -192,6 +192,26 @@ def test_only_a_new_box_calls_the_model(products: list[Product], monkeypatch: py
     assert len(calls) == 1
 
 
+def test_how_near_the_nearest_is_is_asked_once_for_all_refinements(
+    products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = querying.ask_with_picture(photo())
+    asked = []
+    best = querying._best
+    monkeypatch.setattr(querying, "_best", lambda *about: asked.append(1) or best(*about))
+    plain = querying.rank(query)
+    refinements = [
+        Refinement(colour_weight=0.4),
+        Refinement(like=("hat-red-0",)),
+        Refinement(criteria=Criteria(category=("hat",))),
+    ]
+    assert all(querying.rank(querying.find_query(query.pk), one).alike == plain.alike for one in refinements)
+    assert len(asked) == 1
+    querying.rank(query, Refinement(box=Box(0, 0, 0.5, 0.5)))
+    querying.rank(query)
+    assert len(asked) == 3
+
+
 def test_when_the_model_has_changed_the_picture_is_embedded_again(products: list[Product], settings: Any) -> None:
     query = querying.ask_with_picture(photo("dress", shop.COLOURS["green"], seed=1))
     settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
