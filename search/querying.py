@@ -233,7 +233,7 @@ def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     refinement = refinement or Refinement()
     seen = _see(query, refinement.box, version)
     rows = _search(query, seen, refinement, version)
-    # How near the nearest is does not depend on filters, wishes and weight: it was noted when they were not there yet.
+    # Filters, wishes and weight do not change how near the nearest is: that was noted before there were any.
     known = query.best if refinement.box is None and refinement != Refinement() else None
     best = _best(query, seen, version) if known is None else known
     ranking = Ranking(secrets.token_hex(8), version, rows, best is not None and version.calibration.alike(best))
