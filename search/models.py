@@ -20,7 +20,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import vectors
+from search import derived, vectors
 from search.matches import DEFAULT, Calibration, Match
 from search.projection import Projection
 
@@ -323,6 +323,7 @@ class Query(models.Model):
         # The file first: if that fails, the row still names it, and the next purge tries again.
         if self.picture:
             self.picture.storage.delete(self.picture.name or "")
+        derived.forget(self.pk)
         self.picture, self.photo, self.embedding, self.colour, self.colours = "", None, b"", b"", []
         self.expires = min(self.expires, timezone.now())
         # By name: what was noted since this row was read stays.
@@ -357,6 +358,8 @@ class IndexRun(models.Model):
     ended = models.DateTimeField(_("ended"), null=True)
     #: When the process that does it was last heard of.
     seen = models.DateTimeField(null=True)
+    #: How often it was begun, tries that ended in good order aside.
+    attempts = models.PositiveSmallIntegerField(default=0)
     stage = models.CharField(max_length=10, blank=True)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)

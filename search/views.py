@@ -184,7 +184,8 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         context["choices"] = narrowing(query, Refinement(), errors=errors)
         return render(request, "search/results.html", context, status=HTTPStatus.BAD_REQUEST)
     refinement = form.refinement
-    if refinement.box is not None and (wait := _must_wait(request)) is not None:
+    new_box = refinement.box is not None and not querying.has_seen(query, refinement.box)
+    if new_box and (wait := _must_wait(request)) is not None:
         return _slow_down(request, wait)
     ranking = _ranking(query, refinement, request.GET.get("list", ""))
     page = querying.page(query, ranking, refinement, size=_shown(request.GET.get("shown", "")))

@@ -78,6 +78,7 @@ async function showMore(link) {
   const grid = part("grid");
   const count = grid.children.length;
   const section = part("found");
+  if (section.ariaBusy === "true") return; // pressed twice
   section.ariaBusy = "true";
   const coming = [...grid.children].slice(-4).map((card) => {
     const empty = card.cloneNode(false);
@@ -89,9 +90,8 @@ async function showMore(link) {
   grid.append(...coming);
   try {
     const page = await fetched(link.href);
-    for (const card of coming) card.remove();
     const added = [...part("grid", page).children].slice(count).map((card) => document.importNode(card, true));
-    grid.append(...added);
+    grid.querySelector(".card--coming")?.before(...added);
     history.replaceState(null, "", link.href.split("#")[0]);
     shown = place();
     const next = part("more", page);
@@ -101,6 +101,8 @@ async function showMore(link) {
     added[0]?.querySelector("a").focus({ preventScroll: true });
   } catch (error) {
     if (error.name !== "AbortError") location.assign(link.href);
+  } finally {
+    for (const card of coming) card.remove();
   }
 }
 

@@ -212,6 +212,17 @@ def test_how_near_the_nearest_is_is_asked_once_for_all_refinements(
     assert len(asked) == 3
 
 
+def test_a_refinement_is_called_alike_as_its_picture_is_by_now(products: list[Product]) -> None:
+    query = querying.ask_with_picture(encoded(Image.effect_noise((300, 300), 90).convert("RGB")))
+    filtered = Refinement(criteria=Criteria(price_max=Decimal(9_999)))
+    assert not querying.rank(query).alike
+    assert not querying.rank(query, filtered).alike
+    shop.product("noise", shop.content_of(query), price=1)
+    indexing.sync()
+    assert querying.rank(query).alike
+    assert querying.rank(query, filtered).alike
+
+
 def test_when_the_model_has_changed_the_picture_is_embedded_again(products: list[Product], settings: Any) -> None:
     query = querying.ask_with_picture(photo("dress", shop.COLOURS["green"], seed=1))
     settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
@@ -234,6 +245,18 @@ def test_a_forgotten_query_is_gone_with_its_picture(
     assert (bytes(kept.embedding), bytes(kept.colour), kept.colours) == (b"", b"", [])
     with pytest.raises(QueryGone, match="Search again"):
         querying.find_query(query.pk)
+
+
+def test_what_was_derived_of_a_forgotten_query_is_gone_from_the_cache_too(products: list[Product]) -> None:
+    query = querying.ask_with_picture(photo())
+    box = Box(0, 0, 0.5, 0.5)
+    keys = [querying.rank(query, refinement).key for refinement in (Refinement(), Refinement(box=box))]
+    assert querying.has_seen(query, box)
+    query.forget()
+    assert not querying.has_seen(query, box)
+    for key in keys:
+        with pytest.raises(QueryGone):
+            querying.find_ranking(query, key)
 
 
 def test_expired_queries_are_forgotten(products: list[Product], django_capture_on_commit_callbacks: Any) -> None:

@@ -184,6 +184,14 @@ def test_too_many_searches_are_slowed_down(
     assert "Try again in" in response.content.decode()
 
 
+def test_only_a_new_box_counts_as_a_search(client: Client, query: Query, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SearchThrottle, "rate", "1/min", raising=False)
+    address = f"{query.get_absolute_url()}?box=0,0,0.5,0.5"
+    page(client, address)
+    page(client, f"{address}&colour_weight=0.4&category=hat")
+    page(client, f"{query.get_absolute_url()}?box=0,0,0.6,0.6", 429)
+
+
 def test_search_that_cannot_answer_says_so_and_no_more(client: Client) -> None:
     response = upload(client)  # there is no index
     assert response.status_code == 503
