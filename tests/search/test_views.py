@@ -360,6 +360,22 @@ def test_filters_say_how_many_products_each_would_leave(client: Client, query: Q
         )
 
 
+def test_the_pages_script_gets_the_part_that_a_refinement_changes(client: Client, query: Query) -> None:
+    address = f"{query.get_absolute_url()}?category=hat&like=hat-red-0&colour_weight=0.4&box=0,0,0.5,0.75"
+    whole = client.get(address)
+    part = client.get(address, headers={"X-Part": "found"})
+    assert "X-Part" in part["Vary"]
+    assert "X-Part" in whole["Vary"]
+    shown = part.content.decode()
+    assert "<html" not in shown
+    assert len(shown) < len(whole.content) * 0.8
+    assert titles(shown) == titles(whole.content.decode())
+    assert 'data-weight="0.4" data-box="0,0,0.5,0.75"' in shown
+    assert 'name="like" value="hat-red-0"' in shown
+    assert re.search(r'value="hat" checked', shown)
+    assert client.get(f"{address}&price_min=x", headers={"X-Part": "found"}).status_code == 400
+
+
 def test_each_choice_can_be_taken_away_by_itself(client: Client, query: Query) -> None:
     address = query.get_absolute_url()
     shown = page(client, f"{address}?category=hat&price_max=500&in_stock=true&box=0.1,0.1,0.9,0.9")
