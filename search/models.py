@@ -112,7 +112,7 @@ class IndexVersion(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"version {self.pk} ({self.get_state_display()})"
+        return _("version %(number)s (%(state)s)") % {"number": self.pk, "state": self.get_state_display()}
 
     @property
     def projection(self) -> Projection | None:
