@@ -9,7 +9,6 @@ from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.models import Group, Permission, User
-from django.db.models import Field
 from django.http import HttpRequest
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
@@ -44,7 +43,7 @@ def permission_label(permission: Permission) -> str:
 class TranslatedChoices:
     """For an admin with a choice of groups or permissions."""
 
-    def formfield_for_manytomany(self, db_field: Field[Any, Any], request: HttpRequest | None, **kwargs: Any) -> Any:
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
         field = super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
         if db_field.name in {"permissions", "user_permissions"}:
             field.label_from_instance = permission_label
@@ -56,7 +55,7 @@ class TranslatedChoices:
 class RoleFilter(RelatedFieldListFilter):
     """Users by their groups, named in the reader's language."""
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         return [(group.pk, role_label(group)) for group in Group.objects.order_by("name")]
 
 
