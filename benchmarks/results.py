@@ -3,7 +3,7 @@
 `python -m benchmarks.results FOLDER --data-dir DIR [--json] [--profile]` serves the catalogue that
 `benchmarks.ingest FOLDER --data-dir DIR` made with the production server, and is one shopper after another: photos of
 the folder are uploaded (from the POST to the last byte of the page it leads to), then refined without a new picture
-(weight of colour, filter, like) and by a new box, as the page's script asks; a whole page is told beside, as a browser
+(weight of colour, filter, like) and by a new box, as the page's script asks; beside it a whole page, as a browser
 without scripts gets it. Targets, p95: 150 ms, 40 ms, 80 ms. Ends with 1 if one is missed.
 
 `--profile` asks the same pages in this process instead and lists where their time goes.

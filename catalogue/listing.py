@@ -15,7 +15,7 @@ from django.db.models import F
 from django.db.models.functions import Lower
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from catalogue.facets import Facets
 from catalogue.filters import Criteria, FilterForm, without
@@ -33,7 +33,7 @@ class Sort(models.TextChoices):
     NEWEST = "newest", gettext_lazy("Newest first")
     CHEAPEST = "price_up", gettext_lazy("Price, low to high")
     DEAREST = "price_down", gettext_lazy("Price, high to low")
-    NAME = "name", gettext_lazy("Name")
+    NAME = "name", pgettext_lazy("order", "Name")
 
     def apply(self, products: ProductQuerySet) -> ProductQuerySet:
         newest = ["-created", "-pk"]

@@ -78,12 +78,12 @@ class IndexVersion(models.Model):
         LIVE = "live", _("live")
         RETIRED = "retired", _("retired")
 
-    backend = models.CharField(_("index"), max_length=50, default="default", help_text="alias in VECTOR_INDEXES")
-    embedder = models.CharField(_("model"), max_length=50, default="default", help_text="alias in EMBEDDERS")
+    backend = models.CharField(_("index"), max_length=50, default="default", help_text=_("alias in VECTOR_INDEXES"))
+    embedder = models.CharField(_("model"), max_length=50, default="default", help_text=_("alias in EMBEDDERS"))
     fingerprint = models.CharField(_("fingerprint"), max_length=120)
     projection_bytes = models.BinaryField(null=True, blank=True)
     colours_version = models.PositiveSmallIntegerField()
-    width = models.PositiveIntegerField(_("width"), help_text="numbers in a document")
+    width = models.PositiveIntegerField(_("width"), help_text=_("numbers in a document"))
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.BUILDING)
     #: Counts the changes of the index. Whoever publishes one takes the next number first, and holds the row's lock
     #: until the commit: the order of the numbers is the order of the commits.
@@ -112,7 +112,7 @@ class IndexVersion(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"version {self.pk} ({self.get_state_display()})"
+        return _("version %(number)s (%(state)s)") % {"number": self.pk, "state": self.get_state_display()}
 
     @property
     def projection(self) -> Projection | None:

@@ -43,3 +43,11 @@ def _own_folders(
     with translation.override(settings.LANGUAGE_CODE):
         yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> Iterator[None]:
+    """A request leaves its language active in the process; the next test begins in the site's own."""
+    translation.deactivate()
+    yield
+    translation.deactivate()
