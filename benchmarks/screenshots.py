@@ -62,17 +62,37 @@ def results(page: Page, server: Server, language: str = "") -> None:
     with urllib.request.urlopen(_product(server)["photos"][0]["url"]) as answer:  # noqa: S310 - the server's own
         photo = FilePayload(name="photo.jpg", mimeType="image/jpeg", buffer=answer.read())
     page.goto(f"{language}/search/")
-    page.locator("main").get_by_label("Choose a photo").set_input_files(photo)
+    page.locator("main input[type=file]").first.set_input_files(photo)
     page.wait_for_url("**/search/*-*/")
 
 
-def products_of_staff(page: Page, server: Server) -> None:
+def refined(page: Page, server: Server) -> None:
+    """Results with a box, a filter and two wishes."""
+    results(page, server)
+    wishes = page.locator("[data-grid] button[name=product]").evaluate_all("all => all.map(one => one.value)")
+    page.goto(f"{page.url}?box=0.1,0.05,0.9,0.7&in_stock=true&like={wishes[2]}&dislike={wishes[5]}")
+
+
+def filtered(page: Page, server: Server) -> None:
+    page.goto("/categories/tops/?in_stock=true&price_max=90")
+
+
+def first_page_of_staff(page: Page, server: Server) -> None:
     page.goto("/admin/")
     page.locator("[name=username]").fill(ACCOUNT)
     page.locator("[name=password]").fill(PASSWORD)
     page.locator("[name=password]").press("Enter")
     page.wait_for_url("**/admin/")
+
+
+def products_of_staff(page: Page, server: Server) -> None:
+    first_page_of_staff(page, server)
     page.goto("/admin/catalogue/product/")
+
+
+def index_of_staff(page: Page, server: Server) -> None:
+    first_page_of_staff(page, server)
+    page.goto("/admin/search/indexversion/index/")
 
 
 def japanese(lead: Callable[[Page, Server, str], None]) -> Callable[[Page, Server], None]:
@@ -82,12 +102,16 @@ def japanese(lead: Callable[[Page, Server, str], None]) -> Callable[[Page, Serve
 SHOTS = [
     Shot("home", first_page),
     Shot("results", results),
+    Shot("refined", refined),
     Shot("product", product),
+    Shot("list", filtered),
     Shot("results-dark", results, scheme="dark"),
     Shot("results-phone", results, "phone"),
     Shot("home-phone", first_page, "phone"),
     Shot("results-japanese", japanese(results)),
-    Shot("admin", products_of_staff),
+    Shot("admin", first_page_of_staff),
+    Shot("admin-products", products_of_staff),
+    Shot("admin-index", index_of_staff),
 ]
 
 

@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -197,6 +197,11 @@ class QueryAdmin(ReadOnlyAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Query) -> None:
         obj.forget()
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        """Back to the list: Django leads only those there who may change queries, and nobody may."""
+        super().response_delete(request, obj_display, obj_id)  # says what was done
+        return redirect("admin:search_query_changelist")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Query]) -> None:
         for query in queryset:

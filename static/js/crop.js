@@ -95,6 +95,7 @@ class CropBox extends HTMLElement {
     if (corner) this.drag = (point) => this.resize(box, CORNERS[corner], point);
     else if (event.target === this.frame && !this.whole) this.drag = (point) => this.move(box, start, point);
     else this.drag = (point) => this.draw(start, point);
+    this.beside = !corner && event.target !== this.frame;
     this.moved = false;
   }
 
@@ -103,7 +104,7 @@ class CropBox extends HTMLElement {
     this.drag = undefined;
     const [left, top, right, bottom] = this.box;
     // A click beside the box, or a stroke too short to be one, takes it away.
-    if (!this.moved || right - left < LEAST || bottom - top < LEAST) this.show(this.moved ? WHOLE : this.box);
+    if (this.moved ? right - left < LEAST || bottom - top < LEAST : this.beside) this.show(WHOLE);
     this.finish();
   }
 

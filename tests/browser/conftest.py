@@ -7,17 +7,18 @@ process (`furnishing`), so these tests go together with all others in any order.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.browser import DESK, PHONE, BrowserMissing, browser, chromium
 from benchmarks.server import ALONE, Site
-from tests.browser.furnishing import PASSWORD, SUPERUSER
+from tests.browser.furnishing import EDITOR, OPERATOR, PASSWORD, SUPERUSER, VIEWER
 from tests.browser.shop import Shop
 from tests.browser.visits import PATIENCE, Opener, Visits
 from tests.browser.watch import Watch
@@ -81,12 +82,25 @@ def browser_installed() -> None:
 
 
 @pytest.fixture(scope="session")
-def shop(browser_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The demo shop, as `make run` starts it, with its worker."""
-    folder = tmp_path_factory.mktemp("shop")
-    site = Site(folder / "data", ALONE)
+def prepared(browser_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A site that was never opened: its database is made and its static files are gathered once, for all shops."""
+    site = Site(tmp_path_factory.mktemp("prepared") / "data", ALONE)
     site.data_dir.mkdir()
     site.prepare()
+    return site
+
+
+def another(prepared: Site, folder: Path, **variables: str) -> Site:
+    """A site of its own that begins as the prepared one."""
+    shutil.copytree(prepared.data_dir, folder / "data")
+    return Site(folder / "data", {**ALONE, **variables})
+
+
+@pytest.fixture(scope="session")
+def shop(prepared: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The demo shop, as `make run` starts it, with its worker."""
+    folder = tmp_path_factory.mktemp("shop")
+    site = another(prepared, folder)
     site.run("manage.py", "load_demo", "--products", str(PRODUCTS))
     site.run("-m", "tests.browser.furnishing")
     (folder / "pictures").mkdir()
@@ -96,29 +110,29 @@ def shop(browser_installed: None, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="session")
-def empty_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A shop without products or index, before it is opened."""
-    site = Site(tmp_path_factory.mktemp("empty-shop"), ALONE)
-    site.prepare()
-    return site
-
-
-@pytest.fixture(scope="session")
-def empty_shop(browser_installed: None, empty_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A shop without products or index."""
-    folder = tmp_path_factory.mktemp("empty-shop-logs")
-    with empty_site.serve(logs=folder) as server:
+def empty_shop(prepared: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop without products or index, with an account for whoever opens it."""
+    folder = tmp_path_factory.mktemp("empty-shop")
+    site = another(prepared, folder)
+    site.run("-m", "tests.browser.furnishing", "superuser")
+    with site.serve(logs=folder) as server:
         yield Shop(server, folder)
 
 
+@pytest.fixture
+def new_shop(prepared: Site, tmp_path: Path) -> Iterator[Shop]:
+    """The same for one test alone, which may fill it; with its worker."""
+    site = another(prepared, tmp_path)
+    site.run("-m", "tests.browser.furnishing", "superuser")
+    with site.serve(worker=True, logs=tmp_path) as server:
+        yield Shop(server, tmp_path)
+
+
 @pytest.fixture(scope="session")
-def strict_shop(
-    browser_installed: None, empty_site: Site, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Shop]:
-    """The same shop where one may search once an hour."""
-    folder = tmp_path_factory.mktemp("strict-shop-logs")
-    site = replace(empty_site, variables={**ALONE, "SEARCH_RATE": "1/hour"})
-    with site.serve(logs=folder) as server:
+def strict_shop(prepared: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop without products where one may search once an hour."""
+    folder = tmp_path_factory.mktemp("strict-shop")
+    with another(prepared, folder, SEARCH_RATE="1/hour").serve(logs=folder) as server:
         yield Shop(server, folder)
 
 
@@ -177,35 +191,80 @@ def language(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def ask(shop: Shop) -> Callable[..., None]:
-    """Searches in a page with a product's photo, or with a file, and ends at its results."""
+@pytest.fixture(scope="session")
+def searches() -> dict[str, str]:
+    """Where the results of pictures are that were searched with before, by their files' names."""
+    return {}
 
-    def asking(page: Page, file: Path | None = None) -> None:
-        page.goto("/search/")
-        page.locator("main").get_by_label("Choose a photo").set_input_files(file or shop.photo_of(shop.products[0]))
-        sending = page.locator("main form[enctype] button").last
-        if sending.is_visible():
-            sending.click()
-        page.wait_for_url("**/search/*-*/")
+
+@pytest.fixture
+def ask(shop: Shop, searches: dict[str, str]) -> Callable[..., None]:
+    """Opens the results of a product's photo, or of a file.
+
+    A search does not change, whatever is done on its page, so each picture is sent once, as a program would. What a
+    shopper does to send one is tested in `test_asking`. `own` is for a test that deletes the picture.
+    """
+
+    def asking(page: Page, file: Path | None = None, *, language: str = "", own: bool = False) -> None:
+        file = file or shop.photo_of(shop.products[0])
+        if own or file.name not in searches:
+            answer = page.request.post("/api/v1/search/", multipart={"image": file})
+            assert answer.ok, answer.text()
+            address = urlsplit(answer.json()["permalink"]).path
+            if not own:
+                searches[file.name] = address
+        page.goto(language + (address if own else searches[file.name]))
 
     return asking
 
 
+# Staff ------------------------------------------------------------------------------------------------------------
+
+
 @pytest.fixture(scope="session")
-def signed_in(chrome: Browser, shop: Shop) -> dict[str, Any]:
-    """A superuser's cookies, as `open_page(storage_state=signed_in)` takes them."""
-    with chrome.new_context(base_url=shop.url) as context:
-        page = context.new_page()
-        page.goto("/admin/")
-        page.locator("[name=username]").fill(SUPERUSER)
-        page.locator("[name=password]").fill(PASSWORD)
-        page.locator("[name=password]").press("Enter")
-        page.wait_for_url("**/admin/")
-        return dict(context.storage_state())
+def cookies() -> dict[tuple[str, str], Any]:
+    """Of accounts that have signed in before, by shop and name."""
+    return {}
 
 
 @pytest.fixture
-def staff(open_page: Opener, signed_in: dict[str, Any]) -> Page:
+def sign_in(visits: Visits, chrome: Browser, cookies: dict[tuple[str, str], Any]) -> Callable[..., Page]:
+    """Opens a page in which an account has signed in: `sign_in(shop, EDITOR)`, with options of Playwright's."""
+
+    def signing_in(shop: Shop, name: str = SUPERUSER, **options: Any) -> Page:
+        if (shop.url, name) not in cookies:
+            with chrome.new_context(base_url=shop.url) as context:
+                page = context.new_page()
+                page.goto("/admin/login/?next=/admin/jsi18n/")  # of all that is behind it, what is made most quickly
+                page.locator("[name=username]").fill(name)
+                page.locator("[name=password]").fill(PASSWORD)
+                page.locator("[name=password]").press("Enter")
+                page.wait_for_url("**/admin/jsi18n/")
+                cookies[shop.url, name] = context.storage_state()
+        return visits.open(shop, **{**DESK, "storage_state": cookies[shop.url, name], **options})
+
+    return signing_in
+
+
+@pytest.fixture
+def staff(sign_in: Callable[..., Page], shop: Shop) -> Page:
     """A page at a desk in which a superuser has signed in."""
-    return open_page(**DESK, storage_state=signed_in)
+    return sign_in(shop)
+
+
+@pytest.fixture
+def editor(sign_in: Callable[..., Page], shop: Shop) -> Page:
+    """A page of someone who edits the catalogue."""
+    return sign_in(shop, EDITOR)
+
+
+@pytest.fixture
+def operator(sign_in: Callable[..., Page], shop: Shop) -> Page:
+    """A page of someone who looks after search."""
+    return sign_in(shop, OPERATOR)
+
+
+@pytest.fixture
+def viewer(sign_in: Callable[..., Page], shop: Shop) -> Page:
+    """A page of someone who may only look."""
+    return sign_in(shop, VIEWER)

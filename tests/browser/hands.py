@@ -102,6 +102,17 @@ def swipe(area: Locator, start: tuple[float, float], end: tuple[float, float]) -
     session.detach()
 
 
+def carry(thing: Locator, onto: Locator) -> None:
+    """Drag a thing by mouse onto another, slowly enough for a list that makes room on the way."""
+    mouse = thing.page.mouse
+    mouse.move(*_at(_frame(thing), (0.5, 0.5)))
+    mouse.down()
+    goal = _at(_frame(onto), (0.5, 0.9))
+    mouse.move(*goal, steps=4 * STEPS)
+    mouse.move(goal[0], goal[1] + 1)
+    mouse.up()
+
+
 def _frame(area: Locator) -> FloatRect:
     area.scroll_into_view_if_needed()
     frame = area.bounding_box()

@@ -14,7 +14,7 @@ def heading(page: Page) -> Locator:
 
 def cards(page: Page) -> Locator:
     """The products that were found."""
-    return page.locator("#content").get_by_role("listitem").filter(has=page.get_by_role("link", name="More like"))
+    return page.locator("[data-grid] > .card:not(.card--coming)")
 
 
 def titles(page: Page) -> list[str]:

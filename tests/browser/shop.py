@@ -55,9 +55,9 @@ class Shop:
         )
 
     def huge_photo(self) -> Path:
-        """A photo as a phone takes it: twelve million pixels with grain, some megabytes."""
-        large = drawing.picture("dress", "#2050b0", seed=8, size=(3000, 4000))
-        grain = np.random.default_rng(0).integers(-12, 13, (4000, 3000, 1))
+        """The first product's photo as a phone would take it: twelve million pixels with grain, some megabytes."""
+        large = Image.open(self.photo_of(self.products[0])).convert("RGB").resize((3000, 4000))
+        grain = np.random.default_rng(0).integers(-8, 9, (4000, 3000, 1))
         grainy = (np.asarray(large).astype(np.int16) + grain).clip(0, 255).astype(np.uint8)
         return self._file("huge.jpg", drawing.encoded(Image.fromarray(grainy), quality=90))
 
@@ -67,6 +67,10 @@ class Shop:
         return self._file(
             "noise.png", drawing.encoded(Image.fromarray(cells).resize((640, 640), Image.Resampling.NEAREST), "PNG")
         )
+
+    def heavy_file(self) -> Path:
+        """A file that is larger than any picture may be and that no browser can make smaller."""
+        return self._file("scan.tif", b"II*\0" + bytes(10_100_000))
 
     def no_picture(self) -> Path:
         """A file that calls itself a picture and is none."""

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser import hands
 from tests.browser.results import cards
 from tests.browser.shop import Shop
-from tests.browser.visits import Visits
+from tests.browser.visits import Opener, Visits
 from tests.browser.watch import Watch
 
 
@@ -29,12 +29,39 @@ def test_choosing_a_photo_leads_to_what_is_like_it(desk: Page, shop: Shop) -> No
     expect(cards(desk).first).to_contain_text("Same item")
 
 
-@pytest.mark.parametrize("path", ["/products/", "/products/DEMO-0001/"])
+@pytest.mark.parametrize("path", ["/products/", "/products/DEMO-0001/", "/about/"])
 def test_every_page_takes_a_photo(path: str, desk: Page, shop: Shop) -> None:
     desk.goto(path)
     desk.get_by_role("link", name="Search with a photo").click()
     desk.get_by_role("dialog").get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[1]))
     shows_results(desk)
+
+
+def test_a_page_that_is_not_there_takes_a_photo(desk: Page, shop: Shop, watch: Watch) -> None:
+    watch.expects(404)
+    desk.goto("/nowhere/")
+    desk.get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[1]))
+    shows_results(desk)
+
+
+def test_the_dialog_is_opened_and_used_by_finger(phone: Page, shop: Shop) -> None:
+    phone.goto("/products/")
+    phone.locator("[data-ask-open]").first.tap()
+    dialog = phone.get_by_role("dialog")
+    expect(dialog.get_by_text("Take a photo")).to_be_visible()
+    with phone.expect_file_chooser() as choosing:
+        dialog.get_by_text("Take a photo").tap()
+    choosing.value.set_files(shop.photo_of(shop.products[0]))
+    shows_results(phone)
+
+
+def test_a_photo_is_sent_and_answered_in_japanese(open_page: Opener, shop: Shop) -> None:
+    page = open_page(locale="ja-JP")
+    page.goto("/ja/search/")
+    page.locator("main input[type=file]").first.set_input_files(shop.photo_of(shop.products[0]))
+    page.wait_for_url("**/ja/search/*-*/")
+    expect(page.locator("html")).to_have_attribute("lang", "ja")
+    expect(cards(page).first).to_contain_text(shop.products[0]["title"])
 
 
 def test_the_dialog_is_opened_and_left_by_keyboard(desk: Page) -> None:
@@ -75,10 +102,12 @@ def test_a_photo_on_its_way_is_shown_and_can_be_taken_back(desk: Page, shop: Sho
 def test_a_huge_photo_is_made_smaller_before_it_is_sent(desk: Page, shop: Shop) -> None:
     desk.goto("/search/")
     huge = shop.huge_photo()
+    assert huge.stat().st_size > 2_000_000
     with desk.expect_request(lambda request: request.method == "POST") as sent:
         desk.get_by_label("Choose a photo").set_input_files(huge)
     shows_results(desk)
     assert int(sent.value.header_value("content-length") or 0) < huge.stat().st_size / 4
+    expect(cards(desk).first).to_contain_text(shop.products[0]["title"])
     picture = desk.locator("crop-box img")
     assert picture.get_attribute("width") == "1200"
     assert picture.get_attribute("height") == "1600"
@@ -105,6 +134,21 @@ def test_a_photo_is_dropped_anywhere(desk: Page, shop: Shop) -> None:
     desk.goto("/products/")
     hands.drop(desk, shop.photo_of(shop.products[0]))
     shows_results(desk)
+
+
+def test_what_is_dropped_over_the_first_page_is_sent_by_its_own_form(desk: Page, shop: Shop) -> None:
+    desk.goto("/")
+    hands.drop(desk, shop.photo_of(shop.products[0]))
+    shows_results(desk)
+
+
+def test_a_dropped_file_that_is_no_picture_is_refused_where_it_was_dropped(desk: Page, shop: Shop) -> None:
+    letter = shop.folder / "letter.txt"
+    letter.write_text("Dear shop,")
+    desk.goto("/products/")
+    hands.drop(desk, letter)
+    expect(desk.get_by_role("dialog").get_by_role("alert")).to_contain_text("not a picture")
+    assert desk.url.endswith("/products/")
 
 
 def test_a_picture_is_pasted_anywhere(desk: Page, shop: Shop) -> None:
@@ -151,6 +195,24 @@ def test_a_file_that_is_no_picture_is_answered_with_a_sentence(
     expect(page.get_by_role("alert")).to_contain_text("not a picture")
 
 
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(desk: Page, shop: Shop) -> None:
+    desk.goto("/search/")
+    asked = []
+    desk.on("request", lambda request: asked.append(request.method))
+    desk.get_by_label("Choose a photo").set_input_files(shop.heavy_file())
+    expect(desk.get_by_role("alert")).to_contain_text("larger than 10 MB")
+    expect(desk.get_by_label("Choose a photo")).to_be_focused()
+    assert "POST" not in asked
+
+
+def test_a_file_that_is_too_large_is_answered_without_scripts(no_script: Page, shop: Shop, watch: Watch) -> None:
+    watch.expects(413)
+    no_script.goto("/search/")
+    no_script.get_by_label("Choose a photo").set_input_files(shop.heavy_file())
+    no_script.get_by_role("button", name="Search").click()
+    expect(no_script.get_by_role("alert")).to_contain_text("larger than 10 MB")
+
+
 def test_a_picture_like_nothing_gets_a_plain_answer_first(desk: Page, shop: Shop) -> None:
     desk.goto("/")
     desk.get_by_label("Choose a photo").set_input_files(shop.noise())
@@ -160,8 +222,8 @@ def test_a_picture_like_nothing_gets_a_plain_answer_first(desk: Page, shop: Shop
     expect(cards(desk).first).to_be_visible()
 
 
-def test_a_deleted_picture_is_gone_for_good(desk: Page, ask: Callable[[Page], None], watch: Watch) -> None:
-    ask(desk)
+def test_a_deleted_picture_is_gone_for_good(desk: Page, ask: Callable[..., None], watch: Watch) -> None:
+    ask(desk, own=True)
     address = desk.url
     desk.get_by_role("button", name="Delete my picture").click()
     expect(desk.get_by_role("status").filter(has_text="Your picture was deleted.")).to_be_visible()
@@ -171,8 +233,8 @@ def test_a_deleted_picture_is_gone_for_good(desk: Page, ask: Callable[[Page], No
     assert answer.status == 410
 
 
-def test_a_picture_is_deleted_without_scripts(no_script: Page, ask: Callable[[Page], None]) -> None:
-    ask(no_script)
+def test_a_picture_is_deleted_without_scripts(no_script: Page, ask: Callable[..., None]) -> None:
+    ask(no_script, own=True)
     no_script.get_by_role("button", name="Delete my picture").click()
     expect(no_script.get_by_text("Your picture was deleted.")).to_be_visible()
 

@@ -16,7 +16,8 @@ UPPER_LEFT, LOWER_RIGHT = (0.2, 0.2), (0.8, 0.7)
 
 
 def edges(page: Page) -> list[float]:
-    return [float(value) for value in results.edges(page).evaluate_all("fields => fields.map(field => field.value)")]
+    fields = page.locator("#edges input")  # they may be folded away
+    return [float(value) for value in fields.evaluate_all("fields => fields.map(field => field.value)") if value]
 
 
 def near(found: list[float], wanted: tuple[float, ...]) -> bool:
@@ -104,3 +105,21 @@ def test_a_click_on_the_picture_takes_the_box_away(desk: Page, ask: Ask) -> None
     desk.goto(f"{desk.url}?box=0.2,0.2,0.8,0.7")
     results.picture(desk).click(position={"x": 5, "y": 5})
     desk.wait_for_url(lambda url: not BOXED.search(url))
+
+
+def test_a_click_within_the_box_leaves_it_as_it_is(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    boxed = f"{desk.url}?box=0.2,0.2,0.8,0.7"
+    desk.goto(boxed)
+    results.box(desk).click()
+    results.box(desk).press("ArrowRight")
+    desk.wait_for_url(lambda url: url != boxed)
+    assert near(edges(desk), (0.22, 0.2, 0.82, 0.7))
+
+
+def test_a_box_is_drawn_in_japanese(desk: Page, ask: Ask) -> None:
+    ask(desk, language="/ja")
+    hands.drag(results.picture(desk), UPPER_LEFT, LOWER_RIGHT)
+    desk.wait_for_url(BOXED)
+    assert near(edges(desk), UPPER_LEFT + LOWER_RIGHT)
+    expect(results.cards(desk).first).to_be_visible()

@@ -8,8 +8,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import hands, results
+from benchmarks.browser import PHONE
+from tests.browser import hands, lists, results
 from tests.browser.shop import Shop
+from tests.browser.visits import Opener
 
 Ask = Callable[..., None]
 
@@ -26,14 +28,12 @@ def test_the_slider_moves_by_keyboard_and_the_results_follow(desk: Page, ask: As
 
 def test_a_filter_is_ticked_and_the_results_follow(desk: Page, ask: Ask) -> None:
     ask(desk)
-    shirts = desk.get_by_role("checkbox", name=re.compile("^T-shirts"))
-    before = results.cards(desk).count()
-    count = desk.locator(".choice", has=shirts).locator(".choice__count").inner_text()
-    shirts.check()
-    desk.wait_for_url(re.compile("category=t-shirts"))
-    expect(results.cards(desk)).not_to_have_count(before)
-    assert f"({results.cards(desk).count()})" == count
-    expect(shirts).to_be_focused()
+    brand = desk.locator("[data-facet=brand]").get_by_role("checkbox").first
+    announced = lists.filter_count(brand)
+    brand.check()
+    desk.wait_for_url(re.compile("brand="))
+    expect(results.cards(desk)).to_have_count(announced)
+    expect(brand).to_be_focused()
 
 
 def test_filters_are_reached_by_keyboard(desk: Page, ask: Ask) -> None:
@@ -155,3 +155,91 @@ def test_a_product_is_the_query_of_a_new_search(desk: Page, shop: Shop) -> None:
     desk.goto(f"/products/{shop.products[0]['sku']}/")
     desk.get_by_role("button", name="Find similar").click()
     expect(results.heading(desk)).to_have_text("Products like this one")
+
+
+def test_a_shared_address_shows_the_same_to_somebody_else(desk: Page, open_page: Opener, ask: Ask) -> None:
+    ask(desk)
+    desk.get_by_role("link", name="More like this").nth(3).click()
+    desk.wait_for_url(re.compile("like="))
+    desk.get_by_role("checkbox", name=re.compile("^In stock")).check()
+    desk.wait_for_url(re.compile("in_stock=true"))
+    expect(desk.locator("[aria-busy=true]")).to_have_count(0)
+    friend = open_page(**PHONE)
+    friend.goto(desk.url)
+    assert results.titles(friend) == results.titles(desk)
+    assert results.choices(friend).count() == results.choices(desk).count()
+
+
+def test_choices_are_taken_back_one_by_one_or_together(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    plain = desk.url
+    desk.goto(f"{plain}?in_stock=true&price_max=80&dislike=DEMO-0003")
+    chips = results.choices(desk).get_by_role("link", name="Take away")
+    expect(chips).to_have_count(3)
+    chips.first.click()
+    expect(chips).to_have_count(2)
+    expect(results.heading(desk)).to_be_focused()
+    desk.get_by_role("link", name="Start over").click()
+    desk.wait_for_url(plain)
+    expect(results.choices(desk)).to_have_count(0)
+    expect(desk.get_by_role("checkbox", name=re.compile("^In stock"))).not_to_be_checked()
+
+
+def test_prices_are_typed_and_bound_the_results(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    most = desk.get_by_role("textbox", name="To", exact=True)
+    most.fill("60")
+    most.press("Enter")
+    desk.wait_for_url(re.compile("price_max=60"))
+    expect(desk.locator("[aria-busy=true]")).to_have_count(0)
+    prices = [float(text.strip("€").replace(",", "")) for text in desk.locator(".card__price").all_inner_texts()]
+    assert prices
+    assert max(prices) <= 60
+
+
+def test_a_colour_is_chosen_by_its_swatch(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    swatch = desk.locator("[data-facet=colour]").get_by_role("checkbox").first
+    swatch.check()
+    desk.wait_for_url(re.compile("colour="))
+    expect(results.choices(desk)).to_have_count(1)
+    expect(swatch).to_be_focused()
+
+
+def test_the_slider_is_moved_by_finger_and_the_results_follow(phone: Page, ask: Ask) -> None:
+    ask(phone)
+    hands.swipe(results.weight(phone), (0.4, 0.5), (0.98, 0.5))
+    phone.wait_for_url(re.compile("colour_weight="))
+    expect(results.cards(phone).first).to_be_visible()
+
+
+def test_wishes_are_tapped_on_a_phone(phone: Page, ask: Ask) -> None:
+    ask(phone)
+    phone.get_by_role("link", name="Less like this").nth(1).tap()
+    phone.wait_for_url(re.compile("dislike="))
+    expect(results.choices(phone)).to_have_count(1)
+
+
+def test_a_sheet_of_filters_is_left_by_escape_and_gives_the_focus_back(open_page: Opener, ask: Ask) -> None:
+    narrow = open_page(viewport={"width": 390, "height": 844})
+    ask(narrow)
+    opener = narrow.get_by_role("button", name="Filters")
+    hands.press(opener)
+    expect(narrow.get_by_role("heading", name="Filters")).to_be_visible()
+    hands.press(narrow.get_by_role("checkbox", name=re.compile("^In stock")), "Space")
+    narrow.wait_for_url(re.compile("in_stock=true"))
+    narrow.keyboard.press("Escape")
+    expect(narrow.get_by_role("heading", name="Filters")).to_be_hidden()
+    expect(opener).to_be_focused()
+
+
+def test_a_search_is_shaped_in_japanese(desk: Page, ask: Ask) -> None:
+    ask(desk, language="/ja")
+    desk.locator("#colour_weight").press("End")
+    desk.wait_for_url(re.compile(r"/ja/.*colour_weight=0\.5"))
+    desk.locator("[data-facet=in_stock]").get_by_role("checkbox").check()
+    desk.wait_for_url(re.compile("/ja/.*in_stock=true"))
+    expect(desk.locator(".taken__chip")).to_have_count(1)
+    desk.locator(".card__actions a").first.click()
+    desk.wait_for_url(re.compile("/ja/.*like=DEMO-"))
+    expect(desk.locator(".taken__chip")).to_have_count(2)

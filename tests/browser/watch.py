@@ -9,6 +9,8 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Respons
 
 #: The browser's own word for an answer or a request that is watched here with more to say about it.
 ECHO = "Failed to load resource"
+#: The recorder of traces fetches the chosen file that a page shows, and the page's policy forbids it to.
+RECORDER = "Connecting to 'blob:"
 #: Of a request that the page or the reader gave up.
 ABORTED = "net::ERR_ABORTED"
 
@@ -45,7 +47,7 @@ class Watch:
         assert not told, "The page had trouble:\n" + "\n".join(told)
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith(ECHO):
+        if message.type == "error" and not message.text.startswith((ECHO, RECORDER)):
             place = message.location
             self.troubles.append(f"console: {message.text} ({place['url']}:{place['lineNumber']})")
 
