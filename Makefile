@@ -15,7 +15,7 @@ SITE := $(VENV)/.site
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev browser run superuser test lint format bench screenshots lock clean
+.PHONY: help setup dev browser gettext run superuser test lint format messages bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -54,6 +54,13 @@ browser: ## install Chromium and fonts for the browser tests (Debian; nothing wh
 	$$root apt-get update -qq; \
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $$missing
 
+gettext: ## install the tools that translations are made and checked with (Debian; nothing where they are present)
+	@set -e; if command -v msgfmt >/dev/null; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then echo "Install GNU gettext as this system does." >&2; exit 1; fi; \
+	if [ "$$(id -u)" != 0 ]; then root=sudo; fi; \
+	$$root apt-get update -qq; \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends gettext
+
 # The site -----------------------------------------------------------------------------------------
 
 run: $(SITE) ## run the shop at http://localhost:8000 (HOST, PORT, DATA_DIR may be given)
@@ -82,6 +89,10 @@ lint: $(DEV) ## check style and types
 format: $(DEV) ## mend style
 	ruff check --fix
 	ruff format
+
+messages: $(DEV) ## collect what is to be translated into locale/, and compile it (needs “make gettext”)
+	python manage.py makemessages --locale ja
+	python manage.py compilemessages --locale ja --ignore .venv
 
 bench: $(DEV) ## measure speed on this machine; PHOTOS=folder of classes adds quality, refusals, imports, searches
 	python -m benchmarks.embedder

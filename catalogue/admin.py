@@ -197,7 +197,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
     list_filter_sheet = True
     list_select_related = ("category", "brand")
     list_per_page = 50
-    list_max_show_all = 100  # each row brings four fields, and a form may have a thousand
+    list_max_show_all = 100  # each row brings six fields
     list_fullwidth = True
     search_fields = ("sku", "title", "brand__name")
     search_help_text = _("Search by SKU, title or brand")
@@ -235,6 +235,16 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
         return super().get_changelist_form(request, **{"form": ProductRowForm, **kwargs})
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        """Save a product; of a row of the list only the fields that were changed in it."""
+        if not isinstance(form, ProductRowForm):
+            super().save_model(request, obj, form, change)
+            return
+        obj.save(update_fields=[*form.changed_data, "modified"])
+        if form.outdated:
+            text = gettext("Somebody else has changed “%s” meanwhile. What you left alone has the newer value.")
+            self.message_user(request, text % obj.title, messages.WARNING)
 
     def get_fieldsets(self, request: HttpRequest, obj: Product | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)

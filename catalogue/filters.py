@@ -119,3 +119,8 @@ def known(values: tuple[str, ...], there_are: Iterable[str]) -> tuple[str, ...]:
     if unknown := [value for value in values if value not in there]:
         raise ValidationError(_("There is none called %(names)s.") % {"names": ", ".join(unknown)})
     return values
+
+
+def without(values: Iterable[str], value: str) -> tuple[str, ...]:
+    """The values but one."""
+    return tuple(other for other in values if other != value)

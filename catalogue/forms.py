@@ -127,7 +127,11 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class ProductRowForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A product's price and stock in the list of products."""
+    """A product's price and stock in the list of products.
+
+    Each field brings along what was shown in it. Only what differs from that is the person's own change; all else
+    stays as it is by now, which may be newer.
+    """
 
     class Meta:
         model = Product
@@ -147,6 +151,22 @@ class ProductRowForm(forms.ModelForm):  # type: ignore[type-arg]
         stock = self.fields["stock"].widget.attrs
         stock["aria-label"] = _("Stock of %(product)s") % about
         stock["class"] = f"{stock.get('class', '')} staff-number"
+        for name in self._meta.fields or ():
+            self.fields[name].show_hidden_initial = True
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        # What is absent here is not written into the instance.
+        return {name: value for name, value in cleaned.items() if name in self.changed_data}
+
+    @property
+    def outdated(self) -> bool:
+        """Whether somebody else has changed the product's price or stock since they were shown."""
+        return any(
+            self.fields[name].has_changed(self.initial[name], self.data[shown])
+            for name in self._meta.fields or ()
+            if (shown := self.add_initial_prefix(name)) in self.data
+        )
 
 
 class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]

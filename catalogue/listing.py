@@ -15,10 +15,10 @@ from django.db.models import F
 from django.db.models.functions import Lower
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from catalogue.facets import Facets
-from catalogue.filters import Criteria, FilterForm
+from catalogue.filters import Criteria, FilterForm, without
 from catalogue.models import Category, Product
 from catalogue.querysets import ProductQuerySet
 from catalogue.templatetags.money import money
@@ -33,7 +33,7 @@ class Sort(models.TextChoices):
     NEWEST = "newest", gettext_lazy("Newest first")
     CHEAPEST = "price_up", gettext_lazy("Price, low to high")
     DEAREST = "price_down", gettext_lazy("Price, high to low")
-    NAME = "name", gettext_lazy("Name")
+    NAME = "name", pgettext_lazy("order", "Name")
 
     def apply(self, products: ProductQuerySet) -> ProductQuerySet:
         newest = ["-created", "-pk"]
@@ -159,11 +159,11 @@ class Listing:
         criteria = self.criteria
         labels = {choice.value: choice.label for choice in self.facets.brand.choices}
         chips = [
-            Chip(self._named(slug), self.address(replace(criteria, category=_without(criteria.category, slug))))
+            Chip(self._named(slug), self.address(replace(criteria, category=without(criteria.category, slug))))
             for slug in criteria.category
         ]
         chips += [
-            Chip(labels.get(slug, slug), self.address(replace(criteria, brand=_without(criteria.brand, slug))))
+            Chip(labels.get(slug, slug), self.address(replace(criteria, brand=without(criteria.brand, slug))))
             for slug in criteria.brand
         ]
         if criteria.price_min is not None:
@@ -183,7 +183,3 @@ class Listing:
     def _price(self, amount: Decimal) -> str:
         currency = self.facets.price.currency
         return money(amount, currency) if currency else number_format(amount, force_grouping=True)
-
-
-def _without(slugs: tuple[str, ...], slug: str) -> tuple[str, ...]:
-    return tuple(other for other in slugs if other != slug)

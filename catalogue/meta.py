@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from django.conf import settings
@@ -22,8 +21,6 @@ from catalogue.models import Category, Product, ProductImage
 LONGEST_DESCRIPTION = 160
 #: Languages as Open Graph names them, with a territory.
 LOCALES = {"en": "en_US", "ja": "ja_JP"}
-#: Photos that not every browser shows: pages show a rendition instead.
-UNSHOWN = {".heic", ".tif"}
 #: Inside a script element these could end it, or begin another.
 _ESCAPES = {ord(character): f"\\u{ord(character):04X}" for character in "<>&"}
 
@@ -87,8 +84,7 @@ def describe(
 
 def shown(photo: ProductImage) -> str:
     """Where the largest form of a photo is that every browser shows."""
-    suffix = PurePosixPath(photo.file.name or "").suffix
-    return str(photo.large.url if suffix in UNSHOWN else photo.file.url)
+    return str(photo.file.url if photo.shown_in_browsers else photo.large.url)
 
 
 def product_data(request: HttpRequest, product: Product, path: Sequence[Category]) -> dict[str, Any]:

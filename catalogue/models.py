@@ -6,13 +6,13 @@ or the product of a photo, ends in `signals.announce`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.core.validators import MinValueValidator, RegexValidator, URLValidator
 from django.db import models, transaction
 from django.db.models import F, Q
@@ -262,15 +262,34 @@ class ProductImage(models.Model):
         self.sha256, self.width, self.height = content.sha256, content.width, content.height
         self._content = content
 
-    def renew_renditions(self) -> None:
-        """Make the renditions anew from the original; `save` stores them and removes the former ones.
+    def renew_renditions(self) -> bool:
+        """Make the renditions anew from the original and store them; nothing else of the row is written.
 
-        Raises OSError if the original cannot be read, and `images.ImageRefused`.
+        Returns False, and stores nothing, where the photo has gone or has another picture by now. Raises OSError if
+        the original cannot be read, and `images.ImageRefused`.
         """
         with self.file.open() as original:
             content = files.prepare(original.read(), self.sha256)
-        made = tuple(item for item in content.files if item[0] != "file")
-        self._content = replace(content, files=made)
+        stored: dict[str, str] = {}
+        try:
+            for column, name, data in content.files:
+                if column != "file":
+                    stored[column] = default_storage.save(name, ContentFile(data))
+            with transaction.atomic():
+                row = ProductImage.objects.select_for_update().filter(pk=self.pk, sha256=self.sha256)
+                before = row.values_list("thumbnail", "large").first()
+                if before is not None:
+                    new = {"thumbnail": stored["thumbnail"], "large": stored.get("large", stored["thumbnail"])}
+                    ProductImage.objects.filter(pk=self.pk).update(**new)
+                    files.remove_unused_after_commit(set(before) - set(new.values()))
+        except BaseException:
+            files.remove(stored.values())
+            raise
+        if before is None:
+            files.remove(stored.values())
+            return False
+        self.thumbnail, self.large = new["thumbnail"], new["large"]
+        return True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         stored: list[str] = []

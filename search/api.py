@@ -15,7 +15,6 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from catalogue.api import SKU
@@ -83,10 +82,6 @@ class SearchView(APIView):
 class FoundView(APIView):
     """What an earlier search found."""
 
-    def get_throttles(self) -> list[BaseThrottle]:
-        # A box asks the model; other refinements do not.
-        return [SearchThrottle()] if self.request.query_params.get("box") else []
-
     @extend_schema(
         operation_id="search_page",
         parameters=[*REFINEMENTS, K, CURSOR],
@@ -96,12 +91,19 @@ class FoundView(APIView):
         """A page of what a search found, refined as the address says; `next` leads on, without repeat or skip."""
         query = _find(pk)
         refinement, k = _refinement(request), _k(request)
+        if refinement.box is not None and not querying.has_seen(query, refinement.box):
+            self._count(request)  # a new box asks the model; other refinements do not
         if cursor := request.query_params.get("cursor"):
             key, position = _read_cursor(cursor)
             ranking = querying.find_ranking(query, key)
         else:
             ranking, position = querying.rank(query, refinement), 0
         return Response(_found(request, query, ranking, refinement, start=position, k=k))
+
+    def _count(self, request: Request) -> None:
+        throttle = SearchThrottle()
+        if not throttle.allow_request(request, self):
+            self.throttled(request, throttle.wait() or 1.0)
 
     @extend_schema(operation_id="forget_search", responses={204: None, **PROBLEMS})
     def delete(self, request: Request, pk: UUID) -> Response:

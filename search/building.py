@@ -18,6 +18,7 @@ import numpy.typing as npt
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from catalogue.models import Category, ProductImage
 from search import colours, indexing, matches, projection, runs
@@ -266,7 +267,7 @@ def _drain(version: IndexVersion, report: Progress) -> str:
 
 def _reason(pending: IndexEntryQuerySet) -> str:
     reasons = pending.exclude(reason="").values_list("reason", flat=True)
-    return reasons.first() or "Some photos wait for another try."
+    return reasons.first() or _("Some photos wait for another try.")
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -274,7 +275,8 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 
 def _interrupted(reason: str) -> BuildInterrupted:
-    return BuildInterrupted(f"The build has stopped; the next one goes on where it ended. {reason}")
+    sentence = _("The build has stopped; the next one goes on where it ended. %(reason)s")
+    return BuildInterrupted(sentence % {"reason": reason})
 
 
 def _activate(version: IndexVersion) -> IndexVersion:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import urlencode
 
+from catalogue.filters import without
 from search.forms import RefinementForm
 from search.models import Query
 from search.querying import DEFAULT_PAGE, LONGEST, Page, Ranking, Refinement, Result
@@ -48,7 +48,3 @@ def following(query: Query, refinement: Refinement, ranking: Ranking, page: Page
         return ""
     more = address(query, refinement, list=ranking.key, shown=min(shown + DEFAULT_PAGE, LONGEST))
     return f"{more}#p{shown + 1}"
-
-
-def without(values: Iterable[str], value: str) -> tuple[str, ...]:
-    return tuple(other for other in values if other != value)

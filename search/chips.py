@@ -11,8 +11,9 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from catalogue.facets import Facet
+from catalogue.filters import without
 from catalogue.models import Product, ProductImage
-from search.cards import address, without
+from search.cards import address
 from search.models import Query
 from search.querying import Refinement
 

@@ -108,9 +108,17 @@ def embedder_of(version: IndexVersion) -> Embedder:
     embedder = embedders[version.embedder]
     if embedder.fingerprint != version.fingerprint or version.colours_version != colours.COLOURS_VERSION:
         raise SpaceMismatch(
-            f"The index was built with the model {version.fingerprint} (colours {version.colours_version}), but "
-            f"{embedder.fingerprint} (colours {colours.COLOURS_VERSION}) is configured. Run "
-            "“manage.py rebuild_index” to build an index with it; until then, configure the former model."
+            _(
+                "The index was built with the model %(built)s (colours %(built_colours)s), but %(model)s (colours "
+                "%(colours)s) is configured. Run “manage.py rebuild_index” to build an index with it; until then, "
+                "configure the former model."
+            )
+            % {
+                "built": version.fingerprint,
+                "built_colours": version.colours_version,
+                "model": embedder.fingerprint,
+                "colours": colours.COLOURS_VERSION,
+            }
         )
     return embedder
 

@@ -20,7 +20,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import vectors
+from search import derived, vectors
 from search.matches import DEFAULT, Calibration, Match
 from search.projection import Projection
 
@@ -78,12 +78,12 @@ class IndexVersion(models.Model):
         LIVE = "live", _("live")
         RETIRED = "retired", _("retired")
 
-    backend = models.CharField(_("index"), max_length=50, default="default", help_text="alias in VECTOR_INDEXES")
-    embedder = models.CharField(_("model"), max_length=50, default="default", help_text="alias in EMBEDDERS")
+    backend = models.CharField(_("index"), max_length=50, default="default", help_text=_("alias in VECTOR_INDEXES"))
+    embedder = models.CharField(_("model"), max_length=50, default="default", help_text=_("alias in EMBEDDERS"))
     fingerprint = models.CharField(_("fingerprint"), max_length=120)
     projection_bytes = models.BinaryField(null=True, blank=True)
     colours_version = models.PositiveSmallIntegerField()
-    width = models.PositiveIntegerField(_("width"), help_text="numbers in a document")
+    width = models.PositiveIntegerField(_("width"), help_text=_("numbers in a document"))
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.BUILDING)
     #: Counts the changes of the index. Whoever publishes one takes the next number first, and holds the row's lock
     #: until the commit: the order of the numbers is the order of the commits.
@@ -112,7 +112,7 @@ class IndexVersion(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"version {self.pk} ({self.get_state_display()})"
+        return _("version %(number)s (%(state)s)") % {"number": self.pk, "state": self.get_state_display()}
 
     @property
     def projection(self) -> Projection | None:
@@ -323,6 +323,7 @@ class Query(models.Model):
         # The file first: if that fails, the row still names it, and the next purge tries again.
         if self.picture:
             self.picture.storage.delete(self.picture.name or "")
+        derived.forget(self.pk)
         self.picture, self.photo, self.embedding, self.colour, self.colours = "", None, b"", b"", []
         self.expires = min(self.expires, timezone.now())
         # By name: what was noted since this row was read stays.
@@ -357,6 +358,8 @@ class IndexRun(models.Model):
     ended = models.DateTimeField(_("ended"), null=True)
     #: When the process that does it was last heard of.
     seen = models.DateTimeField(null=True)
+    #: How often it was begun, tries that ended in good order aside.
+    attempts = models.PositiveSmallIntegerField(default=0)
     stage = models.CharField(max_length=10, blank=True)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)

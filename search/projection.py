@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+from django.utils.translation import gettext_noop
 from numpy.typing import NDArray
 
 from search import matches
@@ -51,6 +52,11 @@ RECALL_MARGIN = 0.02  # how many originals fewer than raw embeddings a projectio
 ROUNDING = 1e-5
 
 _FORMAT = 1
+
+# Stored in English and translated where they are shown, so the bounds above stand in them as figures.
+TOO_FEW_PHOTOS = gettext_noop("There are fewer than 400 photos to learn from.")
+TOO_FEW_PRODUCTS = gettext_noop("There are fewer than 5 products to learn from.")
+TOO_FEW_CLASSES = gettext_noop("There are fewer than two categories of 20 photos to learn from.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,12 +221,12 @@ def fit(
     borne, it cannot say.
     """
     if len(embeddings) < MIN_PHOTOS:
-        return _nothing(len(embeddings), f"There are fewer than {MIN_PHOTOS} photos to learn from.")
+        return _nothing(len(embeddings), TOO_FEW_PHOTOS)
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(embeddings))[:MAX_FITTED]
     product = np.unique(np.asarray(products)[chosen], return_inverse=True)[1]
     if product.max() + 1 < MIN_PRODUCTS:
-        return _nothing(len(embeddings), f"There are fewer than {MIN_PRODUCTS} products to learn from.")
+        return _nothing(len(embeddings), TOO_FEW_PRODUCTS)
 
     # The photos to learn from come first, so that both parts are views of one array.
     held_out = np.isin(product, rng.permutation(product.max() + 1)[: round(HELD_OUT * (product.max() + 1))])
@@ -267,15 +273,16 @@ def _nothing(photos: int, reason: str) -> Fit:
 
 
 def _reason(kept: list[str], precision: Mapping[str, float]) -> str:
+    """Why, as it is stored; whoever shows it translates it."""
     if not kept:
-        return "Projected, distorted photos would find their originals less often."
+        return gettext_noop("Projected, distorted photos would find their originals less often.")
     if kept[-1] == "components and classes":
-        return "Class scores raise the precision on held-out photos, and originals are still found."
+        return gettext_noop("Class scores raise the precision on held-out photos, and originals are still found.")
     if not precision:
-        return f"There are fewer than two categories of {MIN_CLASS} photos to learn from."
+        return TOO_FEW_CLASSES
     if precision["components and classes"] <= precision["components"]:
-        return "Class scores do not raise the precision on held-out photos."
-    return "With class scores, distorted photos would find their originals less often."
+        return gettext_noop("Class scores do not raise the precision on held-out photos.")
+    return gettext_noop("With class scores, distorted photos would find their originals less often.")
 
 
 def _blocks(total: int, size: int = BLOCK) -> Iterator[slice]:

@@ -7,7 +7,6 @@ a product may be seen, and at what price, is asked of the database each time a p
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,6 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -26,7 +24,7 @@ from django.utils.translation import gettext as _
 from catalogue import filters, images
 from catalogue.models import Brand, Product, ProductImage
 from catalogue.tree import CategoryTree
-from search import colours, indexing, pictures, vectors
+from search import colours, derived, indexing, pictures, vectors
 from search.blocks import Blocks, blocks
 from search.embedders import Embedder
 from search.exceptions import IndexMissing, NotIndexed, QueryGone
@@ -47,8 +45,6 @@ DEFAULT_PAGE = 24
 LARGEST_PAGE = 200
 #: Rows of a ranking looked up beyond those asked for: some products may have been hidden since it was made.
 SPARE_ROWS = 6
-#: Seconds that a ranking is kept for its further pages.
-FROZEN = 3_600
 #: How long the address of a forgotten query still says that it is gone.
 REMEMBERED = timedelta(days=30)
 
@@ -233,13 +229,23 @@ def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     refinement = refinement or Refinement()
     seen = _see(query, refinement.box, version)
     rows = _search(query, seen, refinement, version)
-    best = _best(query, seen, version)
+    best = _nearest(query, refinement, seen, version)
     ranking = Ranking(secrets.token_hex(8), version, rows, best is not None and version.calibration.alike(best))
     if refinement.box is None and query.found is None:
         query.note(len(rows), best, version.calibration.match(best) if best is not None else "", ranking.alike)
     lifetime = (query.expires - timezone.now()).total_seconds()
-    cache.set(_cache_key(query, ranking.key), (ranking.rows, ranking.alike), min(max(lifetime, 1), FROZEN))
+    derived.keep_ranking(query.pk, ranking.key, rows, ranking.alike, min(max(lifetime, 1), derived.KEPT))
     return ranking
+
+
+def _nearest(query: Query, refinement: Refinement, seen: _Seen, version: IndexVersion) -> float | None:
+    """How near the nearest photo is: asked when a picture or a box is looked at, kept for what is refined of it."""
+    what = f"{_edges(refinement.box)} {version.pk}"
+    if refinement != Refinement(box=refinement.box) and (kept := derived.nearest(query.pk, what)):
+        return kept[0]
+    best = _best(query, seen, version)
+    derived.keep_nearest(query.pk, what, best)
+    return best
 
 
 def facets(query: Query, refinement: Refinement, version: IndexVersion | None = None) -> Facets:
@@ -249,7 +255,7 @@ def facets(query: Query, refinement: Refinement, version: IndexVersion | None = 
 
 def find_ranking(query: Query, key: str) -> Ranking:
     """A ranking that was frozen. Raises `QueryGone` if the cache has given it up."""
-    frozen = cache.get(_cache_key(query, key))
+    frozen = derived.ranking(query.pk, key)
     if frozen is None:
         raise QueryGone(_("This list of results is no longer kept. Start again at its first page."))
     return Ranking(key, _live(), *frozen)
@@ -327,6 +333,11 @@ def _asking(query: Query) -> list[int]:
     return [] if query.photo is None else [query.photo.product_id]
 
 
+def has_seen(query: Query, box: Box) -> bool:
+    """Whether a box was looked at already, so that the model need not be asked."""
+    return derived.box(query.pk, _look(box, indexing.embedder_of(_live()))) is not None
+
+
 def _see(query: Query, box: Box | None, version: IndexVersion) -> _Seen:
     """What the model sees in a query, or in a box of it; the model is called only if it has not seen that yet."""
     embedder = indexing.embedder_of(version)
@@ -337,16 +348,23 @@ def _see(query: Query, box: Box | None, version: IndexVersion) -> _Seen:
         fields = _fields(blocks(_picture(query, embedder, None), embedder.size), embedder)
         Query.objects.filter(pk=query.pk).update(**fields)
         packed = (fields["embedding"], fields["colour"])
+    elif (kept := derived.box(query.pk, _look(box, embedder))) is not None:
+        packed = kept
     else:
-        edges = ",".join(f"{edge:.4f}" for edge in asdict(box).values())
-        name = f"box:{query.pk}:{_digest(edges, embedder.fingerprint, str(colours.COLOURS_VERSION))}"
-        packed = cache.get(name)
-        if packed is None:
-            fields = _fields(blocks(_picture(query, embedder, box), embedder.size, box), embedder)
-            packed = (fields["embedding"], fields["colour"])
-            cache.set(name, packed)
+        fields = _fields(blocks(_picture(query, embedder, box), embedder.size, box), embedder)
+        packed = (fields["embedding"], fields["colour"])
+        derived.keep_box(query.pk, _look(box, embedder), packed)
     embedding, colour = (Embedding.unpack([data])[0] for data in packed)
     return _Seen(vectors.unit(embedding), colour)
+
+
+def _look(box: Box, embedder: Embedder) -> str:
+    """Names a box as a model sees it."""
+    return f"{_edges(box)} {embedder.fingerprint} {colours.COLOURS_VERSION}"
+
+
+def _edges(box: Box | None) -> str:
+    return "" if box is None else ",".join(f"{edge:.4f}" for edge in asdict(box).values())
 
 
 def _picture(query: Query, embedder: Embedder, box: Box | None) -> Any:
@@ -403,11 +421,3 @@ def _shown(rows: Sequence[tuple[int, int, float]], criteria: Criteria) -> Mappin
 
 def _products_of(skus: Sequence[str]) -> list[int]:
     return list(Product.objects.filter(sku__in=skus).values_list("pk", flat=True)) if skus else []
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _cache_key(query: Query, key: str) -> str:
-    return f"ranking:{query.pk}:{key}"

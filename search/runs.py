@@ -16,6 +16,7 @@ from typing import Any
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from search.exceptions import SearchError, WorkStopped
 from search.models import IndexedMinute, IndexRun, IndexVersion, Worker
@@ -27,6 +28,8 @@ NOTE = 1.0
 #: A run whose process has not been heard of for as long is taken for left. A fit is the longest silence: a minute
 #: at the most. Where that is wrong, two processes share the work and nothing is lost.
 LEFT = timedelta(minutes=3)
+#: How often a request is begun whose process ends half-way each time: it may be what ends them.
+MOST_ATTEMPTS = 3
 #: Seconds between two signs of life of a worker.
 BEAT = 5.0
 #: A worker that has not been seen for as long counts as away.
@@ -47,6 +50,7 @@ def ask(kind: IndexRun.Kind, by: Any = None) -> tuple[IndexRun, bool]:
 
     There is one already where the same is waiting or running, or where another kind of work is waiting.
     """
+    _write_off()
     standing = IndexRun.objects.filter(state__in=[IndexRun.State.WAITING, IndexRun.State.RUNNING])
     if run := standing.filter(kind=kind).order_by("pk").last():
         return run, False
@@ -87,20 +91,30 @@ def _alive(running: IndexRun) -> bool:
     return running.seen is not None and running.seen >= timezone.now() - LEFT
 
 
-def _give_up(run: IndexRun) -> None:
-    """What a process has left goes back to those who wait, or is written off where nobody asked for it."""
+def _write_off() -> None:
+    """Give up a run whose process has died, so that what is asked for next does not wait behind it."""
+    running = IndexRun.objects.filter(state=IndexRun.State.RUNNING).first()
+    if running is not None and not _alive(running):
+        _give_up(running)
+
+
+def _give_up(run: IndexRun, *, in_order: bool = False) -> None:
+    """What a process has left goes back to those who wait, or is written off where nobody asked for it.
+
+    It is also written off when its process has died each time; one that ended `in_order` is no such sign.
+    """
     left = IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.RUNNING, seen=run.seen)
-    if run.asked:
+    if run.asked and (in_order or run.attempts < MOST_ATTEMPTS):
+        attempts = F("attempts") - 1 if in_order else F("attempts")
         try:
             with transaction.atomic():
-                left.update(state=IndexRun.State.WAITING, started=None, stage="", done=0, total=0)
+                left.update(state=IndexRun.State.WAITING, started=None, stage="", done=0, total=0, attempts=attempts)
         except IntegrityError:
             pass  # something else waits already
         else:
             return
-    left.update(
-        state=IndexRun.State.FAILED, ended=timezone.now(), reason="The process that was at it has ended half-way."
-    )
+    reason = gettext("The process that was at it has ended half-way.")
+    left.update(state=IndexRun.State.FAILED, ended=timezone.now(), reason=reason)
 
 
 def _begin(run: IndexRun) -> bool:
@@ -108,7 +122,7 @@ def _begin(run: IndexRun) -> bool:
     try:
         with transaction.atomic():
             begun = IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.WAITING).update(
-                state=IndexRun.State.RUNNING, started=now, seen=now
+                state=IndexRun.State.RUNNING, started=now, seen=now, attempts=F("attempts") + 1
             )
     except IntegrityError:  # another is running
         return False
@@ -141,9 +155,7 @@ def recorded(kind: IndexRun.Kind, progress: Progress | None = None, run: IndexRu
 def _own(kind: IndexRun.Kind) -> IndexRun | None:
     """A run that nobody asked for, begun here; None where another is running."""
     now = timezone.now()
-    running = IndexRun.objects.filter(state=IndexRun.State.RUNNING).first()
-    if running is not None and not _alive(running):
-        _give_up(running)
+    _write_off()
     try:
         with transaction.atomic():
             return IndexRun.objects.create(kind=kind, state=IndexRun.State.RUNNING, started=now, seen=now)
@@ -177,7 +189,7 @@ class Record:
         if self.run is not None:
             self.run.refresh_from_db(fields=["seen", "state"])
             if self.run.asked and self.run.state == IndexRun.State.RUNNING:
-                _give_up(self.run)
+                _give_up(self.run, in_order=True)
             else:
                 self.end(IndexRun.State.CANCELLED, reason)
 
@@ -185,11 +197,12 @@ class Record:
         self._write(state=state, reason=reason, ended=timezone.now())
 
     def _write(self, **values: Any) -> None:
-        """Only while it is running: one that was given up in between belongs to someone else."""
+        """Only while it is running here: one that was given up in between belongs to whoever began it again."""
         if self.run is None:
             return
         try:
-            IndexRun.objects.filter(pk=self.run.pk, state=IndexRun.State.RUNNING).update(**values)
+            mine = IndexRun.objects.filter(pk=self.run.pk, state=IndexRun.State.RUNNING, started=self.run.started)
+            mine.update(**values)
         except DatabaseError:
             # The work matters more than its record, which is taken for left after a while.
             logger.exception("A run's record could not be written.")
@@ -200,7 +213,7 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, SearchError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
-        return "It was stopped."
+        return gettext("It was stopped.")
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 

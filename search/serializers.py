@@ -115,13 +115,13 @@ class FiltersSerializer(serializers.Serializer[Any]):
 def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     """Raise ValidationError for names that mean nothing here: a misspelt one must not go unnoticed."""
     if unknown := sorted(set(given) - set(known)):
-        sentence = _("There is no such field; there are: ") + ", ".join(known)
+        sentence = _("There is no such field; there are: %(names)s") % {"names": ", ".join(known)}
         raise serializers.ValidationError({name[:200]: sentence for name in unknown[:5]})
 
 
 def _known(slugs: list[str], known: set[str]) -> list[str]:
     if unknown := [slug for slug in slugs if slug not in known]:
-        raise serializers.ValidationError(_("There is none called ") + ", ".join(unknown[:5]) + ".")
+        raise serializers.ValidationError(_("There is none called %(names)s.") % {"names": ", ".join(unknown[:5])})
     return slugs
 
 

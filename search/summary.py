@@ -6,6 +6,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from catalogue.words import sentence_space
 from search.matches import Match
 from search.querying import LONGEST, Page, Ranking
 
@@ -17,7 +18,8 @@ def summary(ranking: Ranking, page: Page, products: int) -> str:
         found = _("The %(count)s most similar of %(products)s products, the most similar first.")
     else:
         found = ngettext("%(count)s product.", "%(count)s products, the most similar first.", count)
-    sentences = [found % {"count": number_format(count), "products": number_format(products, force_grouping=True)}]
+    figures = {"count": count, "products": products}
+    sentences = [found % {name: number_format(number, force_grouping=True) for name, number in figures.items()}]
     words = [result.match for result in page.results]
     if same := words.count(Match.SAME_ITEM):
         sentences.append(
@@ -29,4 +31,4 @@ def summary(ranking: Ranking, page: Page, products: int) -> str:
             ngettext("%(count)s looks very similar.", "%(count)s look very similar.", very)
             % {"count": number_format(very)}
         )
-    return " ".join(sentences)
+    return sentence_space().join(sentences)

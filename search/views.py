@@ -28,6 +28,7 @@ from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import condition, require_http_methods, require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from catalogue.images import ImageRefused, Limits
 from catalogue.models import Product
@@ -50,6 +51,9 @@ View = Callable[..., HttpResponseBase]
 
 RETRY_AFTER = 30
 """Seconds after which a search that could not be answered is worth another try."""
+
+PART = "X-Part"
+"""The header with which the page's script asks for less than a page."""
 
 _KEY = re.compile(r"[0-9a-f]{16}")
 """Of a ranking."""
@@ -169,12 +173,13 @@ def _slow_down(request: HttpRequest, wait: float) -> HttpResponse:
 
 @require_safe
 @private
+@vary_on_headers(PART)
 @explained
 def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """What a query found, refined as the address says: its first products, as many as the address asks for.
 
     `list` names a ranking that was frozen when the first of them were shown; where it is no longer kept, or none is
-    named, the products are ranked anew.
+    named, the products are ranked anew. The page's script asks for the part that a refinement changes.
     """
     query = _find(pk)
     form = RefinementForm(request.GET)
@@ -184,7 +189,8 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         context["choices"] = narrowing(query, Refinement(), errors=errors)
         return render(request, "search/results.html", context, status=HTTPStatus.BAD_REQUEST)
     refinement = form.refinement
-    if refinement.box is not None and (wait := _must_wait(request)) is not None:
+    new_box = refinement.box is not None and not querying.has_seen(query, refinement.box)
+    if new_box and (wait := _must_wait(request)) is not None:
         return _slow_down(request, wait)
     ranking = _ranking(query, refinement, request.GET.get("list", ""))
     page = querying.page(query, ranking, refinement, size=_shown(request.GET.get("shown", "")))
@@ -198,7 +204,8 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         "chips": chips(query, refinement, choices.facets),
         "following": following(query, refinement, ranking, page),
     }
-    return render(request, "search/results.html", context)
+    template = "search/refined.html" if PART in request.headers else "search/results.html"
+    return render(request, template, context)
 
 
 def _find(pk: UUID) -> Query:

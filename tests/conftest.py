@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.core.files.storage import storages
+from django.utils import translation
 
 from search.models import Query
 
@@ -38,5 +39,15 @@ def _own_folders(
             "OPTIONS": {"folder": folder / "indexes"},
         }
     }
-    yield
+    # A request leaves its language to the thread; addresses made by a test are those of the site's own.
+    with translation.override(settings.LANGUAGE_CODE):
+        yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> Iterator[None]:
+    """A request leaves its language active in the process; the next test begins in the site's own."""
+    translation.deactivate()
+    yield
+    translation.deactivate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from catalogue.models import Brand, Category, Product, ProductImage
+from search.models import Query
 from tests.drawing import KINDS, photo
 
 COLOURS = {"red": "#b03030", "blue": "#2050b0", "green": "#308040"}
@@ -56,3 +57,9 @@ def fill(per_kind: int = 2) -> list[Product]:
                     )
                 )
     return made
+
+
+def content_of(query: Query) -> bytes:
+    """The stored bytes of a query's picture."""
+    with query.picture.open() as file:
+        return bytes(file.read())

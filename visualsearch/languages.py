@@ -7,9 +7,9 @@ from typing import NamedTuple
 from django.conf import settings
 from django.http import HttpRequest
 from django.middleware.locale import LocaleMiddleware
-from django.urls import translate_url
+from django.urls import reverse, translate_url
 from django.utils.functional import SimpleLazyObject
-from django.utils.translation import activate, get_language_from_request
+from django.utils.translation import activate, get_language, get_language_from_request, override
 
 
 class Translation(NamedTuple):
@@ -33,11 +33,20 @@ class PageLanguage(LocaleMiddleware):
             super().process_request(request)
 
 
+def _translated(here: str, code: str) -> str:
+    """The address of a page in a language; that of the first page for an address that leads nowhere in any."""
+    there = translate_url(here, code)
+    if there == here and code != get_language():
+        with override(code):
+            return reverse("catalogue:home")
+    return there
+
+
 def translations(request: HttpRequest) -> dict[str, object]:
     """For templates: this page in each language; worked out only where it is shown."""
 
     def addresses() -> list[Translation]:
         here = request.get_full_path()
-        return [Translation(code, name, translate_url(here, code)) for code, name in settings.LANGUAGES]
+        return [Translation(code, name, _translated(here, code)) for code, name in settings.LANGUAGES]
 
     return {"translations": SimpleLazyObject(addresses)}

@@ -211,7 +211,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": f"{SHOP_NAME} API",
-    "DESCRIPTION": "Find similar products with a picture.",
+    "DESCRIPTION": _("Find similar products with a picture."),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -275,6 +275,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGES = [("en", "English"), ("ja", "日本語")]
 LANGUAGE_CODE = env.choice("LANGUAGE_CODE", "en", tuple(code for code, _name in LANGUAGES))
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["visualsearch.formats"]
 TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True

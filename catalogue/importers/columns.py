@@ -136,7 +136,7 @@ def _unknown(name: str) -> str:
 
 
 def _shown(cell: object) -> str:
-    text = cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
+    text = cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False, default=str)
     return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
 
 

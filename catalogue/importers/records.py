@@ -135,13 +135,20 @@ class StoredPhoto:
     name: str
 
     def read(self) -> bytes:
-        if not is_photo_name(self.name) or not default_storage.exists(self.name):
-            raise UnreadablePhoto(
-                _("The shop has no such photo. Put it into the zip and name it as it is named there.")
-            )
-        with default_storage.open(self.name) as file:
-            Limits.from_settings().check_bytes(file.size)
-            return bytes(file.read())
+        if not is_photo_name(self.name):
+            raise self._missing()
+        try:
+            with default_storage.open(self.name) as file:
+                Limits.from_settings().check_bytes(file.size)
+                return bytes(file.read())
+        except FileNotFoundError as error:
+            raise self._missing() from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UnreadablePhoto(_("This photo cannot be read: %(reason)s.") % {"reason": reason}) from error
+
+    def _missing(self) -> UnreadablePhoto:
+        return UnreadablePhoto(_("The shop has no such photo. Put it into the zip and name it as it is named there."))
 
 
 @dataclass(frozen=True, slots=True)

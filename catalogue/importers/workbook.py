@@ -144,4 +144,5 @@ def _cell(cell: Any) -> Any:
         return cell.isoformat()
     if isinstance(cell, float):
         return format(cell, _DIGITS)
-    return cell
+    # A time or a duration: no column takes one, but a sentence can show it.
+    return cell if cell is None or isinstance(cell, (str, int)) else str(cell)

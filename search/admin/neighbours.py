@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from django import forms
 from django.utils import timezone
+from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -71,7 +72,7 @@ class ComparisonForm(forms.Form):
         max_value=MAX_COLOUR_WEIGHT,
         required=False,
         widget=forms.NumberInput(attrs={"step": "0.05"}),
-        help_text=_("0: style alone; %(most)s: both count the same") % {"most": MAX_COLOUR_WEIGHT},
+        help_text=format_lazy(_("0: style alone; {most}: both count the same"), most=MAX_COLOUR_WEIGHT),
     )
     visible = forms.BooleanField(label=_("Only what shoppers may see now"), required=False)
 

@@ -133,6 +133,7 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "failed": _failed(recent),
         "rebuilt": _rebuilt(recent),
         "precision": _precision(live) if live else [],
+        **(_projection(live) if live else {}),
         "worker": {"there": there, "seen": seen},
         "rate": _rate(minutes),
         "bars": _bars(minutes),
@@ -216,6 +217,17 @@ def _precision(live: IndexVersion) -> list[tuple[str, float]]:
     }
     measured = live.quality.get("held_out_precision_at_10", {})
     return [(names.get(name, name), value) for name, value in measured.items()]
+
+
+def _projection(live: IndexVersion) -> dict[str, str]:
+    """What was kept of the projection, and why; both are stored in English."""
+    names = {
+        "nothing": gettext("nothing"),
+        "components": gettext("components"),
+        "components and classes": gettext("components and categories"),
+    }
+    kept, reason = live.quality.get("kept", "nothing"), live.quality.get("reason", "")
+    return {"kept": names.get(kept, kept), "reason": gettext(reason) if reason else ""}
 
 
 def lasted(duration: timedelta) -> str:

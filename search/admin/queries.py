@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -76,10 +77,10 @@ class QueryAdmin(ReadOnlyAdmin):
     ordering = ("-created",)
     list_per_page = 50
     fields = (
-        "picture_shown", "kind", "answer", "number_found", "named_colours", "size", "fingerprint",
-        ("created", "expires"), "results",
+        "picture_shown", "kind", "answer", "number_found", "named_colours", "size", "model_name",
+        ("created", "expiry"), "results",
     )  # fmt: skip
-    readonly_fields = ("created", "expires")
+    readonly_fields = ("created",)
     view_on_site = False
     delete_confirmation_template = "search/admin/query_delete.html"
     delete_selected_confirmation_template = "search/admin/query_delete_selected.html"
@@ -146,6 +147,14 @@ class QueryAdmin(ReadOnlyAdmin):
     @admin.display(description=_("size"))
     def size(self, query: Query) -> str:
         return f"{query.width} × {query.height}"
+
+    @admin.display(description=_("model"))
+    def model_name(self, query: Query) -> str:
+        return query.fingerprint
+
+    @admin.display(description=_("deleted on"))
+    def expiry(self, query: Query) -> datetime:
+        return query.expires
 
     @admin.display(description=_("results page"))
     def results(self, query: Query) -> str:

@@ -58,9 +58,9 @@ class IndexVersionAdmin(IndexPages, ReadOnlyAdmin):
     list_filter = ("state",)
     list_before_template = "search/admin/to_index.html"
     fields = (
-        "state", ("backend", "embedder"), "fingerprint", ("width", "colours_version"), "photos",
+        "state", ("backend", "embedder"), "fingerprint", ("width", "colours"), "photos",
         ("indexed", "pending"), ("failed", "gone"), "projection_report", "matches",
-        ("sequence", "base_sequence"), ("created", "activated", "retired"),
+        ("changes", "changes_in_file"), ("created", "activated", "retired"),
     )  # fmt: skip
 
     def get_urls(self) -> list[URLPattern]:
@@ -90,6 +90,18 @@ class IndexVersionAdmin(IndexPages, ReadOnlyAdmin):
     @admin.display(description=_("gone"))
     def gone(self, version: Any) -> int:
         return int(version.gone_count)
+
+    @admin.display(description=_("version of the colours"))
+    def colours(self, version: IndexVersion) -> int:
+        return version.colours_version
+
+    @admin.display(description=_("changes"))
+    def changes(self, version: IndexVersion) -> int:
+        return version.sequence
+
+    @admin.display(description=_("changes in the file"))
+    def changes_in_file(self, version: IndexVersion) -> int:
+        return version.base_sequence
 
     @admin.display(description=_("projection"))
     def projection_report(self, version: IndexVersion) -> str:

@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
                 ('started', models.DateTimeField(null=True, verbose_name='started')),
                 ('ended', models.DateTimeField(null=True, verbose_name='ended')),
                 ('seen', models.DateTimeField(null=True)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('stage', models.CharField(blank=True, max_length=10)),
                 ('done', models.PositiveIntegerField(default=0)),
                 ('total', models.PositiveIntegerField(default=0)),

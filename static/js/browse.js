@@ -42,6 +42,8 @@ function show(page) {
   comeBack();
 }
 
+const here = () => location.pathname + location.search;
+let shown = here(); // what the page shows
 let latest;
 
 async function apply() {
@@ -56,6 +58,7 @@ async function apply() {
     const text = await response.text();
     show(new DOMParser().parseFromString(text, "text/html"));
     history.pushState({ browsing: true }, "", url);
+    shown = here();
   } catch (error) {
     if (error.name !== "AbortError") location.assign(url); // the page itself says what is wrong
   }
@@ -68,5 +71,7 @@ if (form) {
     event.preventDefault();
     apply();
   });
-  window.addEventListener("popstate", () => location.reload());
+  window.addEventListener("popstate", () => {
+    if (here() !== shown) location.reload(); // else it was only a leap on the page
+  });
 }

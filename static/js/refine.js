@@ -11,54 +11,52 @@ let shown = place(); // what the page shows
 async function fetched(url) {
   latest?.abort();
   latest = new AbortController();
-  const response = await fetch(url, { signal: latest.signal });
+  const response = await fetch(url, { signal: latest.signal, headers: { "X-Part": "found" } });
   if (!response.ok) throw new Error(`${response.status}`);
-  return parser.parseFromString(await response.text(), "text/html");
+  return part("search", parser.parseFromString(await response.text(), "text/html"));
 }
 
-// Show what an address holds; where that fails, go there: the page itself says what is wrong.
-async function follow(url, show, { push = true } = {}) {
+// Show what an address holds; where that fails, go there: the page itself says what is wrong. What is typed and drawn
+// is newer than the answer, unless the address came from elsewhere than the form.
+async function follow(url, { fromForm = false, push = true } = {}) {
   clearTimeout(timer);
   part("found").ariaBusy = "true";
   try {
-    const page = await fetched(url);
-    show(page);
+    const state = await fetched(url);
+    if (!fromForm) setForm(state.dataset);
+    show(state);
     if (push) history.pushState(null, "", url);
     shown = place();
+    return true;
   } catch (error) {
     if (error.name !== "AbortError") location.assign(url);
+    return false;
   }
 }
 
-const replaced = (name, page) => part(name).replaceWith(document.importNode(part(name, page), true));
-
-// The form's own state is newer than the page that came: only what it leads to is replaced.
-function showFound(page) {
-  const focused = document.activeElement;
-  const name = part("facets").contains(focused) && selector(focused);
-  const open = [...document.querySelectorAll("[data-facet]:has(details[open])")].map((facet) => facet.dataset.facet);
-  const scrolled = part("facets").scrollTop;
-  replaced("found", page);
-  replaced("facets", page);
-  for (const facet of open) document.querySelector(`[data-facet="${facet}"] details`)?.setAttribute("open", "");
-  part("facets").scrollTop = scrolled;
-  if (name) part("facets").querySelector(name)?.focus({ preventScroll: true });
+function setForm({ weight, box }) {
+  document.querySelector("#colour_weight").value = weight;
+  const edges = box.split(",");
+  [...part("asked").querySelectorAll("input")].forEach((input, at) => (input.value = edges[at] ?? ""));
+  part("asked").querySelector("crop-box").read?.();
 }
+
+function show(state) {
+  const facets = part("facets");
+  const focused = facets.contains(document.activeElement) && selector(document.activeElement);
+  const open = [...document.querySelectorAll("[data-facet]:has(details[open])")].map((facet) => facet.dataset.facet);
+  const scrolled = facets.scrollTop;
+  for (const name of ["wishes", "facets"]) part(name).replaceChildren(...imported(part(name, state).childNodes));
+  part("found").replaceWith(...imported([part("found", state)]));
+  for (const facet of open) document.querySelector(`[data-facet="${facet}"] details`)?.setAttribute("open", "");
+  facets.scrollTop = scrolled;
+  if (focused) facets.querySelector(focused)?.focus({ preventScroll: true });
+}
+
+const imported = (nodes) => [...nodes].map((node) => document.importNode(node, true));
 
 function selector({ name, value, type }) {
   return type === "checkbox" ? `[name="${name}"][value="${CSS.escape(value)}"]` : `[name="${name}"]`;
-}
-
-// Everything but the picture, which is the same.
-function showSearch(page) {
-  const picture = part("asked");
-  const edges = [...part("asked", page).querySelectorAll("input")].map((input) => input.value);
-  const open = part("search").querySelector("#narrow:popover-open");
-  replaced("search", page);
-  part("asked").replaceWith(picture);
-  [...picture.querySelectorAll("input")].forEach((input, at) => (input.value = edges[at]));
-  picture.querySelector("crop-box").read?.();
-  open?.hidePopover?.();
 }
 
 // As the server writes it: without what is empty or as it is by default, a box in one parameter.
@@ -78,6 +76,7 @@ async function showMore(link) {
   const grid = part("grid");
   const count = grid.children.length;
   const section = part("found");
+  if (section.ariaBusy === "true") return; // pressed twice
   section.ariaBusy = "true";
   const coming = [...grid.children].slice(-4).map((card) => {
     const empty = card.cloneNode(false);
@@ -88,25 +87,27 @@ async function showMore(link) {
   });
   grid.append(...coming);
   try {
-    const page = await fetched(link.href);
-    for (const card of coming) card.remove();
-    const added = [...part("grid", page).children].slice(count).map((card) => document.importNode(card, true));
-    grid.append(...added);
+    const state = await fetched(link.href);
+    const added = imported([...part("grid", state).children].slice(count));
+    grid.querySelector(".card--coming")?.before(...added);
     history.replaceState(null, "", link.href.split("#")[0]);
     shown = place();
-    const next = part("more", page);
+    const next = part("more", state);
     if (next) link.href = next.href;
     else link.parentElement.remove();
     section.ariaBusy = "false";
     added[0]?.querySelector("a").focus({ preventScroll: true });
   } catch (error) {
     if (error.name !== "AbortError") location.assign(link.href);
+  } finally {
+    for (const card of coming) card.remove();
   }
 }
 
 function soon() {
   clearTimeout(timer);
-  timer = setTimeout(() => follow(address(part("refine")), showFound), 200); // arrow keys move a slider in small steps
+  // Arrow keys move a slider in many small steps.
+  timer = setTimeout(() => follow(address(part("refine")), { fromForm: true }), 200);
 }
 
 document.addEventListener("change", (event) => {
@@ -116,7 +117,7 @@ document.addEventListener("change", (event) => {
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-refine]")) return;
   event.preventDefault();
-  follow(address(event.target), showFound);
+  follow(address(event.target), { fromForm: true });
 });
 
 document.addEventListener("click", (event) => {
@@ -127,8 +128,8 @@ document.addEventListener("click", (event) => {
     showMore(link);
   } else if (link.matches("[data-refined]")) {
     event.preventDefault();
-    follow(link.href, (page) => {
-      showSearch(page);
+    follow(link.href).then((there) => {
+      if (!there) return;
       const title = document.querySelector("#found-title");
       title.focus({ preventScroll: true });
       if (title.getBoundingClientRect().top < 0) title.scrollIntoView();
@@ -137,5 +138,5 @@ document.addEventListener("click", (event) => {
 });
 
 window.addEventListener("popstate", () => {
-  if (place() !== shown) follow(location.href, showSearch, { push: false }); // else it was only a leap on the page
+  if (place() !== shown) follow(location.href, { push: false }); // else it was only a leap on the page
 });

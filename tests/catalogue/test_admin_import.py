@@ -13,6 +13,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -230,6 +231,17 @@ def test_a_photo_that_the_shop_has_is_named_as_an_export_names_it(admin_client: 
     name = made.photos.get().file.name
     bring_in(admin_client, table(["b", "Copy", "", "", "", "", name, ""]))
     assert shop.content(Product.objects.get(sku="b").photos.get()) == photo("hat")
+
+
+def test_a_stored_photo_that_vanishes_while_it_is_asked_for_is_one_reject(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = shop.product("a", photo("hat")).photos.get().file
+    default_storage.delete(stored.name or "")
+    monkeypatch.setattr(FileSystemStorage, "exists", lambda *_: True)  # as it was a moment ago
+    outcome = look(admin_client, table(["b", "Copy", "", "", "", "", stored.name or "", ""])).context["outcome"]
+    assert outcome.summary.created == 0
+    assert any("The shop has no such photo." in reject.reason for reject in outcome.rejects)
 
 
 @pytest.mark.parametrize("name", ["photos/../secret_key", "../secret_key", "thumbnails/aa/x.jpg", "/etc/passwd"])

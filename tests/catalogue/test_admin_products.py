@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def form(**fields: Any) -> dict[str, Any]:
 
 
 def rows(*products: Product, **values: Any) -> dict[str, Any]:
-    """What the list sends when it is saved, with these values in its first row."""
+    """What the list sends when it is saved, with these values in its first row: what was shown goes along."""
     sent: dict[str, Any] = {"form-TOTAL_FORMS": len(products), "form-INITIAL_FORMS": len(products), "_save": "Save"}
     for number, product in enumerate(products):
         row = {
@@ -40,6 +41,7 @@ def rows(*products: Product, **values: Any) -> dict[str, Any]:
             "price": product.price or "",
             "stock": "" if product.stock is None else product.stock,
         }
+        sent |= {f"initial-form-{number}-{name}": value for name, value in row.items() if name != "id"}
         sent |= {f"form-{number}-{name}": value for name, value in {**row, **(values if not number else {})}.items()}
     return sent
 
@@ -63,6 +65,35 @@ def test_price_and_stock_are_edited_in_the_list_and_their_photos_announced(admin
     made.refresh_from_db()
     assert (str(made.price), made.stock) == ("12.50", 7)
     assert heard == [made.photos.get().pk]
+
+
+def test_the_list_brings_along_what_it_has_shown(admin_client: Client) -> None:
+    shop.product("a", price="10.00", stock=5)
+    shown = page(admin_client.get(PRODUCTS))
+    for name, value in (("price", "10.00"), ("stock", "5")):
+        assert re.search(rf'<input type="hidden" name="initial-form-0-{name}" value="{value}"', shown)
+
+
+def test_saving_the_list_keeps_what_somebody_else_has_changed_meanwhile(admin_client: Client) -> None:
+    made = [shop.product(sku, price="10.00", stock=5) for sku in "ab"]
+    sent = rows(*made, price="12.50")
+    Product.objects.update(stock=1, title="Renamed")
+    shown = page(admin_client.post(PRODUCTS, sent, follow=True))
+    assert sorted(Product.objects.values_list("sku", "price", "stock", "title")) == [
+        ("a", Decimal("12.50"), 1, "Renamed"), ("b", Decimal("10.00"), 1, "Renamed"),
+    ]  # fmt: skip
+    assert "1 product was changed successfully." in shown
+    assert "Somebody else has changed “Renamed” meanwhile." in shown
+    assert "Changed Price." in page(admin_client.get(f"{PRODUCTS}{made[0].pk}/history/"))
+
+
+def test_who_changes_the_very_field_that_somebody_else_has_changed_prevails(admin_client: Client) -> None:
+    made = shop.product("a", price="10.00", stock=5)
+    sent = rows(made, stock="7")
+    Product.objects.update(stock=1)
+    assert "Somebody else has changed" in page(admin_client.post(PRODUCTS, sent, follow=True))
+    made.refresh_from_db()
+    assert (str(made.price), made.stock) == ("10.00", 7)
 
 
 def test_a_wrong_price_in_the_list_is_told_and_nothing_is_saved(admin_client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,58 @@ def test_a_photo_without_its_original_is_told_and_the_others_are_made() -> None:
     found.refresh_from_db()
     assert lost.large.name == lost.thumbnail.name
     assert found.large.name != found.thumbnail.name
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, does: Callable[[], Any]) -> None:
+    """Let something happen after the photos were read and before the first one's renditions are stored."""
+    prepare, done = files.prepare, []
+
+    def prepared(*args: Any) -> files.Prepared:
+        made = prepare(*args)
+        if not done:
+            done.append(True)
+            does()
+        return made
+
+    monkeypatch.setattr(files, "prepare", prepared)
+
+
+def test_what_staff_change_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = old("a")
+    meanwhile(monkeypatch, lambda: ProductImage.objects.update(alt="From the front", position=3))
+    assert run() == "Renditions of 1 photos made.\n"
+    again = ProductImage.objects.get(pk=image.pk)
+    assert (again.alt, again.position) == ("From the front", 3)
+    assert again.large.name != again.thumbnail.name
+
+
+def test_a_photo_that_is_deleted_meanwhile_stays_deleted_and_leaves_no_files(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    first, second = old("a"), old("b")
+
+    def delete() -> None:
+        with django_capture_on_commit_callbacks(execute=True):
+            ProductImage.objects.filter(pk__in=[first.pk, second.pk]).delete()
+
+    meanwhile(monkeypatch, delete)
+    assert run() == "Renditions of 0 photos made.\n"
+    assert not ProductImage.objects.exists()
+    assert stored() == set()
+
+
+def test_a_photo_that_gets_another_picture_meanwhile_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    image = old("a")
+
+    def replace() -> None:
+        other = ProductImage.objects.get(pk=image.pk)
+        other.set_content(photo("hat"))
+        with django_capture_on_commit_callbacks(execute=True):
+            other.save()
+
+    meanwhile(monkeypatch, replace)
+    assert run() == "Renditions of 0 photos made.\n"
+    assert shop.content(ProductImage.objects.get()) == photo("hat")
+    assert stored() == used()

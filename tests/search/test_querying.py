@@ -192,6 +192,37 @@ def test_only_a_new_box_calls_the_model(products: list[Product], monkeypatch: py
     assert len(calls) == 1
 
 
+def test_how_near_the_nearest_is_is_asked_once_for_all_refinements(
+    products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = querying.ask_with_picture(photo())
+    asked = []
+    best = querying._best
+    monkeypatch.setattr(querying, "_best", lambda *about: asked.append(1) or best(*about))
+    plain = querying.rank(query)
+    refinements = [
+        Refinement(colour_weight=0.4),
+        Refinement(like=("hat-red-0",)),
+        Refinement(criteria=Criteria(category=("hat",))),
+    ]
+    assert all(querying.rank(querying.find_query(query.pk), one).alike == plain.alike for one in refinements)
+    assert len(asked) == 1
+    querying.rank(query, Refinement(box=Box(0, 0, 0.5, 0.5)))
+    querying.rank(query)
+    assert len(asked) == 3
+
+
+def test_a_refinement_is_called_alike_as_its_picture_is_by_now(products: list[Product]) -> None:
+    query = querying.ask_with_picture(encoded(Image.effect_noise((300, 300), 90).convert("RGB")))
+    filtered = Refinement(criteria=Criteria(price_max=Decimal(9_999)))
+    assert not querying.rank(query).alike
+    assert not querying.rank(query, filtered).alike
+    shop.product("noise", shop.content_of(query), price=1)
+    indexing.sync()
+    assert querying.rank(query).alike
+    assert querying.rank(query, filtered).alike
+
+
 def test_when_the_model_has_changed_the_picture_is_embedded_again(products: list[Product], settings: Any) -> None:
     query = querying.ask_with_picture(photo("dress", shop.COLOURS["green"], seed=1))
     settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
@@ -214,6 +245,18 @@ def test_a_forgotten_query_is_gone_with_its_picture(
     assert (bytes(kept.embedding), bytes(kept.colour), kept.colours) == (b"", b"", [])
     with pytest.raises(QueryGone, match="Search again"):
         querying.find_query(query.pk)
+
+
+def test_what_was_derived_of_a_forgotten_query_is_gone_from_the_cache_too(products: list[Product]) -> None:
+    query = querying.ask_with_picture(photo())
+    box = Box(0, 0, 0.5, 0.5)
+    keys = [querying.rank(query, refinement).key for refinement in (Refinement(), Refinement(box=box))]
+    assert querying.has_seen(query, box)
+    query.forget()
+    assert not querying.has_seen(query, box)
+    for key in keys:
+        with pytest.raises(QueryGone):
+            querying.find_ranking(query, key)
 
 
 def test_expired_queries_are_forgotten(products: list[Product], django_capture_on_commit_callbacks: Any) -> None:

@@ -71,8 +71,8 @@ def test_two_who_ask_in_the_same_moment_get_one_request(monkeypatch: pytest.Monk
 
 
 def blind(find: Any) -> Any:
-    """The first look finds nothing."""
-    looks = iter([IndexRun.objects.none()])
+    """The first looks, for a run that was left and for one that stands, find nothing."""
+    looks = iter([IndexRun.objects.none()] * 2)
     return lambda **conditions: next(looks, None) or find(**conditions)
 
 
@@ -120,6 +120,45 @@ def test_what_a_dead_worker_left_is_taken_up_by_the_next() -> None:
     assert runs.take() == run
     leave(run)
     assert runs.take() == run
+
+
+def test_a_request_that_ends_its_workers_is_written_off_after_three() -> None:
+    run, _new = runs.ask(SYNC)
+    for _attempt in range(runs.MOST_ATTEMPTS):
+        assert runs.take() == run
+        leave(run)
+    assert runs.take() is None
+    assert (only().state, only().reason) == ("failed", "The process that was at it has ended half-way.")
+
+
+def test_a_worker_that_stops_in_good_order_costs_no_attempt() -> None:
+    run, _new = runs.ask(SYNC)
+    for _attempt in range(runs.MOST_ATTEMPTS + 1):
+        taken = runs.take()
+        assert taken == run
+        with pytest.raises(WorkStopped), runs.recorded(SYNC, run=taken):
+            raise WorkStopped("stop")
+    assert only().state == "waiting"
+
+
+def test_what_is_asked_for_does_not_wait_behind_a_dead_command() -> None:
+    with pytest.raises(DatabaseError), runs.recorded(REBUILD) as record:
+        assert record.run
+        leave(record.run)
+        run, new = runs.ask(REBUILD)
+        assert new
+        assert runs.take() == run
+        raise DatabaseError
+    run.refresh_from_db()
+    assert run.state == "running"
+
+
+def test_an_old_process_does_not_end_what_another_has_begun_again() -> None:
+    run, _new = runs.ask(SYNC)
+    with runs.recorded(SYNC, run=runs.take()):
+        leave(run)
+        assert runs.take() == run
+    assert only().state == "running"
 
 
 def test_what_a_dead_process_did_unasked_is_written_off() -> None:

@@ -184,6 +184,14 @@ def test_too_many_searches_are_slowed_down(
     assert "Try again in" in response.content.decode()
 
 
+def test_only_a_new_box_counts_as_a_search(client: Client, query: Query, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SearchThrottle, "rate", "1/min", raising=False)
+    address = f"{query.get_absolute_url()}?box=0,0,0.5,0.5"
+    page(client, address)
+    page(client, f"{address}&colour_weight=0.4&category=hat")
+    page(client, f"{query.get_absolute_url()}?box=0,0,0.6,0.6", 429)
+
+
 def test_search_that_cannot_answer_says_so_and_no_more(client: Client) -> None:
     response = upload(client)  # there is no index
     assert response.status_code == 503
@@ -350,6 +358,22 @@ def test_filters_say_how_many_products_each_would_leave(client: Client, query: Q
         assert len(titles(page(client, f"{query.get_absolute_url()}?brand=acme&category={slug}"))) == int(
             counts[slug]
         )
+
+
+def test_the_pages_script_gets_the_part_that_a_refinement_changes(client: Client, query: Query) -> None:
+    address = f"{query.get_absolute_url()}?category=hat&like=hat-red-0&colour_weight=0.4&box=0,0,0.5,0.75"
+    whole = client.get(address)
+    part = client.get(address, headers={"X-Part": "found"})
+    assert "X-Part" in part["Vary"]
+    assert "X-Part" in whole["Vary"]
+    shown = part.content.decode()
+    assert "<html" not in shown
+    assert len(shown) < len(whole.content) * 0.8
+    assert titles(shown) == titles(whole.content.decode())
+    assert 'data-weight="0.4" data-box="0,0,0.5,0.75"' in shown
+    assert 'name="like" value="hat-red-0"' in shown
+    assert re.search(r'value="hat" checked', shown)
+    assert client.get(f"{address}&price_min=x", headers={"X-Part": "found"}).status_code == 400
 
 
 def test_each_choice_can_be_taken_away_by_itself(client: Client, query: Query) -> None:

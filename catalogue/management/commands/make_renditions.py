@@ -33,12 +33,11 @@ class Command(BaseCommand):
         with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=quiet) as progress:
             for photo in _photos(wanted):
                 try:
-                    photo.renew_renditions()
-                    photo.save()
-                    made += 1
+                    made += photo.renew_renditions()
                 except (OSError, images.ImageRefused) as error:
-                    failed += 1
-                    self.stderr.write(f"{photo} ({photo.file.name}): {error}")
+                    if _still_there(photo):
+                        failed += 1
+                        self.stderr.write(f"{photo} ({photo.file.name}): {error}")
                 progress.update()
         if verbosity:
             self.stdout.write(f"Renditions of {made} photos made.")
@@ -55,7 +54,12 @@ def _wanted(*, every: bool) -> list[int]:
     return [pk for pk, width, height in sizes if images.has_large(width, height)]
 
 
+def _still_there(photo: ProductImage) -> bool:
+    """Whether a photo is still in the shop, with the picture that it had when it was read."""
+    return ProductImage.objects.filter(pk=photo.pk, sha256=photo.sha256).exists()
+
+
 def _photos(wanted: list[int]) -> Iterator[ProductImage]:
-    """The photos as they are when their turn comes; those that have gone meanwhile are left out."""
+    """The photos, some at a time; those that have gone meanwhile are left out."""
     for start in range(0, len(wanted), FETCHED):
         yield from ProductImage.objects.select_related("product").filter(pk__in=wanted[start : start + FETCHED])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -99,3 +99,13 @@ def test_a_workbook_is_known_by_its_name(tmp_path: Path) -> None:
     source = open_source(book(tmp_path, ["sku", "title"], ["a", "Coat"], name="Shop.XLSX"))
     assert isinstance(source, WorkbookSource)
     source.close()
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"), [(time(9, 30), "09:30:00"), (timedelta(hours=30), "1 day, 6:00:00")], ids=["time", "duration"]
+)
+def test_a_time_in_the_wrong_column_rejects_its_row_alone(tmp_path: Path, cell: Any, text: str) -> None:
+    first, second = read(book(tmp_path, ["sku", "title", "price"], ["a", "Coat", cell], ["b", "Hat", 3]))
+    assert isinstance(first, Reject)
+    assert first.reason.startswith(f"price is {text!r}; write a number")
+    assert isinstance(second, ProductRecord)
