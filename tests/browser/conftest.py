@@ -20,7 +20,7 @@ from benchmarks.browser import DESK, PHONE, BrowserMissing, browser, chromium
 from benchmarks.server import ALONE, Site
 from tests.browser.furnishing import EDITOR, OPERATOR, PASSWORD, SUPERUSER, VIEWER
 from tests.browser.shop import Shop
-from tests.browser.visits import PATIENCE, Opener, Visits
+from tests.browser.visits import PATIENCE, THOROUGH, Opener, Visits
 from tests.browser.watch import Watch
 
 HERE = Path(__file__).parent
@@ -61,6 +61,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if visits and report.when == "call" and report.failed:
         folder = visits.keep()
         told = f"Pictures and traces are in {folder}\nTo see a trace: playwright show-trace FILE"
+        told += "" if THOROUGH else "\nWith TRACE=1 the traces show the pages at each step."
         for title, text in (("browser", told), ("server", visits.shop_logs())):
             if hasattr(report.longrepr, "addsection"):
                 report.longrepr.addsection(title, text)

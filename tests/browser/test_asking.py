@@ -210,7 +210,7 @@ def test_a_file_that_is_too_large_is_answered_without_scripts(no_script: Page, s
     no_script.goto("/search/")
     no_script.get_by_label("Choose a photo").set_input_files(shop.heavy_file())
     no_script.get_by_role("button", name="Search").click()
-    expect(no_script.get_by_role("alert")).to_contain_text("larger than 10 MB")
+    expect(no_script.get_by_role("alert")).to_contain_text("at most 10 MB fit")
 
 
 def test_a_picture_like_nothing_gets_a_plain_answer_first(desk: Page, shop: Shop) -> None:

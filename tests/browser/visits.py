@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from tests.browser.watch import Watch
 
 PATIENCE = 10_000
 """Milliseconds that a page may take for anything."""
+
+THOROUGH = bool(os.environ.get("TRACE"))
+"""Whether traces hold the pages as they were at each step, which doubles the time that the keyboard takes."""
 
 Opener = Callable[..., Page]
 
@@ -31,7 +35,7 @@ class Visits:
     def open(self, shop: Shop, **options: Any) -> Page:
         context = self._chrome.new_context(base_url=shop.url, **{"locale": "en-GB", **options})
         context.set_default_timeout(PATIENCE)
-        context.tracing.start(snapshots=True, sources=False, screenshots=False)
+        context.tracing.start(snapshots=THOROUGH, sources=False, screenshots=False)
         self._contexts.append(context)
         self._shops[shop.url] = shop
         self.watch.over(context)
