@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from catalogue.models import Product
 from catalogue.signals import photos_changed
@@ -133,6 +138,20 @@ def test_actions_work_on_a_list_that_is_filtered_by_category(admin_client: Clien
     response = admin_client.post(f"{PRODUCTS}?category={shop.category('Clothes').pk}", sent)
     assert response.status_code == 302
     assert Product.objects.visible().exists() == (action == "make_visible")
+
+
+@pytest.mark.parametrize(("action", "message"), [("hide", "Hidden."), ("make_visible", "Made visible.")])
+def test_actions_are_written_into_the_history_of_what_they_change(
+    admin_client: Client, action: str, message: str
+) -> None:
+    over = timezone.now() - timedelta(days=1)
+    made = [shop.product("shown"), shop.product("over", visible_until=over), shop.product("other")]
+    chosen = {"action": action, "_selected_action": [product.pk for product in made[:2]]}
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.post(PRODUCTS, chosen)
+    noted = LogEntry.objects.values_list("object_id", "change_message")
+    assert list(noted) == [(str(made[action == "make_visible"].pk), message)]
+    assert sum("django_admin_log" in query["sql"] for query in captured) == 1
 
 
 # Many photos at once ----------------------------------------------------------------------------------------
