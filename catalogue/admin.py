@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE
 from django.core.exceptions import PermissionDenied
@@ -17,6 +18,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -43,6 +45,9 @@ COVERS = 12
 
 DEMO_PRODUCTS = 24
 """Drawn while a request waits, in about five seconds; the command `load_demo` makes more."""
+
+MOST_DELETED = 20_000
+"""Products deleted at once: the page before it names each, within `DATA_UPLOAD_MAX_NUMBER_FIELDS`."""
 
 PREVIEW_HEIGHT = 64
 """Of a photo's preview, in pixels."""
@@ -209,7 +214,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         (_("Visibility"), {"fields": ("visible_from", "visible_until")}),
         (_("Further"), {"fields": ("attributes", ("created", "modified")), "classes": ("collapse",)}),
     )
-    actions: ClassVar[Any] = ["bulk_edit", "make_visible", "hide"]
+    actions: ClassVar[Any] = ["bulk_edit", "make_visible", "hide", "delete_selected"]
     resource_classes = [ProductResource]
     export_form_class = SelectableFieldsExportForm
     to_encoding = "utf-8-sig"  # without the mark, Excel takes UTF-8 for something else
@@ -353,6 +358,17 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
             history.note(request, found, CHANGE, gettext("Hidden."))
         text = ngettext("%d product is hidden now.", "%d products are hidden now.", len(found))
         self.message_user(request, text % len(found), messages.SUCCESS)
+
+    @admin.action(description=delete_selected.short_description, permissions=["delete"])  # type: ignore[attr-defined]
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
+        """Django's own action, where the page that it shows first can be sent back."""
+        if queryset.count() > MOST_DELETED:
+            limit = number_format(MOST_DELETED, force_grouping=True)
+            text = gettext("At most %s products are deleted at once. Filter the list.") % limit
+            self.message_user(request, text, messages.WARNING)
+            return None
+        response: HttpResponse | None = delete_selected(self, request, queryset)
+        return response
 
     # Export
 
