@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import Page, expect
 
+from benchmarks.browser import PHONE
 from tests.browser import furnishing, hands
 from tests.browser.shop import Shop
 from tests.browser.visits import Opener
@@ -64,6 +67,15 @@ def test_pages_fit_a_narrow_window_with_large_letters(path: str, open_page: Open
     page = open_page(viewport={"width": 320, "height": 640})
     page.goto(path)
     assert page.evaluate(WIDER) <= 0
+
+
+@pytest.mark.parametrize("width", [390, 320])
+def test_results_fit_a_phone(width: int, open_page: Opener, ask: Callable[..., None]) -> None:
+    page = open_page(**{**PHONE, "viewport": {"width": width, "height": 800}})
+    ask(page)
+    assert page.evaluate(WIDER) <= 0
+    beyond = "actions => actions.filter(one => one.scrollWidth > one.parentElement.clientWidth).length"
+    assert page.locator(".card__actions").evaluate_all(beyond) == 0
 
 
 @pytest.mark.parametrize("path", PATHS)
