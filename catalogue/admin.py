@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import ForeignKey, Prefetch, QuerySet
+from django.db.models import ForeignKey, Prefetch, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +18,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -29,7 +31,7 @@ from unfold.contrib.import_export.forms import SelectableFieldsExportForm
 from unfold.views import ChangeList
 
 from catalogue import history, values
-from catalogue.bulk import BulkEditForm
+from catalogue.bulk import BulkEditForm, Outdated, digest
 from catalogue.forms import CategoryForm, ProductForm, ProductImageForm, ProductImageFormSet, ProductRowForm
 from catalogue.importers.importer import Importer
 from catalogue.importers.records import Reject
@@ -43,6 +45,9 @@ COVERS = 12
 
 DEMO_PRODUCTS = 24
 """Drawn while a request waits, in about five seconds; the command `load_demo` makes more."""
+
+MOST_DELETED = 20_000
+"""Products deleted at once: the page before it names each, within `DATA_UPLOAD_MAX_NUMBER_FIELDS`."""
 
 PREVIEW_HEIGHT = 64
 """Of a photo's preview, in pixels."""
@@ -209,7 +214,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         (_("Visibility"), {"fields": ("visible_from", "visible_until")}),
         (_("Further"), {"fields": ("attributes", ("created", "modified")), "classes": ("collapse",)}),
     )
-    actions: ClassVar[Any] = ["bulk_edit", "make_visible", "hide"]
+    actions: ClassVar[Any] = ["bulk_edit", "make_visible", "hide", "delete_selected"]
     resource_classes = [ProductResource]
     export_form_class = SelectableFieldsExportForm
     to_encoding = "utf-8-sig"  # without the mark, Excel takes UTF-8 for something else
@@ -290,7 +295,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
     # Actions
 
     @admin.action(description=_("Edit price, visibility, category, brand …"), permissions=["change"])
-    def bulk_edit(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
+    def bulk_edit(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
         """Ask what to change, show what that comes to, do it: each step is this action again."""
         stage = request.POST.get("stage", "")
         form = BulkEditForm(request.POST if stage else None)
@@ -298,19 +303,21 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         if stage and form.is_valid():
             now = timezone.now()
             if stage == "apply":
-                changes = form.write(queryset.prefetch_related(None), now)
-                history.note(
-                    request,
-                    (change.product for change in changes),
-                    CHANGE,
-                    gettext("Changed together with others."),
-                )
-                text = ngettext("%d product has been changed.", "%d products have been changed.", len(changes))
-                self.message_user(request, text % len(changes), messages.SUCCESS)
-                return None
-            if stage == "preview":
+                try:
+                    changes = form.write(queryset, now, request.POST.get("previewed", ""))
+                except Outdated:
+                    text = gettext("The products have changed since this was shown. Nothing has been done yet.")
+                    self.message_user(request, text, messages.WARNING)
+                else:
+                    changed = [change.product for change in changes]
+                    history.note(request, changed, CHANGE, gettext("Changed together with others."))
+                    text = ngettext("%d product has been changed.", "%d products have been changed.", len(changes))
+                    self.message_user(request, text % len(changes), messages.SUCCESS)
+                    return None
+            if stage in ("preview", "apply"):
                 changes = form.changes(queryset, now)
                 context |= {
+                    "previewed": digest(changes),
                     "changes": [(change.product, values.rows(change.fields)) for change in changes[:SHOWN]],
                     "change_count": len(changes),
                     "more": len(changes) - SHOWN,
@@ -329,22 +336,39 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         return TemplateResponse(request, "admin/catalogue/product/bulk_edit.html", context)
 
     @admin.action(description=_("Make visible now"), permissions=["change"])
-    def make_visible(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
+    def make_visible(self, request: HttpRequest, queryset: Any) -> None:
         """Begin what has not begun and open what has ended; an end to come is kept."""
         now = timezone.now()
         with transaction.atomic():
-            count = queryset.filter(visible_until__lte=now).update(visible_until=None, modified=now)
-            count += queryset.filter(visible_from__gt=now).update(visible_from=now, modified=now)
-        text = ngettext("%d product has become visible.", "%d products have become visible.", count)
-        self.message_user(request, text % count, messages.SUCCESS)
+            ended, to_come = Q(visible_until__lte=now), Q(visible_from__gt=now)
+            found = list(queryset.locked().filter(ended | to_come))
+            queryset.filter(ended).update(visible_until=None, modified=now)
+            queryset.filter(to_come).update(visible_from=now, modified=now)
+            history.note(request, found, CHANGE, gettext("Made visible."))
+        text = ngettext("%d product has become visible.", "%d products have become visible.", len(found))
+        self.message_user(request, text % len(found), messages.SUCCESS)
 
     @admin.action(description=_("Hide now"), permissions=["change"])
     def hide(self, request: HttpRequest, queryset: Any) -> None:
         """End what shoppers see; what begins later is left as it is."""
         now = timezone.now()
-        count = queryset.visible(now).update(visible_until=now, modified=now)
-        text = ngettext("%d product is hidden now.", "%d products are hidden now.", count)
-        self.message_user(request, text % count, messages.SUCCESS)
+        with transaction.atomic():
+            found = list(queryset.locked().visible(now))
+            queryset.visible(now).update(visible_until=now, modified=now)
+            history.note(request, found, CHANGE, gettext("Hidden."))
+        text = ngettext("%d product is hidden now.", "%d products are hidden now.", len(found))
+        self.message_user(request, text % len(found), messages.SUCCESS)
+
+    @admin.action(description=delete_selected.short_description, permissions=["delete"])  # type: ignore[attr-defined]
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
+        """Django's own action, where the page that it shows first can be sent back."""
+        if queryset.count() > MOST_DELETED:
+            limit = number_format(MOST_DELETED, force_grouping=True)
+            text = gettext("At most %s products are deleted at once. Filter the list.") % limit
+            self.message_user(request, text, messages.WARNING)
+            return None
+        response: HttpResponse | None = delete_selected(self, request, queryset)
+        return response
 
     # Export
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any, cast
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import transaction
+from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
@@ -20,6 +22,7 @@ from unfold.widgets import (
 
 from catalogue.importers.columns import MAX_PRICE
 from catalogue.models import Brand, Category, Product
+from catalogue.querysets import ProductQuerySet
 
 NONE = "none"
 """Of a choice of category or brand: take away the one that products have."""
@@ -35,6 +38,23 @@ class Change:
 
     product: Product
     fields: dict[str, tuple[Any, Any]]
+
+
+class Outdated(Exception):
+    """The products are no longer as they were when their changes were shown."""
+
+
+def digest(changes: Iterable[Change]) -> str:
+    """What stands for a preview: which products change, in which fields, from which values.
+
+    Not to which values: "now" is another moment when it is done.
+    """
+    lines = sorted(
+        f"{change.product.pk} {name} {before.pk if isinstance(before, Model) else before}"
+        for change in changes
+        for name, (before, _after) in change.fields.items()
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 class BulkEditForm(forms.Form):
@@ -166,14 +186,20 @@ class BulkEditForm(forms.Form):
                 return {"visible_until": now}
         return {}
 
-    def write(self, products: Iterable[Product], now: datetime) -> list[Change]:
-        """Change the products in one transaction; returns those that have changed."""
+    def write(self, products: ProductQuerySet, now: datetime, previewed: str) -> list[Change]:
+        """Change the products in one transaction; returns those that have changed.
+
+        Raises `Outdated`, and changes nothing, unless `previewed` is the digest of these very changes. So what is
+        sent twice is done once.
+        """
         with transaction.atomic():
-            changes = self.changes(products, now)
-            fields = sorted({name for change in changes for name in change.fields})
-            if changes:
-                for change in changes:
-                    change.product.modified = now
-                changed = [change.product for change in changes]
+            changes = self.changes(products.locked().select_related("category", "brand"), now)
+            if digest(changes) != previewed:
+                raise Outdated
+            written: dict[tuple[str, ...], list[Product]] = {}
+            for change in changes:
+                change.product.modified = now
+                written.setdefault(tuple(sorted(change.fields)), []).append(change.product)
+            for fields, changed in written.items():
                 Product.objects.bulk_update(changed, [*fields, "modified"], batch_size=_BATCH)
         return changes

@@ -10,11 +10,13 @@ from typing import Any
 import tablib
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from import_export import resources
 from import_export.fields import Field
 from import_export.formats import base_formats
 
-from catalogue.importers.columns import PHOTO_SIGN, category_path
+from catalogue.importers.columns import PHOTO_SIGN, category_path, photo_texts
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import Product
 
@@ -40,6 +42,7 @@ class Xlsx(base_formats.XLSX):
         from openpyxl.cell import WriteOnlyCell
         from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
+        _check_lengths(dataset)  # first: a book that is begun and left leaves its file behind
         book = Workbook(write_only=True)
         sheet = book.create_sheet(str(Product._meta.verbose_name_plural))
         sheet.append(list(dataset.headers))
@@ -59,6 +62,22 @@ class Xlsx(base_formats.XLSX):
         book.save(file)
         return file.getvalue()
 
+
+def _check_lengths(dataset: Any) -> None:
+    """Raise ValueError with a sentence, which the admin shows, where a text is too long for a workbook."""
+    for row in dataset:
+        for name, value in zip(dataset.headers, row, strict=True):
+            if len(str(value or "").encode("utf-16-le")) > 2 * MAX_CELL:
+                sentence = _(
+                    "%(name)s of %(product)s is longer than a cell of a workbook may be (%(limit)s characters). "
+                    "Choose CSV."
+                )
+                limit = number_format(MAX_CELL, force_grouping=True)
+                raise ValueError(sentence % {"name": name, "product": str(row[0])[:80], "limit": limit})
+
+
+MAX_CELL = 32_767
+"""Characters, in UTF-16, that Excel takes in a cell. What is longer would be cut off without a word."""
 
 _FORMULA = ("=", "+", "-", "@")
 """What a spreadsheet takes for the beginning of a formula."""
@@ -119,8 +138,7 @@ class ProductResource(resources.ModelResource):
         return f" {PHOTO_SIGN} ".join(photo.file.name or "" for photo in product.photos.all())
 
     def dehydrate_alt(self, product: Product) -> str:
-        texts = [photo.alt for photo in product.photos.all()]
-        return f" {PHOTO_SIGN} ".join(texts) if any(texts) else ""
+        return photo_texts([photo.alt for photo in product.photos.all()])
 
 
 def _moment(moment: Any) -> str:

@@ -159,8 +159,8 @@ def _must_wait(request: HttpRequest) -> float | None:
 def _slow_down(request: HttpRequest, wait: float) -> HttpResponse:
     seconds = max(1, round(wait))
     sentence = ngettext(
-        "That were many searches in a short time. Try again in %(seconds)d second.",
-        "That were many searches in a short time. Try again in %(seconds)d seconds.",
+        "Those were many searches in a short time. Try again in %(seconds)d second.",
+        "Those were many searches in a short time. Try again in %(seconds)d seconds.",
         seconds,
     ) % {"seconds": seconds}
     response = _error_page(request, HTTPStatus.TOO_MANY_REQUESTS, _("A little slower, please"), sentence)

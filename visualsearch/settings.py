@@ -166,6 +166,8 @@ IMAGE_MIN_SIDE = env.number("IMAGE_MIN_SIDE", 32, minimum=1)
 # A picture as base64 in JSON is a third larger, and form fields come on top.
 DATA_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES * 4 // 3 + 100_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES + 100_000
+# The admin's page before many rows are deleted names each of them (`catalogue.admin.MOST_DELETED`).
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_100
 
 # The catalogue ----------------------------------------------------------------------------------------------
 

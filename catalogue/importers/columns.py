@@ -85,8 +85,34 @@ def normalise(name: str) -> str:
 def category_path(names: Sequence[str]) -> str:
     """A category's path as `category` takes it."""
     if len(names) == 1 and "/" in names[0]:
-        return f"{names[0]} {PATH_SIGN}"
-    return f" {PATH_SIGN} ".join(names)
+        names = [*names, ""]
+    return _joined(names, PATH_SIGN)
+
+
+def photo_texts(texts: Sequence[str]) -> str:
+    """The texts of photos as `alt` takes them."""
+    return _joined(texts, PHOTO_SIGN) if any(texts) else ""
+
+
+def _joined(texts: Sequence[str], sign: str) -> str:
+    """Texts with a sign between them; as a JSON list where they could not be parted again."""
+    joined = f" {sign} ".join(texts)
+    if any(sign in text for text in texts) or _json_list(joined) is not None:
+        return json.dumps(list(texts), ensure_ascii=False)
+    return joined
+
+
+def _json_list(cell: object) -> list[Any] | None:
+    """The list that a cell is, or the texts that are written out in it as a JSON list; None where it is neither."""
+    if isinstance(cell, list):
+        return cell
+    if not isinstance(cell, str) or not cell.lstrip().startswith("["):
+        return None
+    try:
+        value = json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
 
 
 def record(row: Mapping[str, object], where: str, photo: Callable[[str], PhotoSource]) -> ProductRecord:
@@ -180,13 +206,12 @@ def _currency(name: str, cell: object) -> str:
 
 
 def _category(name: str, cell: object) -> tuple[str, ...]:
-    """`Tops > Shirts` or `Tops / Shirts`, or a list of names from the top down.
+    """`Tops > Shirts` or `Tops / Shirts`, or a list of names from the top down, which may have both signs.
 
     With a `>` in it, names may have a `/` of their own.
     """
-    if isinstance(cell, list):
-        cells = cell
-    else:
+    cells = _json_list(cell)
+    if cells is None:
         text = _text(name, cell)
         cells = text.split(PATH_SIGN if PATH_SIGN in text else "/")
     names = tuple(text for part in cells if (text := " ".join(_text(name, part).split())))
@@ -321,7 +346,9 @@ def _photos(name: str, cell: object) -> tuple[str, ...]:
 
 def _alt(name: str, cell: object) -> tuple[str, ...]:
     """Texts parted by `|`, or a list of them, one for each photo; an empty one says nothing."""
-    cells = cell if isinstance(cell, list) else _text(name, cell).split("|")
+    cells = _json_list(cell)
+    if cells is None:
+        cells = _text(name, cell).split(PHOTO_SIGN)
     texts = tuple(_text(name, part) for part in cells)
     limit = ProductImage._meta.get_field("alt").max_length or 0
     if any(len(text) > limit for text in texts):

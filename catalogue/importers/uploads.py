@@ -69,7 +69,7 @@ class Upload:
     def keep(cls, table: UploadedFile[bytes] | None, archive: UploadedFile[bytes] | None) -> Self:
         """Write the files down. Raises `SourceRefused` for a table of an unknown kind or that is too large."""
         suffix = _suffix(table) if table is not None else ""
-        _remove_old()
+        remove_abandoned()
         upload = cls(uuid.uuid4().hex)
         upload.folder.mkdir(parents=True)
         for file, name in ((table, f"table{suffix}"), (archive, "photos.zip")):
@@ -181,7 +181,8 @@ def _folder() -> Path:
     return Path(settings.DATA_DIR) / "imports" / "uploads"
 
 
-def _remove_old() -> None:
+def remove_abandoned() -> None:
+    """Remove the uploads of this machine that nobody has gone on with for a day."""
     if not _folder().is_dir():
         return
     for path in _folder().iterdir():

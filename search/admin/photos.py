@@ -26,6 +26,7 @@ from search.admin.states import (
     PhotoStateFilter,
     ProductStateFilter,
     badge,
+    may_try_again,
     photo_badge,
     try_again,
     with_entries,
@@ -43,6 +44,8 @@ class IndexedProductImageInline(ProductImageInline):
     readonly_fields = [*ProductImageInline.readonly_fields, "index"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProductImage]:
+        # Django makes an inline for each request.
+        self.may_try_again = may_try_again(request)
         return with_entries(super().get_queryset(request))
 
     @admin.display(description=_("index"))
@@ -50,7 +53,7 @@ class IndexedProductImageInline(ProductImageInline):
         shown = photo_badge(photo)
         if not shown:
             return shown
-        if photo.index_state == IndexEntry.State.FAILED or photo.index_attempts:
+        if self.may_try_again and (photo.index_state == IndexEntry.State.FAILED or photo.index_attempts):
             # Not a button of the product's own form, of which it would be the first: the Enter key would press it.
             shown = format_html(
                 '{} <button class="index-button" form="try-again" name="photo" value="{}">{}</button>',
@@ -105,7 +108,7 @@ class IndexedProductAdmin(ProductAdmin):
     def try_again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Index photos of a product again: those that are named as `photo`."""
         product = get_object_or_404(Product, pk=pk)
-        if not self.has_change_permission(request, product):
+        if not (self.has_view_permission(request, product) and may_try_again(request)):
             raise PermissionDenied
         chosen = {value for value in request.POST.getlist("photo") if value.isdecimal()}
         try_again(self, request, product.photos.filter(pk__in=chosen).values_list("pk", flat=True))
@@ -136,7 +139,10 @@ class IndexedProductImageAdmin(ProductImageAdmin):
     def index_and_similar(self, photo: ProductImage) -> str:
         return format_html('<div class="index-cell">{} {}</div>', photo_badge(photo), similar_link(photo))
 
-    @admin.action(description=_("Try again"), permissions=["change"])
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return may_try_again(request)
+
+    @admin.action(description=_("Try again"), permissions=["retry"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[ProductImage]) -> None:
         try_again(self, request, queryset.values_list("pk", flat=True))
 

@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin
 
 from catalogue.models import ProductImage
 from search.admin.pages import IndexPages
-from search.admin.states import LABELS, badge, try_again
+from search.admin.states import LABELS, badge, may_try_again, try_again
 from search.models import IndexEntry, IndexVersion
 
 
@@ -157,7 +157,7 @@ class IndexEntryAdmin(ReadOnlyAdmin):
         return badge(entry.state, str(LABELS[entry.state]))
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("search.change_indexentry"))
+        return may_try_again(request)
 
     @admin.action(description=_("Try again"), permissions=["retry"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[IndexEntry]) -> None:

@@ -70,6 +70,11 @@ def photo_badge(photo: Any) -> str:
     return format_html("{}{}", badge(photo.index_state, text), reason)
 
 
+def may_try_again(request: HttpRequest) -> bool:
+    """Whether whoever asks may have photos indexed again: a matter of the index, not of the catalogue."""
+    return bool(request.user.has_perm("search.change_indexentry"))
+
+
 def try_again(model_admin: Any, request: HttpRequest, photo_ids: Iterable[int]) -> None:
     """Make photos pending, and say so."""
     ids = set(photo_ids)

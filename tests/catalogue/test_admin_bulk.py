@@ -21,10 +21,22 @@ from tests.drawing import photo
 pytestmark = pytest.mark.django_db
 
 
-def ask(client: Client, products: list[Product], stage: str = "", **values: Any) -> Any:
-    sent = {"action": "bulk_edit", "_selected_action": [product.pk for product in products]}
+def form(products: list[Product], stage: str = "", **values: Any) -> dict[str, Any]:
+    sent: dict[str, Any] = {"action": "bulk_edit", "_selected_action": [product.pk for product in products]}
     sent |= {f"bulk-{name}": value for name, value in values.items()}
-    return client.post(PRODUCTS, {**sent, **({"stage": stage} if stage else {})})
+    return {**sent, **({"stage": stage} if stage else {})}
+
+
+def ask(client: Client, products: list[Product], stage: str = "", **values: Any) -> Any:
+    """Send a step; what is to be applied is looked at before."""
+    sent = form(products, stage, **values)
+    return apply(client, sent) if stage == "apply" else client.post(PRODUCTS, sent)
+
+
+def apply(client: Client, sent: dict[str, Any], address: str = PRODUCTS) -> Any:
+    shown = client.post(address, {**sent, "stage": "preview"})
+    previewed = (shown.context or {}).get("previewed", "")
+    return client.post(address, {**sent, "stage": "apply", "previewed": previewed})
 
 
 def prices() -> list[Decimal | None]:
@@ -148,12 +160,49 @@ def test_the_number_of_queries_does_not_grow_with_the_products(admin_client: Cli
 def test_all_products_of_a_filtered_list_are_changed_across_its_pages(admin_client: Client) -> None:
     inside = [shop.product(f"in-{number}", category=shop.category("Coats"), price="1.00") for number in range(3)]
     shop.product("out", price="1.00")
-    sent = {"action": "bulk_edit", "select_across": "1", "_selected_action": [inside[0].pk], "stage": "apply"}
+    sent = {"action": "bulk_edit", "select_across": "1", "_selected_action": [inside[0].pk]}
     sent |= {"bulk-price_change": "set", "bulk-price": "2", "index": "0"}
-    admin_client.post(f"{PRODUCTS}?category={shop.category('Coats').pk}", sent)
+    apply(admin_client, sent, f"{PRODUCTS}?category={shop.category('Coats').pk}")
     assert sorted(Product.objects.values_list("sku", "price")) == [
         ("in-0", Decimal(2)), ("in-1", Decimal(2)), ("in-2", Decimal(2)), ("out", Decimal(1)),
     ]  # fmt: skip
+
+
+def test_what_is_sent_twice_is_done_once_and_shown_again(admin_client: Client) -> None:
+    sent = form([shop.product("a", price="10.00")], "apply", price_change="percent", price="-20")
+    sent["previewed"] = admin_client.post(PRODUCTS, {**sent, "stage": "preview"}).context["previewed"]
+    assert admin_client.post(PRODUCTS, sent).status_code == 302
+    again = admin_client.post(PRODUCTS, sent)
+    assert prices() == [Decimal(8)]
+    assert "The products have changed since this was shown." in page(again)
+    assert "<ins>6.40</ins>" in page(again)
+    admin_client.post(PRODUCTS, {**sent, "previewed": again.context["previewed"]})
+    assert prices() == [Decimal("6.40")]
+
+
+@pytest.mark.parametrize(
+    "change", [{"price": "12.00"}, {"brand": None}, {"visible_from": "2040-01-01T00:00:00Z"}], ids=str
+)
+def test_nothing_is_done_to_products_that_are_no_longer_as_they_were_shown(
+    admin_client: Client, change: dict[str, Any]
+) -> None:
+    made = shop.product("a", price="10.00", brand=shop.brand("Acme"))
+    values = {"price_change": "percent", "price": "10", "brand": shop.brand("Globex").pk, "visibility": "hide"}
+    sent = form([made], "apply", **values)
+    sent["previewed"] = admin_client.post(PRODUCTS, {**sent, "stage": "preview"}).context["previewed"]
+    Product.objects.update(**change)
+    before = Product.objects.values().get()
+    assert "The products have changed since this was shown." in page(admin_client.post(PRODUCTS, sent))
+    assert Product.objects.values().get() == before
+
+
+def test_each_product_is_written_in_its_own_fields_alone(admin_client: Client) -> None:
+    made = [shop.product("a", price="8.00"), shop.product("b", price="10.00", brand=shop.brand("Acme"))]
+    with CaptureQueriesContext(connection) as captured:
+        ask(admin_client, made, "apply", price_change="set", price="10.00", brand="none")
+    first, second = [query["sql"] for query in captured if query["sql"].startswith('UPDATE "catalogue_product"')]
+    assert ('"price" =' in first, '"brand_id" =' in first) == (True, False)
+    assert ('"price" =' in second, '"brand_id" =' in second) == (False, True)
 
 
 def test_viewers_change_nothing() -> None:

@@ -19,7 +19,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalogue.importers import uploads, workbook
-from catalogue.models import Brand, Category, Product
+from catalogue.models import Brand, Category, Product, ProductImage
 from catalogue.signals import photos_changed
 from tests import shop
 from tests.catalogue.staff import EDITOR, EXPORT, IMPORT, OPERATOR, PROCESS, PRODUCTS, VIEWER, file, member, page
@@ -290,9 +290,9 @@ def test_a_sheet_that_claims_a_million_rows_is_read_as_it_is(admin_client: Clien
     sheet["B1000000"] = "Hat"
     out = io.BytesIO()
     made.save(out)
-    start = time.monotonic()
+    start = time.process_time()
     assert look(admin_client, out.getvalue(), name="t.xlsx").context["outcome"].summary.created == 2
-    assert time.monotonic() - start < 30
+    assert time.process_time() - start < 30
 
 
 def test_a_zip_of_too_many_photos_or_bytes_is_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,9 +371,21 @@ def test_what_is_exported_changes_nothing_when_it_is_imported(admin_client: Clie
     shop.product("a", photo(), photo("hat"), title='=HYPERLINK("x")', description="-1, two\nlines; and “more”")
     shop.product("b", category=shop.category("Tops/Shirts"), attributes={"fit": "loose"}, price="0.10", stock=3)
     shop.product("c", visible_until="2030-01-31T09:00:00+01:00", title="+1", brand=shop.brand("Acme"))
+    shop.product("d", photo("dress"), photo("trousers"), category=shop.category("A > B", shop.category("C/D")))
+    ProductImage.objects.filter(product__sku="d").update(alt="Front | back, [1]")
     sent = export(admin_client, kind).content
     summary = look(admin_client, sent, name=name).context["outcome"].summary
-    assert (summary.unchanged, summary.created, summary.updated, summary.rejected) == (3, 0, 0, 0)
+    assert (summary.unchanged, summary.created, summary.updated, summary.rejected) == (4, 0, 0, 0)
+
+
+def test_a_workbook_that_would_cut_a_text_off_is_not_made(admin_client: Client) -> None:
+    made = shop.product("a", description="x" * 32_767)
+    sheet: Any = openpyxl.load_workbook(io.BytesIO(export(admin_client, XLSX).content)).active
+    assert sheet["C2"].value == made.description
+    Product.objects.update(description="x" * 32_765 + "\N{DRESS}!")
+    refused = page(export(admin_client, XLSX))
+    assert "description of a is longer than a cell of a workbook may be (32,767 characters). Choose CSV." in refused
+    assert len(read_csv(export(admin_client, CSV))[0]["description"]) == 32_767
 
 
 @pytest.mark.parametrize("title", ["=1+1", "@SUM(A1)", "+1", "-1"])

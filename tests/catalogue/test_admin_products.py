@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
+from catalogue import admin
 from catalogue.models import Product
 from catalogue.signals import photos_changed
 from tests import shop
@@ -133,6 +140,46 @@ def test_actions_work_on_a_list_that_is_filtered_by_category(admin_client: Clien
     response = admin_client.post(f"{PRODUCTS}?category={shop.category('Clothes').pk}", sent)
     assert response.status_code == 302
     assert Product.objects.visible().exists() == (action == "make_visible")
+
+
+@pytest.mark.parametrize(("action", "message"), [("hide", "Hidden."), ("make_visible", "Made visible.")])
+def test_actions_are_written_into_the_history_of_what_they_change(
+    admin_client: Client, action: str, message: str
+) -> None:
+    over = timezone.now() - timedelta(days=1)
+    made = [shop.product("shown"), shop.product("over", visible_until=over), shop.product("other")]
+    chosen = {"action": action, "_selected_action": [product.pk for product in made[:2]]}
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.post(PRODUCTS, chosen)
+    noted = LogEntry.objects.values_list("object_id", "change_message")
+    assert list(noted) == [(str(made[action == "make_visible"].pk), message)]
+    assert sum("django_admin_log" in query["sql"] for query in captured) == 1
+
+
+def test_a_long_list_is_deleted_together(admin_client: Client) -> None:
+    Product.objects.bulk_create(Product(sku=str(number), title="Coat") for number in range(1200))
+    shop.product("kept", stock=0)
+    address = f"{PRODUCTS}?in_stock=yes"
+    chosen = {"action": "delete_selected", "_selected_action": [Product.objects.get(sku="1").pk]}
+    asked = admin_client.post(address, {**chosen, "select_across": "1", "index": "0"})
+    named = re.findall(r'name="_selected_action" value="(\d+)"', page(asked))
+    done = admin_client.post(
+        address, {"action": "delete_selected", "post": "yes", "_selected_action": named}, follow=True
+    )
+    assert "Successfully deleted 1200 products." in page(done)
+    assert Product.objects.get().sku == "kept"
+
+
+def test_more_products_than_a_page_can_name_are_not_deleted(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin, "MOST_DELETED", 1)
+    made = [shop.product(sku) for sku in "ab"]
+    chosen = {"action": "delete_selected", "_selected_action": [product.pk for product in made]}
+    shown = page(admin_client.post(PRODUCTS, {**chosen, "post": "yes"}, follow=True))
+    assert "At most 1 products are deleted at once." in shown
+    assert Product.objects.count() == 2
+    assert admin.MOST_DELETED < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
 
 
 # Many photos at once ----------------------------------------------------------------------------------------

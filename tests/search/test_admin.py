@@ -19,6 +19,7 @@ from search import indexing
 from search.matches import DEFAULT
 from search.models import IndexEntry, IndexVersion
 from tests import shop
+from tests.catalogue.staff import EDITOR, OPERATOR, VIEWER, member
 from tests.drawing import photo
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +119,23 @@ def test_trying_again_takes_only_photos_of_the_product(admin_client: Client, liv
     put(other.photos.get(), live, "failed")
     admin_client.post(try_again(made), {"photo": [other.photos.get().pk, "nonsense"]})
     assert state_of(other.photos.get()) == "failed"
+
+
+@pytest.mark.parametrize(("role", "may"), [(OPERATOR, True), (EDITOR, False), (VIEWER, False)])
+def test_who_looks_after_the_index_tries_again_and_nobody_else_is_offered_it(
+    live: IndexVersion, role: str, may: bool
+) -> None:
+    made = shop.product("a", photo())
+    image = made.photos.get()
+    put(image, live, "failed")
+    client = member(role)
+    assert ('form="try-again"' in shown(client, page_of(made))) == may
+    assert ("try_again" in shown(client, PHOTOS)) == may
+    assert client.post(try_again(made), {"photo": image.pk}).status_code == (302 if may else 403)
+    assert state_of(image) == ("pending" if may else "failed")
+    put(image, live, "failed")
+    client.post(PHOTOS, {"action": "try_again", "_selected_action": [image.pk]})
+    assert state_of(image) == ("pending" if may else "failed")
 
 
 def test_trying_again_needs_a_post_a_token_and_the_permission_to_change(

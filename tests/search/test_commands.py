@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,19 @@ def worker(folder: Path) -> Iterator[subprocess.Popen[str]]:
     yield process
     process.kill()
     process.communicate()
+
+
+def test_the_worker_removes_uploads_that_nobody_went_on_with(worker: subprocess.Popen[str], folder: Path) -> None:
+    abandoned, waiting = (folder / "imports" / "uploads" / (letter * 32) for letter in "ab")
+    for path in (abandoned, waiting):
+        path.mkdir(parents=True)
+        (path / "photos.zip").write_bytes(b"zip")
+    os.utime(abandoned, (0, 0))
+    until = time.monotonic() + 60
+    while abandoned.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not abandoned.exists()
+    assert waiting.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
+from catalogue.importers import uploads
 from search import building, indexing, querying, runs
 from search.exceptions import SearchError, WorkStopped
 from search.models import IndexEntry, IndexVersion
@@ -27,7 +28,7 @@ STEP = 64
 
 
 class Command(BaseCommand):
-    help = "Index what is pending as it comes, refit as the catalogue grows, forget expired searches. Ends on Ctrl-C."
+    help = "Index what is pending as it comes, refit as the catalogue grows, forget what has expired. Ends on Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -49,6 +50,7 @@ class Command(BaseCommand):
                     rounds = ROUND
                     querying.forget_expired()
                     runs.forget()
+                    uploads.remove_abandoned()
                     indexing.add_missing(indexing.live_version())
                     building.maintain(worker.progress)
                 worker.serve()

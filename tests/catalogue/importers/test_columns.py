@@ -210,6 +210,25 @@ def test_a_path_that_is_written_is_read_again(names: tuple[str, ...]) -> None:
     assert record(category=columns.category_path(names)).values["category"] == names
 
 
+SIGNS = st.text(st.sampled_from('>|/[]",\\ab \u00e9'), max_size=8).map(lambda text: " ".join(text.split()))
+
+
+@given(st.lists(SIGNS.filter(bool), max_size=4))
+def test_names_of_any_signs_are_read_as_they_were_written(names: list[str]) -> None:
+    assert record(category=columns.category_path(names)).values["category"] == tuple(names)
+
+
+@given(st.lists(SIGNS, max_size=4))
+def test_texts_of_photos_of_any_signs_are_read_as_they_were_written(texts: list[str]) -> None:
+    read = record(photos=[f"{number}.jpg" for number in range(4)], alt=columns.photo_texts(texts))
+    assert read.alts == (tuple(texts) if any(texts) else ())
+
+
+@pytest.mark.parametrize("cell", ["[Sale] front|back", "[1, 2", "[]x|y", "[1]"])
+def test_a_bracket_that_begins_no_json_is_part_of_a_text(cell: str) -> None:
+    assert record(photos="1.jpg|2.jpg", alt=cell).alts == tuple(cell.split("|"))
+
+
 def test_an_unknown_column_is_refused_with_a_guess() -> None:
     with pytest.raises(SourceRefused, match="no column 'titel'; did you mean 'title'"):
         columns.check_header(["sku", "titel"])
