@@ -126,7 +126,9 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
     index_of(live).maintain()
     drop_retired()
     forget_orphans()
-    if not projection.due(IndexEntry.objects.filter(version=live, state="indexed").count(), live.photos):
+    entries = IndexEntry.objects.filter(version=live)
+    gone = entries.filter(state=IndexEntry.State.GONE).count()
+    if not projection.due(entries.filter(state=IndexEntry.State.INDEXED).count(), live.photos, gone):
         return None
     if IndexEntry.objects.filter(version=live).due().exists():
         return None  # wait until the photos at hand are in

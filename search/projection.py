@@ -184,12 +184,15 @@ class Fit:
     report: dict[str, Any]
 
 
-def due(photos_now: int, photos_at_fit: int | None) -> bool:
+def due(photos_now: int, photos_at_fit: int | None, gone_since: int = 0) -> bool:
     """Whether a catalogue of `photos_now`, which had `photos_at_fit` at the last fit, is to be fitted again.
 
     At 25, 50, 100 and 200 photos, where only the matches are calibrated, at 400, and whenever the number has
-    doubled since.
+    doubled since. Also when half of what was learnt from has gone (`gone_since`): what the demo taught says nothing
+    of the shop that took its place.
     """
+    if photos_at_fit and gone_since * 2 >= photos_at_fit:
+        return True
     if photos_now < matches.MIN_PHOTOS:
         return False
     if not photos_at_fit:

@@ -222,3 +222,17 @@ def test_a_build_that_finds_another_begun_goes_on_with_it(monkeypatch: pytest.Mo
     assert version.pk == begun[0].pk
     assert building._activate(version).retired is None
     assert indexing.live_version().pk == version.pk
+
+
+def test_a_shop_that_takes_the_place_of_another_is_learnt_anew() -> None:
+    shop.fill(per_kind=3)
+    building.catch_up()
+    learnt = IndexVersion.objects.live()
+    assert learnt is not None
+    assert learnt.photos == 36
+    Product.objects.all().delete()
+    indexing.sync()
+    emptied = building.maintain()
+    assert emptied is not None
+    assert (emptied.photos, emptied.calibration_json) == (0, "")
+    assert building.maintain() is None

@@ -315,3 +315,18 @@ def test_applying_a_projection_loads_no_learning_library() -> None:
         "sys.exit('sklearn' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603
+
+
+@pytest.mark.parametrize(
+    ("now", "at_fit", "gone", "wanted"),
+    [
+        (0, 480, 480, True),
+        (0, 0, 480, False),
+        (500, 480, 240, True),
+        (500, 480, 239, False),
+    ],
+)
+def test_a_fit_is_due_when_half_of_what_it_learnt_from_has_gone(
+    now: int, at_fit: int, gone: int, wanted: bool
+) -> None:
+    assert due(now, at_fit, gone) is wanted
