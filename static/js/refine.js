@@ -60,10 +60,11 @@ function selector({ name, value, type }) {
 }
 
 // As the server writes it: without what is empty or as it is by default, a box in one parameter.
-function address(form) {
+function address(form, without = "") {
   const parameters = new URLSearchParams();
   const edges = [];
   for (const [name, value] of new FormData(form)) {
+    if (name === without) continue;
     if (name === "box") edges.push(value && Number(value));
     else if (value !== "" && value !== form.elements[name].dataset?.default) parameters.append(name, value);
   }
@@ -106,12 +107,22 @@ async function showMore(link) {
 
 function soon() {
   clearTimeout(timer);
+  // As it is now, since the next field may be half typed in a moment; a box that is half typed waits for the rest.
+  const url = address(part("refine"), halfTyped() ? "box" : "");
   // Arrow keys move a slider in many small steps.
-  timer = setTimeout(() => follow(address(part("refine")), { fromForm: true }), 200);
+  timer = setTimeout(() => follow(url, { fromForm: true }), 200);
+}
+
+// Of a box that is typed edge by edge, all are there or none.
+function halfTyped() {
+  const edges = [...part("asked").querySelectorAll("input")];
+  const [left, top, right, bottom] = edges.map((input) => input.valueAsNumber);
+  return edges.some((input) => input.value !== "") && !(left < right && top < bottom);
 }
 
 document.addEventListener("change", (event) => {
-  if (event.target.form?.matches("[data-refine]")) soon();
+  const { form, name } = event.target;
+  if (form?.matches("[data-refine]") && !(name === "box" && halfTyped())) soon();
 });
 
 document.addEventListener("submit", (event) => {

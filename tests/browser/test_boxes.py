@@ -90,6 +90,24 @@ def test_a_box_is_typed_with_the_keyboard(desk: Page, ask: Ask) -> None:
     expect(results.cards(desk)).not_to_have_count(0)
 
 
+def test_a_box_that_is_half_typed_waits_for_the_rest(desk: Page, ask: Ask) -> None:
+    ask(desk)
+    asked = []
+    desk.on("request", lambda request: asked.append(request.url))
+    hands.press(desk.locator("summary").filter(has_text="Part of the picture"))
+    first, *others = results.edges(desk).all()
+    first.press_sequentially("0.2", delay=20)
+    hands.tab_to(others[0])
+    results.weight(desk).press("End")  # is heard all the same
+    desk.wait_for_url(re.compile(r"colour_weight=0\.5"))
+    assert not [url for url in asked if BOXED.search(url)]
+    expect(first).to_have_value("0.2")
+    for field, value in zip(others, ("0.2", "0.8", "0.7"), strict=True):
+        field.fill(value)
+    others[-1].press("Tab")
+    desk.wait_for_url(BOXED)
+
+
 def test_a_box_is_typed_without_scripts(no_script: Page, ask: Ask) -> None:
     ask(no_script)
     no_script.locator("summary").filter(has_text="Part of the picture").click()
