@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from playwright.sync_api import FloatRect, Locator, Page
 
@@ -125,6 +126,15 @@ def _at(frame: FloatRect, place: Sequence[float]) -> tuple[float, float]:
 
 
 # With files -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def choosing(page: Page) -> Iterator[Any]:
+    """As `page.expect_file_chooser()`, which tells the browser of it so late that a key may be quicker."""
+    page.on("filechooser", lambda chooser: None)
+    page.evaluate("new Promise((done) => requestAnimationFrame(done))")
+    with page.expect_file_chooser() as chosen:
+        yield chosen
 
 
 def drop(page: Page, *files: Path, at: tuple[float, float] = (640, 500)) -> None:

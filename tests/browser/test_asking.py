@@ -49,7 +49,7 @@ def test_the_dialog_is_opened_and_used_by_finger(phone: Page, shop: Shop) -> Non
     phone.locator("[data-ask-open]").first.tap()
     dialog = phone.get_by_role("dialog")
     expect(dialog.get_by_text("Take a photo")).to_be_visible()
-    with phone.expect_file_chooser() as choosing:
+    with hands.choosing(phone) as choosing:
         dialog.get_by_text("Take a photo").tap()
     choosing.value.set_files(shop.photo_of(shop.products[0]))
     shows_results(phone)
@@ -161,7 +161,7 @@ def test_a_picture_is_pasted_anywhere(desk: Page, shop: Shop) -> None:
 def test_a_photo_is_chosen_by_keyboard_alone(desk: Page, shop: Shop) -> None:
     desk.goto("/")
     hands.tab_to(desk.get_by_label("Choose a photo"))
-    with desk.expect_file_chooser() as choosing:
+    with hands.choosing(desk) as choosing:
         desk.keyboard.press("Enter")
     choosing.value.set_files(shop.photo_of(shop.products[0]))
     shows_results(desk)
@@ -169,7 +169,7 @@ def test_a_photo_is_chosen_by_keyboard_alone(desk: Page, shop: Shop) -> None:
 
 def test_a_photo_is_chosen_on_a_phone(phone: Page, shop: Shop) -> None:
     phone.goto("/")
-    with phone.expect_file_chooser() as choosing:
+    with hands.choosing(phone) as choosing:
         phone.get_by_text("Choose a photo").tap()
     choosing.value.set_files(shop.photo_of(shop.products[0]))
     shows_results(phone)
