@@ -260,8 +260,13 @@ def worker(folder: Path) -> Iterator[subprocess.Popen[str]]:
         [*MANAGE, "work", "--pause", "0.05"], env=environment(folder), stderr=subprocess.PIPE, text=True
     )
     yield process
-    process.kill()
-    process.communicate()
+    # In good order: a worker that is killed stays written down as one that is there.
+    process.terminate()
+    try:
+        process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 def test_the_worker_removes_uploads_that_nobody_went_on_with(worker: subprocess.Popen[str], folder: Path) -> None:
