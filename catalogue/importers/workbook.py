@@ -83,7 +83,7 @@ class WorkbookSource:
         """Each row that is not blank, with its number as Excel shows it."""
         found = 0
         for number, cells in enumerate(self._cells(None), 1):
-            if number == 1 or all(cell is None or cell == "" for cell in cells):
+            if number == 1 or _blank(cells):
                 continue
             found += 1
             if found > settings.IMPORT_MAX_ROWS:
@@ -133,6 +133,11 @@ def _damaged(path: Path) -> SourceRefused:
     return SourceRefused(
         _("%(name)s cannot be read as an Excel workbook. Save it as .xlsx or as CSV again.") % {"name": path.name}
     )
+
+
+def _blank(cells: tuple[Any, ...]) -> bool:
+    # Counted first: a sheet may claim a million empty rows of 200 cells.
+    return cells.count(None) == len(cells) or all(cell is None or cell == "" for cell in cells)
 
 
 def _cell(cell: Any) -> Any:

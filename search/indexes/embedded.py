@@ -148,6 +148,8 @@ class EmbeddedIndex(VectorIndex):
         if waiting <= _LEAST_CHANGES:
             return
         changes = self._changes(since=-1)
+        if changes.sequence == changes.base_sequence:
+            return  # another worker has just written them
         if waiting <= _CHANGED_SHARE * self._snapshots.count(changes.base_sequence):
             return
         snapshot = self._snapshots.load(changes.base_sequence, self.version.width)

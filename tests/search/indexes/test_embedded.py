@@ -152,6 +152,20 @@ def test_of_several_workers_one_compacts(compacting, shared_database, make_backe
     assert found(make_backend().open(index.version)) == list(range(1, 50))
 
 
+def test_a_worker_that_another_was_quicker_than_removes_nothing(compacting, index, make_backend):
+    index.upsert([document(1)])
+    slow = make_backend().open(index.version)
+    changes = type(slow)._changes
+
+    def overtaken(since):
+        index.maintain()
+        return changes(slow, since)
+
+    slow._changes = overtaken
+    slow.maintain()
+    assert files(index) == ["1.npz", "2.npz"]
+
+
 @thorough
 @given(data=st.data())
 def test_a_damaged_file_is_told_or_does_no_harm(compacting, db, make_backend, data):
