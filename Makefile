@@ -12,10 +12,11 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 unexport DJANGO_SETTINGS_MODULE PYTHONPATH
 
 SITE := $(VENV)/.site
+ENDPOINT := $(VENV)/.endpoint
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev browser gettext run superuser test lint format messages bench screenshots lock clean
+.PHONY: help setup endpoint dev browser gettext run superuser test lint format messages bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -23,6 +24,8 @@ help: ## list what can be made
 # The environment ----------------------------------------------------------------------------------
 
 setup: $(SITE) ## make the environment that the site runs in
+
+endpoint: $(ENDPOINT) ## make the environment that models are exported, trained and served in
 
 dev: $(DEV) ## add what testing and linting need
 
@@ -36,7 +39,11 @@ $(SITE): requirements.txt | $(VENV)/bin/pip
 	python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements.txt
 	@touch $@
 
-$(DEV): requirements-dev.txt $(SITE)
+$(ENDPOINT): endpoint/requirements.txt | $(VENV)/bin/pip
+	python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r endpoint/requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(SITE) $(ENDPOINT)
 	python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@
 
@@ -114,6 +121,7 @@ screenshots: $(DEV) ## take the README's pictures of the demo shop anew (needs â
 
 lock: $(DEV) ## resolve requirements*.in anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements.in -o requirements.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url endpoint/requirements.in -o endpoint/requirements.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements-dev.in -o requirements-dev.txt
 
 clean: ## remove the environment and caches; the shop's data stay

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from endpoint.pooling import centre_weight
 from search.exceptions import EmbedderError
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
 # The weights come from TensorFlow: its epsilon, and inputs of (x - 127) / 128.
 EPSILON = 1e-3
 OFFSET, SCALE = 127.0, 128.0
-
-# Sigma of the weight's Gaussian, in sides of the feature map (measured: see docs/architecture.md).
-SIGMA = 0.35
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class WeightsError(EmbedderError):
 def embedder(variant: Variant, tensors: Tensors, pooling: Pooling) -> ov.Model:
     """Build uint8 (n, size, size, 3) RGB -> float32 (n, FEATURES), the pooled last feature map as unit rows.
 
-    "weighted" is a centre-weighted generalised mean, `sqrt(sum(g * f**2))`, `g` being `centre_weight`; "mean"
+    "weighted" is `endpoint.pooling`'s "gem", `sqrt(sum(g * f**2))`, `g` being its `centre_weight`; "mean"
     is the plain mean that the classifier was trained on. Raises WeightsError.
     """
     graph = _Graph(tensors)
@@ -85,14 +83,6 @@ def classifier(variant: Variant, tensors: Tensors) -> ov.Model:
     logits = graph.dense(graph.mean(graph.features(pixels, variant)), "_fc")
     graph.check_all_used()
     return graph.model(pixels, logits)
-
-
-def centre_weight(height: int, width: int) -> NDArray[np.float32]:
-    """Return float32 (height, width): a Gaussian around the centre, sigma SIGMA of each side, with sum 1."""
-    rows, columns = (np.exp(-0.5 * (((np.arange(n) + 0.5) / n - 0.5) / SIGMA) ** 2) for n in (height, width))
-    weight = np.outer(rows, columns)
-    weight /= weight.sum()
-    return weight.astype(np.float32)
 
 
 class _Graph:

@@ -1,0 +1,71 @@
+"""The graph of a package: a network with what comes before and after it, and its two signatures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from endpoint.architectures import Architecture
+from endpoint.pooling import Pooling, centre_weight
+
+if TYPE_CHECKING:
+    import keras
+
+SERVING = "serving_default"
+PIXELS = "pixels"
+ROWS = "embeddings"
+"""The one output of both signatures: float32 (n, dimensions), not of unit length."""
+
+
+class Graph(tf.Module):
+    """Signatures `serving_default`, encoded images (n,) -> rows, and `pixels`, uint8 (n, size, size, 3) -> rows."""
+
+    def __init__(self, backbone: keras.Model, architecture: Architecture, pooling: Pooling) -> None:
+        super().__init__()
+        size = architecture.size
+        height, width = backbone.output_shape[1:3]
+        # Listed plainly, and the model out of TensorFlow's sight: OpenVINO finds variables by these names alone.
+        self.weights = [variable.value for variable in backbone.weights]
+        weight = tf.constant(centre_weight(height, width)[None, :, :, None])
+
+        def rows(pixels: Any) -> Any:
+            features = backbone(architecture.preprocess(tf.cast(pixels, tf.float32)), training=False)
+            if pooling == "gem":
+                return tf.sqrt(tf.reduce_sum(weight * tf.square(features), axis=[1, 2]))
+            return tf.reduce_mean(features, axis=[1, 2])
+
+        def from_images(images: Any) -> dict[str, Any]:
+            square = tf.TensorSpec([size, size, 3], tf.uint8)
+            return {ROWS: rows(tf.map_fn(lambda data: _square(data, size), images, fn_output_signature=square))}
+
+        def from_pixels(pixels: Any) -> dict[str, Any]:
+            return {ROWS: rows(pixels)}
+
+        encoded = tf.TensorSpec([None], tf.string, name="images")
+        squares = tf.TensorSpec([None, size, size, 3], tf.uint8, name="pixels")
+        self.from_images = tf.function(from_images, input_signature=[encoded], autograph=False)
+        self.from_pixels = tf.function(from_pixels, input_signature=[squares], autograph=False)
+
+    @property
+    def signatures(self) -> dict[str, Any]:
+        return {SERVING: self.from_images, PIXELS: self.from_pixels}
+
+
+def _square(data: Any, size: int) -> Any:
+    """An encoded image (JPEG, PNG, GIF, BMP) -> uint8 (size, size, 3); one of another size is squashed to it."""
+    picture = tf.cond(
+        tf.io.is_jpeg(data),
+        # The transform that other decoders use too; TensorFlow's own choice is a faster, coarser one.
+        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
+    )
+    picture = tf.ensure_shape(picture, [None, None, 3])
+    fits = tf.reduce_all(tf.shape(picture)[:2] == size)
+    square = tf.cond(fits, lambda: picture, lambda: _resized(picture, size))
+    return tf.ensure_shape(square, [size, size, 3])
+
+
+def _resized(picture: Any, size: int) -> Any:
+    resized = tf.image.resize(picture, [size, size], "bicubic", antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)

@@ -1,0 +1,1 @@
+"""Stub replaced in a moment."""

@@ -1,0 +1,69 @@
+"""What a model package says of itself; it travels in the package and names the space of the model's vectors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Self
+
+GRAPH_VERSION = 1
+"""Part of the fingerprint: raise it with any change of `graph` that changes the rows of a picture."""
+
+
+class ManifestError(ValueError):
+    """A text that is no manifest."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a model is: two models with equal fingerprints give vectors that can be compared."""
+
+    architecture: str
+    #: SHA-256 of all weights, in hexadecimal digits
+    weights: str
+    #: "mean" or "gem", see `pooling`
+    pooling: str
+    #: side of the squares that the model sees, in pixels
+    size: int
+    #: length of a row
+    dimensions: int
+    #: GRAPH_VERSION when the package was made
+    graph: int = GRAPH_VERSION
+    #: what it was made with, name -> version; not in the fingerprint
+    libraries: dict[str, str] = field(default_factory=dict)
+    #: what was measured of it, such as retrieval before and after fine-tuning; not in the fingerprint
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Architecture, weights, graph version and pooling: at most 60 characters, of letters, digits and hyphens."""
+        return f"{self.architecture}-{self.weights[:12]}-g{self.graph}-{self.pooling}"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Raises ManifestError."""
+        try:
+            return cls.from_dict(json.loads(text))
+        except ValueError as error:
+            raise ManifestError(f"This is no manifest of a model: {error}") from error
+
+    @classmethod
+    def from_dict(cls, values: object) -> Self:
+        """A manifest of its JSON object; unknown names are passed over. Raises ManifestError."""
+        if not isinstance(values, dict):
+            raise ManifestError("A manifest is a JSON object.")
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        try:
+            manifest = cls(**known)
+        except TypeError as error:
+            raise ManifestError(f"The manifest lacks something: {error}.") from error
+        texts = (manifest.architecture, manifest.weights, manifest.pooling)
+        numbers = (manifest.size, manifest.dimensions, manifest.graph)
+        if not all(isinstance(text, str) and text for text in texts):
+            raise ManifestError("The manifest's architecture, weights and pooling have to be texts.")
+        if not all(isinstance(number, int) and number > 0 for number in numbers):
+            raise ManifestError("The manifest's size, dimensions and graph have to be numbers above 0.")
+        return manifest
