@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from django.utils.translation import gettext as _
 
 from search.exceptions import EmbedderError, EmbedderUnavailable
@@ -225,7 +226,7 @@ class Runtime:
 
     def _from_model(self, response: Any, said: str) -> EmbedderError:
         original = int(response.get("OriginalStatusCode") or _SERVER_ERROR)
-        said = _shortened(response.get("OriginalMessage") or said)
+        said = _shortened(_unwrapped(response.get("OriginalMessage")) or said)
         if original in _REFUSED:
             sentence = _("The model behind the endpoint %(endpoint)s refuses what it was sent: %(reason)s.")
             return ModelRefused(sentence % self._because(said), said)
@@ -270,6 +271,16 @@ class Runtime:
 
     def _because(self, reason: str) -> dict[str, str]:
         return {"endpoint": self.endpoint, "reason": _shortened(reason).rstrip(".")}
+
+
+def _unwrapped(message: object) -> str:
+    """What a model says: a text, or one as the member "error" of JSON, as TensorFlow Serving's container answers."""
+    text = message if isinstance(message, str) else ""
+    try:
+        error = orjson.loads(text)["error"]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        return text
+    return error if isinstance(error, str) else text
 
 
 def _shortened(text: str) -> str:

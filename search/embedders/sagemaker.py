@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from endpoint.manifest import Manifest, ManifestError
+from search import vectors
 from search.embedders.base import Embedder
 from search.embedders.instances import Encoding, TooLarge, fitting, requests
 from search.embedders.runtime import ModelFailed, ModelRefused, Patience, Runtime
@@ -333,12 +334,9 @@ class SageMakerEmbedder(Embedder):
             raise self._nonsense(
                 _("rows of the shape %(got)s, not %(expected)s") % {"got": got, "expected": expected}
             )
-        # In float64, whose squares do not overflow.
-        lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-        if not (np.isfinite(lengths) & (lengths > 0)).all():
+        if not (np.isfinite(rows).all() and rows.any(axis=1).all()):
             raise self._nonsense(_("rows that are zero, infinite or no numbers"))
-        unit: NDArray[np.float32] = (rows / lengths).astype(np.float32)
-        return unit
+        return vectors.unit(rows)
 
     def _nonsense(self, what: str) -> EmbedderError:
         sentence = _("The endpoint %(endpoint)s answers with %(what)s. See that its model is a package made for it.")
