@@ -139,6 +139,21 @@ def embedder_of(version: IndexVersion) -> Embedder:
     )
 
 
+def other_model(version: IndexVersion) -> str:
+    """A sentence for staff where the default model is not that of a version, or cannot be asked; else empty."""
+    try:
+        configured = embedders["default"].fingerprint
+        if configured == version.fingerprint:
+            return ""
+        embedder_of(version)
+    except (EmbedderError, SpaceMismatch, ImproperlyConfigured) as error:
+        return str(error)
+    return _(
+        "The index was built with the model %(built)s and goes on answering with it, but %(model)s is configured. "
+        "Rebuild the index (or run “manage.py rebuild_index”) to search with that one."
+    ) % {"built": version.fingerprint, "model": configured}
+
+
 def add_missing(version: IndexVersion) -> int:
     """Make pending every photo that the ledger of a version does not know; returns how many."""
     known = IndexEntry.objects.filter(version=version, photo_id=OuterRef("pk"))
