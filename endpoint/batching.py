@@ -82,8 +82,7 @@ class Batcher:
             return await request.answer
         finally:
             if request.left:
-                self._pending = deque(picture for picture in self._pending if picture.request is not request)
-                self._changed()
+                self._drop()
 
     async def room(self) -> None:
         """Wait until fewer pictures wait than four batches need: there is no use in decoding more."""
@@ -108,6 +107,7 @@ class Batcher:
                     self.failed = False
                     self._deliver(batch, rows)
                 self.began = None
+                self._drop()
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -144,6 +144,11 @@ class Batcher:
     def _fail(self, batch: list[_Picture], error: Exception) -> None:
         for picture in batch:
             picture.request.fail(error)
+
+    def _drop(self) -> None:
+        """Forget pictures of requests that have failed or whose client has gone."""
+        self._pending = deque(picture for picture in self._pending if not picture.request.answer.done())
+        self._changed()
 
     def _changed(self) -> None:
         self._metrics.waiting.set(len(self._pending))
