@@ -345,6 +345,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
     "loggers": {
         "faiss": {"level": "WARNING"},
+        "botocore": {"level": "WARNING"},
         # Anyone can send a foreign Host header; that is theirs to mend, and no traceback of ours.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
