@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -84,9 +85,13 @@ class Process(Address):
 
     process: subprocess.Popen[str]
 
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(timeout=60)
+    @property
+    def peak(self) -> int:
+        """The most bytes that it has ever had in memory (Linux)."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError
 
 
 @contextmanager
@@ -133,6 +138,8 @@ class MeanColour(Engine):
         super().__init__(Manifest("mean-colour", "0" * 64, "mean", 8, 3))
         #: the batches that were begun, without those of a server's start
         self.batches: list[int] = []
+        #: whether every batch fails
+        self.broken = False
         self._free = threading.Event()
         self._free.set()
 
@@ -147,7 +154,7 @@ class MeanColour(Engine):
         if squares.any():
             self.batches.append(len(squares))
         self._free.wait(timeout=30)
-        if (squares[:, 0, 0] == self.failing).all(axis=1).any():
+        if self.broken or (squares[:, 0, 0] == self.failing).all(axis=1).any():
             raise RuntimeError("out of colours")
         rows: NDArray[np.float32] = squares.mean(axis=(1, 2), dtype=np.float32)
         rows[(squares[:, 0, 0] == self.no_number).all(axis=1)] = np.nan
@@ -155,15 +162,17 @@ class MeanColour(Engine):
 
 
 @contextmanager
-def running(application: Application, grace: float = 5.0) -> Iterator[Address]:
-    """An application under uvicorn in a thread, once its model answers."""
-    config = uvicorn.Config(application, port=0, log_config=None, timeout_graceful_shutdown=1)
+def running(application: Application, grace: float = 5.0, *, ready: bool = True) -> Iterator[Address]:
+    """An application under uvicorn in a thread, once it listens and, if `ready`, its model answers."""
+    config = uvicorn.Config(application, log_config=None, timeout_graceful_shutdown=1)
     server = Server(config, application, grace)
-    thread = threading.Thread(target=server.run)
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = Address(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
-        eventually(lambda: application.engine is not None or application.failure is not None)
-        yield Address(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
+        eventually(lambda: server.started and (application.engine or not ready))
+        yield address
     finally:
         server.should_exit = True
         thread.join()
