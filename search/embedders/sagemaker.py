@@ -81,7 +81,7 @@ class SageMakerEmbedder(Embedder):
         connect_timeout: float = 2.0,
         read_timeout: float = 60.0,
         query_timeout: float = 10.0,
-        patience: float = 120.0,
+        patience: float = 60.0,
         attempts: int = 5,
         backoff: float = 0.2,
         encoding: Encoding = "bmp",
