@@ -40,7 +40,7 @@ _SENTENCES = {
 }
 """Codes of AWS's errors -> what to do."""
 
-_ACTIONS = {"head_object": "s3:GetObject and s3:ListBucket", "upload_file": "s3:PutObject"}
+_ACTIONS = {"head_object": ("s3:GetObject", "s3:ListBucket"), "upload_file": ("s3:PutObject",)}
 
 
 class AwsError(Exception):
@@ -101,16 +101,21 @@ class Aws:
         return self._clients[service]
 
 
+def actions(call: Call) -> tuple[str, ...]:
+    """What has to be allowed for a call, as IAM names it; without ListBucket, S3 denies what is merely absent."""
+    name = "".join(part.title() for part in call.operation.split("_"))
+    return _ACTIONS.get(call.operation, (f"{call.service}:{name}",))
+
+
 def _refused(call: Call, error: ClientError) -> AwsError:
     code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if code == "404" or "could not find" in said.lower() or code == "ObjectNotFoundException":
         return NotFound(said)
-    name = "".join(part.title() for part in call.operation.split("_"))
-    action = _ACTIONS.get(call.operation, f"{call.service}:{name}")
+    action = " and ".join(actions(call))
     for codes, sentence in _SENTENCES.items():
         if code in codes:
             return AwsError(f"{sentence.format(action=action)} AWS says: {said or code}")
-    return AwsError(f"AWS refused {name}: {said or code}")
+    return AwsError(f"AWS refused {action}: {said or code}")
 
 
 def _away(error: Exception) -> str:

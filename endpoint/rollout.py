@@ -60,11 +60,16 @@ class Rollout:
         except Unfinished:
             raise
         except KeyboardInterrupt as interrupt:
-            if self._at_work:
+            if self._is_coming(wanted):
                 raise Unfinished(f"Nobody waits for {self._name} any longer. {self._goes_on}") from interrupt
             raise RolloutError(f"Stopped.{self._take_back()}") from interrupt
-        except (AwsError, RolloutError) as error:
-            raise type(error)(f"{error}{self._take_back()}") from error
+        except AwsError as error:
+            # What AWS is at work on must not lose its configuration, whatever became of the call or of the network.
+            if self._is_coming(wanted):
+                raise Unfinished(f"{error} {self._goes_on}") from error
+            raise AwsError(f"{error}{self._take_back()}") from error
+        except RolloutError as error:
+            raise RolloutError(f"{error}{self._take_back()}") from error
         scaled = self._scale(wanted)
         removed, addresses = self._remove_parts(keep={wanted.configuration, wanted.model})
         for address in sorted(addresses - {wanted.model_data}):
@@ -115,6 +120,16 @@ class Rollout:
         if status == "Updating" and _pending(found) == wanted.configuration:
             return True
         raise RolloutError(f"The endpoint {self._name} is {status} just now; run the command again when it is not.")
+
+    def _is_coming(self, wanted: Deployment) -> bool:
+        """Whether AWS has been told to bring about what is wanted, though its answer may have been lost."""
+        if self._at_work:
+            return True
+        try:
+            found = self._find(calls.describe_endpoint(self._name))
+        except AwsError:
+            return False
+        return found is not None and wanted.configuration in (found["EndpointConfigName"], _pending(found))
 
     def _foreign(self, found: dict[str, Any]) -> str:
         return (
@@ -173,6 +188,8 @@ class Rollout:
         if found["EndpointStatus"] == "InService" and found["EndpointConfigName"] == wanted.configuration:
             self._say(f"The endpoint {self._name} is in service.")
             return
+        if found["EndpointStatus"] == "UpdateRollbackFailed":
+            self._undo = []  # some of its machines may still need what was made
         why = found.get("FailureReason", "AWS gives no reason")
         raise RolloutError(
             f"The endpoint {self._name} could not be brought into service: {why}. The container's own words are in "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.server import ThreadedMotoServer
 
 from endpoint import deployment, rollout
-from endpoint.aws import Aws
+from endpoint.aws import Aws, actions
 from endpoint.deploy import main
 from endpoint.deployment import Call, Machines
 from endpoint.manifest import Manifest
@@ -509,7 +510,7 @@ def refusing(code: str) -> Callable[[SageMakerResponse], tuple[int, dict[str, st
         ("ResourceLimitExceeded", "Service Quotas"),
         ("AccessDeniedException", "sagemaker:CreateEndpoint"),
         ("ExpiredTokenException", "sign in again"),
-        ("ValidationException", "AWS refused CreateEndpoint"),
+        ("ValidationException", "AWS refused sagemaker:CreateEndpoint"),
     ],
 )
 def test_a_refusal_is_a_sentence_and_what_was_made_is_removed(
@@ -527,6 +528,59 @@ def test_a_refusal_is_a_sentence_and_what_was_made_is_removed(
     assert "Said by AWS." in said
     assert "What this run had made was removed again." in said
     assert everything(aws) == NOTHING
+
+
+def test_credentials_that_run_out_while_one_waits_cost_the_endpoint_nothing(
+    aws: dict[str, Any],
+    package: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    create = SageMakerResponse.create_endpoint
+
+    with monkeypatch.context() as patch:
+
+        def created_then_refused(response: SageMakerResponse) -> Any:
+            patch.setattr(SageMakerResponse, "describe_endpoint", refusing("ExpiredTokenException"))
+            return create(response)
+
+        patch.setattr(SageMakerResponse, "create_endpoint", created_then_refused)
+        assert deploy(package) == 1
+    said = capsys.readouterr().err
+    assert "sign in again" in said
+    assert "It goes on in AWS" in said
+    assert [len(names) for names in everything(aws).values()] == [1, 1, 1, 1]
+    assert deploy(package) == 0
+    assert target(aws) is not None
+
+
+def test_an_endpoint_whose_answer_was_lost_is_not_robbed_of_its_configuration(
+    aws: dict[str, Any],
+    package: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    create = SageMakerResponse.create_endpoint
+
+    def created_and_lost(response: SageMakerResponse) -> Any:
+        create(response)
+        return refusing("ServiceUnavailable")(response)
+
+    monkeypatch.setattr(SageMakerResponse, "create_endpoint", created_and_lost)
+    assert deploy(package) == 1
+    assert "It goes on in AWS" in capsys.readouterr().err
+    assert [len(names) for names in everything(aws).values()] == [1, 1, 1, 1]
+
+
+def test_an_update_that_could_not_be_rolled_back_keeps_what_it_may_need(
+    aws: dict[str, Any], life: Life, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy(package)
+    life.states = ["InService", "Updating", "RollingBack", "UpdateRollbackFailed"]
+    life.more = {"FailureReason": "no capacity"}
+    assert deploy(package, "--count", "2") == 1
+    assert "no capacity" in capsys.readouterr().err
+    assert len(everything(aws)["configurations"]) == 2
 
 
 def test_what_cannot_be_taken_back_is_named(
@@ -728,6 +782,25 @@ def test_an_endpoint_that_is_still_in_the_making_is_deleted_when_it_is_made(
     assert everything(aws) == NOTHING
     deleting = [call.operation for call in made].index("delete_endpoint")
     assert deleting > 3
+
+
+def test_the_documentation_names_every_permission_that_is_needed(
+    aws: dict[str, Any], package: Path, made: list[Call]
+) -> None:
+    deploy(package)
+    deploy(package, "--instance-type", "ml.c5.xlarge")
+    main(["--name", "shop", "--delete", "--delete-data"])
+    text = (Path(__file__).parents[2] / "docs" / "endpoint.md").read_text(encoding="utf-8")
+    policies = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    deployer = {action for statement in policies[0]["Statement"] for action in as_list(statement["Action"])}
+    needed = {action for call in made for action in actions(call)}
+    assert needed <= deployer
+    # What AWS needs of the deployer besides: for the role, and for the alarms and machines that scaling works with.
+    assert {action for action in deployer - needed if action.startswith(("s3:", "application-autoscaling:"))} == set()
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 # The one call that moto lacks -----------------------------------------------------------------------
