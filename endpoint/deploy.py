@@ -255,13 +255,16 @@ def _progress(package: Package | None) -> Iterator[Sent]:
 
     bars: list[tqdm[NoReturn]] = []
     lock = threading.Lock()
+    size = package.path.stat().st_size if package else 0
 
     def sent(amount: int) -> None:
         with lock:
-            if not bars and package is not None:
-                size = package.path.stat().st_size
+            if not bars:
                 bars.append(tqdm(total=size, desc="uploading", unit="B", unit_scale=True, disable=None, leave=False))
-            bars[0].update(amount)
+            for bar in bars:
+                bar.update(amount)
+                if bar.n >= size:
+                    bar.close()  # what is said next has the line for itself
 
     try:
         yield sent
