@@ -40,7 +40,8 @@ class Manifest:
         return f"{self.architecture}-{self.weights[:12]}-g{self.graph}-{self.pooling}"
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2, sort_keys=True)
+        """All of it, and the fingerprint, for readers that cannot import this; `from_json` does not look at that."""
+        return json.dumps({**asdict(self), "fingerprint": self.fingerprint}, indent=2, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -51,3 +51,11 @@ def _own_language() -> Iterator[None]:
     translation.deactivate()
     yield
     translation.deactivate()
+
+
+@pytest.fixture(scope="session")
+def model_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model.tar.gz, made once: MobileNetV2 with random weights."""
+    from tests.endpoint.serving import export
+
+    return export(tmp_path_factory.mktemp("package"))
