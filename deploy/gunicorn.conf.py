@@ -55,14 +55,17 @@ def post_worker_init(worker: Worker) -> None:
     """Load the model and the index before the first request; after the fork, see `preload_app`."""
     from django.db import connections
 
+    from search import indexing
     from search.embedders import embedders
     from search.indexes import index_of
     from search.models import IndexVersion
 
     try:
-        embedders["default"].warm()
-        if (live := IndexVersion.objects.live()) is not None:
+        if (live := IndexVersion.objects.live()) is None:
+            embedders["default"].warm()
+        else:
             index_of(live).count()
+            indexing.embedder_of(live).warm()
     except Exception:
         # A site whose search is not ready still has its catalogue to show; /readyz says what is missing.
         worker.log.exception("Search could not be made ready; see the reason above. The site runs without it.")

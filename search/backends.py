@@ -27,6 +27,10 @@ class InvalidBackend(ImproperlyConfigured):
 class Backend(ABC):  # noqa: B024, each kind of backend adds its own abstract methods
     """What the setting's alias becomes. Subclasses take their options as keyword-only arguments."""
 
+    outdated = False
+    """Whether what it stands for has become another thing; the handler then builds it anew when it is next asked for.
+    So whoever holds a backend holds one and the same thing throughout."""
+
     def __init__(self, alias: str) -> None:
         self.alias = alias
 
@@ -50,11 +54,12 @@ class BackendHandler(Generic[B]):
         setting_changed.connect(self._forget)
 
     def __getitem__(self, alias: str) -> B:
-        """Return the backend called `alias`, the same object every time. Raises the handler's error."""
+        """Return the backend called `alias`, the same object until it is outdated. Raises the handler's error."""
         with self._lock:
-            if alias not in self._built:
-                self._built[alias] = self._build(alias)
-            return self._built[alias]
+            built = self._built.get(alias)
+            if built is None or built.outdated:
+                built = self._built[alias] = self._build(alias)
+            return built
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._configured)

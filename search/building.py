@@ -99,8 +99,7 @@ def perform(run: IndexRun, progress: Progress | None = None) -> None:
         sync(progress, run)
     else:
         indexing.hasten()
-        live = IndexVersion.objects.live()
-        rebuild(live.embedder if live else "default", progress, run)
+        rebuild(progress=progress, run=run)
 
 
 def catch_up(progress: Progress | None = None) -> None:
@@ -110,7 +109,7 @@ def catch_up(progress: Progress | None = None) -> None:
     """
     live = indexing.live_version()
     if projection.due(ProductImage.objects.count(), live.photos):
-        rebuild(live.embedder, progress)
+        rebuild(indexing.embedder_of(live).alias, progress)
     else:
         indexing.add_missing(live)
         _drain(live, progress or _silent)
@@ -132,7 +131,8 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
         return None
     if IndexEntry.objects.filter(version=live).due().exists():
         return None  # wait until the photos at hand are in
-    return rebuild(live.embedder, progress)
+    # With the model that it has: another one is what staff ask for.
+    return rebuild(indexing.embedder_of(live).alias, progress)
 
 
 def drop_retired(grace: timedelta = GRACE) -> int:
@@ -197,12 +197,13 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
     fit = projection.fit(lesson.embeddings, lesson.categories, parents, lesson.products)
     calibration = matches.calibrate(lesson.embeddings, np.array(lesson.products)) if lesson.products else None
     style = fit.projection.width if fit.projection else embedder.dimensions
+    fingerprint = embedder.fingerprint
     report("fit", 1, 1)
     try:
         with transaction.atomic():
             version = IndexVersion.objects.create(
                 embedder=alias,
-                fingerprint=embedder.fingerprint,
+                fingerprint=fingerprint,
                 colours_version=colours.COLOURS_VERSION,
                 projection_bytes=fit.projection.to_bytes() if fit.projection else None,
                 width=style + colours.WIDTH,

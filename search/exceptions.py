@@ -6,6 +6,12 @@ staff why, false tries again later with a growing pause. Messages are sentences 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 class SearchError(Exception):
     """Base of every error that search raises on purpose."""
@@ -21,10 +27,19 @@ class EmbedderUnavailable(EmbedderError):
     """The model does not answer now: worth another try."""
 
 
-class PictureRejected(EmbedderError):
-    """The model refuses this one picture and will refuse it again."""
+class PicturesRejected(EmbedderError):
+    """The model refuses some of the pictures that it was given and will refuse them again; the others are embedded.
+
+    vectors: float32 (n, dimensions), a row for each picture that was given; those of the refused say nothing.
+    reasons: the place of each refused picture among them, and why, in a sentence for staff.
+    """
 
     permanent = True
+
+    def __init__(self, vectors: NDArray[np.float32], reasons: dict[int, str]) -> None:
+        super().__init__(next(iter(reasons.values())))
+        self.vectors = vectors
+        self.reasons = reasons
 
 
 class VectorIndexError(SearchError):

@@ -19,6 +19,7 @@ from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
+from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
@@ -29,7 +30,7 @@ from catalogue.models import ProductImage
 from search import colours, pictures, runs, vectors
 from search.blocks import Blocks, blocks
 from search.embedders import Embedder, embedders
-from search.exceptions import EmbedderError, SpaceMismatch, VectorIndexError
+from search.exceptions import EmbedderError, PicturesRejected, SpaceMismatch, VectorIndexError
 from search.indexes import index_of
 from search.indexes.base import Document
 from search.models import Embedding, IndexEntry, IndexVersion
@@ -87,12 +88,14 @@ def live_version() -> IndexVersion:
     version = IndexVersion.objects.live()
     if version is None:
         embedder = embedders["default"]
+        # Asked before the transaction: a model that is elsewhere may take its time to answer.
+        fingerprint, dimensions = embedder.fingerprint, embedder.dimensions
         try:
             with transaction.atomic():
                 version = IndexVersion.objects.create(
-                    fingerprint=embedder.fingerprint,
+                    fingerprint=fingerprint,
                     colours_version=colours.COLOURS_VERSION,
-                    width=embedder.dimensions + colours.WIDTH,
+                    width=dimensions + colours.WIDTH,
                     state=IndexVersion.State.LIVE,
                     activated=timezone.now(),
                 )
@@ -104,23 +107,51 @@ def live_version() -> IndexVersion:
 
 
 def embedder_of(version: IndexVersion) -> Embedder:
-    """The model whose vectors a version holds. Raises SpaceMismatch if the configured one is another by now."""
-    embedder = embedders[version.embedder]
-    if embedder.fingerprint != version.fingerprint or version.colours_version != colours.COLOURS_VERSION:
-        raise SpaceMismatch(
-            _(
-                "The index was built with the model %(built)s (colours %(built_colours)s), but %(model)s (colours "
-                "%(colours)s) is configured. Run “manage.py rebuild_index” to build an index with it; until then, "
-                "configure the former model."
-            )
-            % {
-                "built": version.fingerprint,
-                "built_colours": version.colours_version,
-                "model": embedder.fingerprint,
-                "colours": colours.COLOURS_VERSION,
-            }
+    """The model whose vectors a version holds: that of its alias, or of any other that is the same model by now.
+
+    Raises SpaceMismatch if none is, and EmbedderError where the version's own alias cannot be asked what it is.
+    """
+    own = version.embedder if version.embedder in embedders else "default"
+    fingerprint, trouble = "", None
+    for alias in [own, *(other for other in embedders if other != own)]:
+        try:
+            embedder = embedders[alias]
+            if embedder.fingerprint == version.fingerprint and version.colours_version == colours.COLOURS_VERSION:
+                return embedder
+            fingerprint = fingerprint or embedder.fingerprint
+        except (EmbedderError, ImproperlyConfigured) as error:
+            if alias == own:
+                trouble = error
+    if trouble is not None:
+        raise trouble
+    raise SpaceMismatch(
+        _(
+            "The index was built with the model %(built)s (colours %(built_colours)s), but %(model)s (colours "
+            "%(colours)s) is configured. Run “manage.py rebuild_index” to build an index with it; until then, "
+            "configure the former model."
         )
-    return embedder
+        % {
+            "built": version.fingerprint,
+            "built_colours": version.colours_version,
+            "model": fingerprint,
+            "colours": colours.COLOURS_VERSION,
+        }
+    )
+
+
+def other_model(version: IndexVersion) -> str:
+    """A sentence for staff where the default model is not that of a version, or cannot be asked; else empty."""
+    try:
+        configured = embedders["default"].fingerprint
+        if configured == version.fingerprint:
+            return ""
+        embedder_of(version)
+    except (EmbedderError, SpaceMismatch, ImproperlyConfigured) as error:
+        return str(error)
+    return _(
+        "The index was built with the model %(built)s and goes on answering with it, but %(model)s is configured. "
+        "Rebuild the index (or run “manage.py rebuild_index”) to search with that one."
+    ) % {"built": version.fingerprint, "model": configured}
 
 
 def add_missing(version: IndexVersion) -> int:
@@ -369,13 +400,14 @@ def _prepared(
 
 
 def _embed_batch(batch: Sequence[tuple[str, Blocks]], embedder: Embedder, result: Embedded) -> list[Embedding]:
-    """Embed a batch; one that fails for good is halved until the picture to blame is alone."""
+    """Embed a batch; the pictures that the model refuses fail by themselves, and go into `result`."""
+    refused: dict[int, str] = {}
     try:
         rows = embedder.embed(np.stack([prepared.square for _digest, prepared in batch]))
+    except PicturesRejected as rejected:
+        rows, refused = rejected.vectors, rejected.reasons
+        result.failed.update({batch[place][0]: reason for place, reason in refused.items()})
     except EmbedderError as error:
-        if error.permanent and len(batch) > 1:
-            half = len(batch) // 2
-            return _embed_batch(batch[:half], embedder, result) + _embed_batch(batch[half:], embedder, result)
         reasons = result.failed if error.permanent else result.postponed
         reasons.update({digest: str(error) for digest, _prepared in batch})
         return []
@@ -388,7 +420,8 @@ def _embed_batch(batch: Sequence[tuple[str, Blocks]], embedder: Embedder, result
             colours_version=colours.COLOURS_VERSION,
             colours=prepared.names,
         )
-        for (digest, prepared), row in zip(batch, rows, strict=True)
+        for place, ((digest, prepared), row) in enumerate(zip(batch, rows, strict=True))
+        if place not in refused
     ]
 
 

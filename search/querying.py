@@ -335,32 +335,36 @@ def _asking(query: Query) -> list[int]:
 
 def has_seen(query: Query, box: Box) -> bool:
     """Whether a box was looked at already, so that the model need not be asked."""
-    return derived.box(query.pk, _look(box, indexing.embedder_of(_live()))) is not None
+    return derived.box(query.pk, _look(box, _live())) is not None
 
 
 def _see(query: Query, box: Box | None, version: IndexVersion) -> _Seen:
-    """What the model sees in a query, or in a box of it; the model is called only if it has not seen that yet."""
-    embedder = indexing.embedder_of(version)
-    current = (query.fingerprint, query.colours_version) == (embedder.fingerprint, colours.COLOURS_VERSION)
+    """What the version's model sees in a query, or in a box of it: it is called only if it has not seen that yet.
+
+    What it has seen needs no model: it goes on being answered while the model is away.
+    """
+    current = (query.fingerprint, query.colours_version) == (version.fingerprint, version.colours_version)
     if box is None and current:
         packed = (bytes(query.embedding), bytes(query.colour))
-    elif box is None:  # the model has changed since
+    elif box is None:  # the index is of another model by now
+        embedder = indexing.embedder_of(version)
         fields = _fields(blocks(_picture(query, embedder, None), embedder.size), embedder)
         Query.objects.filter(pk=query.pk).update(**fields)
         packed = (fields["embedding"], fields["colour"])
-    elif (kept := derived.box(query.pk, _look(box, embedder))) is not None:
+    elif (kept := derived.box(query.pk, _look(box, version))) is not None:
         packed = kept
     else:
+        embedder = indexing.embedder_of(version)
         fields = _fields(blocks(_picture(query, embedder, box), embedder.size, box), embedder)
         packed = (fields["embedding"], fields["colour"])
-        derived.keep_box(query.pk, _look(box, embedder), packed)
+        derived.keep_box(query.pk, _look(box, version), packed)
     embedding, colour = (Embedding.unpack([data])[0] for data in packed)
     return _Seen(vectors.unit(embedding), colour)
 
 
-def _look(box: Box, embedder: Embedder) -> str:
-    """Names a box as a model sees it."""
-    return f"{_edges(box)} {embedder.fingerprint} {colours.COLOURS_VERSION}"
+def _look(box: Box, version: IndexVersion) -> str:
+    """Names a box as the model of a version sees it."""
+    return f"{_edges(box)} {version.fingerprint} {version.colours_version}"
 
 
 def _edges(box: Box | None) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from django.utils.translation import gettext as _
+
 from catalogue.images import EmptyFile, ImageRefused, TooManyBytes, UnsupportedFormat
-from search.exceptions import NotIndexed, QueryGone, SearchError
+from search.exceptions import EmbedderError, NotIndexed, PicturesRejected, QueryGone, SearchError
 
 #: By the kind of refusal; any other picture that cannot be used is 422.
 _IMAGE_STATUS: dict[type[ImageRefused], HTTPStatus] = {
@@ -20,9 +22,18 @@ def image_status(error: ImageRefused) -> HTTPStatus:
 
 
 def search_status(error: SearchError) -> HTTPStatus:
-    """410 for what is gone, 422 for a product that cannot be searched with, else 503: try again later."""
+    """410 for what is gone, 422 for what cannot be searched with, else 503: try again later."""
     if isinstance(error, QueryGone):
         return HTTPStatus.GONE
-    if isinstance(error, NotIndexed):
+    if isinstance(error, (NotIndexed, PicturesRejected)):
         return HTTPStatus.UNPROCESSABLE_ENTITY
     return HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def search_sentence(error: SearchError) -> str:
+    """What a shopper is told. What the model's errors say is for staff: it names machines and what to set."""
+    if isinstance(error, PicturesRejected):
+        return _("This picture cannot be searched with. Try another one.")
+    if isinstance(error, EmbedderError):
+        return _("Search by picture does not answer just now. Try again in a minute.")
+    return str(error)

@@ -35,12 +35,12 @@ from catalogue.models import Product
 from search import colours, querying
 from search.cards import Card, following
 from search.chips import chips
-from search.exceptions import QueryGone, SearchError
+from search.exceptions import PicturesRejected, QueryGone, SearchError
 from search.facets import narrowing
 from search.forms import RefinementForm
 from search.models import Query
 from search.querying import DEFAULT_PAGE, LONGEST, REMEMBERED, Ranking, Refinement
-from search.statuses import image_status, search_status
+from search.statuses import image_status, search_sentence, search_status
 from search.summary import summary
 from search.throttling import SearchThrottle
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
@@ -82,7 +82,7 @@ def explained(view: View) -> View:
         except SearchError as error:
             status = search_status(error)
             if status != HTTPStatus.SERVICE_UNAVAILABLE:
-                return _error_page(request, status, _("Search again"), str(error))
+                return _error_page(request, status, _("Search again"), search_sentence(error))
             logger.warning("A search could not be answered: %s", error)  # its words are for staff
             response = _error_page(
                 request,
@@ -119,14 +119,22 @@ def ask(request: HttpRequest) -> HttpResponseBase:
         return _slow_down(request, wait)
     try:
         query = _query_of(request)
-    except ImageRefused as error:
-        return _ask_again(request, image_status(error), str(error))
+    except (ImageRefused, PicturesRejected) as error:
+        return _ask_again(request, *_refusal(error))
     if query is None:
         return _ask_again(request, HTTPStatus.BAD_REQUEST, _("Choose a picture first, then search."))
     address = query.get_absolute_url()
     if _wants_json(request):
         return JsonResponse({"location": address}, status=HTTPStatus.CREATED, headers={"Location": address})
     return HttpResponseRedirect(address, status=HTTPStatus.SEE_OTHER)
+
+
+def _refusal(error: ImageRefused | PicturesRejected) -> tuple[HTTPStatus, str]:
+    """Why a picture cannot be searched with: by its form, or because the model does not take it."""
+    if isinstance(error, ImageRefused):
+        return image_status(error), str(error)
+    logger.warning("The model has refused a shopper's picture: %s", error)
+    return search_status(error), search_sentence(error)
 
 
 def _ask_again(request: HttpRequest, status: HTTPStatus, error: str) -> HttpResponse:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 APPS = ("catalogue", "search", "visualsearch")
-HEAVY = ("openvino", "faiss", "sklearn", "scipy", "pillow_heif")
+HEAVY = ("openvino", "faiss", "sklearn", "scipy", "pillow_heif", "boto3", "botocore", "tensorflow", "keras")
 
 
 def modules(app: str) -> Iterator[tuple[Path, ast.Module]]:

@@ -138,6 +138,13 @@ class Environment:
             ) from error
         return path
 
+    def existing(self, name: str) -> Path:
+        """A file or folder that is there."""
+        path = Path(self.text(name)).expanduser().resolve()
+        if not path.exists():
+            raise self._wrong(name, "there is no such file or folder")
+        return path
+
     def _wrong(self, name: str, hint: str) -> ImproperlyConfigured:
         value = self.text(name)
         return ImproperlyConfigured(f"The environment variable {name} is {value!r}; {hint}.")

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from search import indexing
-from search.exceptions import IndexMissing, SearchError
+from search.exceptions import EmbedderError, IndexMissing, SearchError
 from search.indexes import index_of
 from search.models import IndexVersion
 
@@ -54,7 +54,11 @@ def migrations() -> None:
 
 
 def embedder() -> None:
-    """The configured model is the one whose vectors the index holds. It is not asked for any."""
+    """A configured model is the one whose vectors the index holds. It is not asked for any.
+
+    One that is elsewhere counts as ready while it is away, once it has said what it is: whatever was seen before can
+    still be answered.
+    """
     indexing.embedder_of(_live())
 
 
@@ -80,6 +84,9 @@ def _live() -> IndexVersion:
 def _state(check: Callable[[], None]) -> str:
     try:
         check()
+    except EmbedderError as error:
+        logger.warning("Not ready (%s): %s", check.__name__, error)
+        return "The model could not be asked what it is; the site's log says why."
     except (NotReady, SearchError, ImproperlyConfigured) as error:
         return str(error)
     except DatabaseError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -17,7 +18,9 @@ from rest_framework.views import exception_handler, set_rollback
 
 from catalogue.images import ImageRefused
 from search.exceptions import SearchError
-from search.statuses import image_status, search_status
+from search.statuses import image_status, search_sentence, search_status
+
+logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -39,7 +42,9 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, ImageRefused):
         body = problem(image_status(error), str(error), code=error.code)
     elif isinstance(error, SearchError):
-        body = problem(search_status(error), str(error))
+        body = problem(search_status(error), search_sentence(error))
+        if body["detail"] != str(error):
+            logger.warning("A search could not be answered: %s", error)  # its words are for staff
         if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = "30"
     elif isinstance(error, RecursionError):

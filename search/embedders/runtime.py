@@ -1,0 +1,288 @@
+"""One endpoint of SageMaker, called through boto3: invocations with time-outs and retries, errors as sentences.
+
+boto3's own retries are off. They do not retry what a model answers (ModelError, and the 429 of a model that is not
+ready), and they know neither how many pictures wait nor for how long.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.utils.translation import gettext as _
+
+from search.exceptions import EmbedderError, EmbedderUnavailable
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+LONGEST_PAUSE = 5.0
+"""Between two tries, in seconds."""
+
+_CONNECTIONS = 64
+"""Kept open at the most, by a client; as many as threads ask at one time are opened."""
+
+_QUOTED = 200
+"""Characters of what an endpoint says that are told to staff."""
+
+_REFUSED = frozenset({400, 413, 415, 422})
+"""Statuses by which a model says that it is the request's fault: of other ones the picture cannot be to blame."""
+
+_TOO_LARGE = 413
+_BUSY = 429
+_SERVER_ERROR = 500
+
+_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized", "OptInRequired"})
+_THROTTLED = frozenset({"Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException"})
+_AWAY = _THROTTLED | frozenset(
+    {"InternalDependencyException", "InternalFailure", "ModelNotReadyException", "ServiceUnavailable"}
+)
+
+
+class ModelRefused(EmbedderError):
+    """The model says that something is wrong with what it was sent; `said` is in its words."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
+class ModelFailed(EmbedderUnavailable):
+    """The model fails: because it is ill, or because of what it was sent; `said` is in its words.
+
+    TensorFlow Serving says no more of a picture that it cannot decode.
+    """
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an answer is waited for."""
+
+    #: seconds in which the endpoint has to send something
+    timeout: float
+    #: after which no further try begins, by `time.monotonic`
+    until: float
+    attempts: int
+    #: tries where the model itself fails
+    model_attempts: int
+
+
+class Runtime:
+    """Calls one endpoint. One instance serves all threads, and after a fork each process has its own connections."""
+
+    def __init__(self, endpoint: str, *, region: str | None, connect_timeout: float, backoff: float) -> None:
+        self.endpoint = endpoint
+        self.region = region
+        self.connect_timeout = connect_timeout
+        self.backoff = backoff
+        self._clients: dict[tuple[int, float], Any] = {}
+        self._lock = threading.Lock()
+
+    def invoke(self, body: bytes, patience: Patience, *, manifest: bool = False) -> bytes:
+        """Send a request and return the answer's body; `manifest` asks for the model's manifest with it.
+
+        Tries again, after a pause of random length that may grow twofold each time, where the endpoint is away, busy
+        or fails. Raises ModelRefused, ModelFailed, EmbedderUnavailable and, where somebody has to do something about
+        the configuration, EmbedderError.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._once(body, patience.timeout, manifest=manifest)
+            except EmbedderUnavailable as error:
+                most = patience.model_attempts if isinstance(error, ModelFailed) else patience.attempts
+                # Of the whole range: clients that failed together must not come back together.
+                pause = random.uniform(0, min(LONGEST_PAUSE, self.backoff * 2**tries))  # noqa: S311
+                if tries >= most or time.monotonic() + pause >= patience.until:
+                    raise
+            time.sleep(pause)
+
+    def _once(self, body: bytes, timeout: float, *, manifest: bool) -> bytes:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        attributes = {"CustomAttributes": "manifest=true"} if manifest else {}
+        try:
+            response = self._client(timeout).invoke_endpoint(
+                EndpointName=self.endpoint,
+                ContentType="application/json",
+                Accept="application/json",
+                Body=body,
+                **attributes,
+            )
+            with closing(response["Body"]) as answer:
+                data: bytes = answer.read()
+        except ClientError as error:
+            raise self._answered(error) from error
+        except BotoCoreError as error:
+            raise self._unanswered(error) from error
+        return data
+
+    # The client ---------------------------------------------------------------------------------------------
+
+    def _client(self, timeout: float) -> Any:
+        # By process, for a fork takes connections along that are not its own.
+        key = (os.getpid(), timeout)
+        with self._lock:
+            if key not in self._clients:
+                try:
+                    self._clients[key] = self._connect(timeout)
+                except ValueError as error:  # what boto3 makes of an address that is none
+                    raise self._misconfigured(error) from error
+            return self._clients[key]
+
+    def _connect(self, timeout: float) -> Any:
+        import boto3
+        from botocore import UNSIGNED
+        from botocore.config import Config
+        from botocore.exceptions import NoRegionError
+
+        session = boto3.session.Session()  # the default session is not made for threads
+        region = self.region or session.region_name
+        config = Config(
+            connect_timeout=self.connect_timeout,
+            read_timeout=timeout,
+            max_pool_connections=_CONNECTIONS,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+        )
+
+        def client(**options: Any) -> Any:
+            # Only a signature needs a region that is true.
+            merged = config.merge(Config(**options))
+            return session.client("sagemaker-runtime", region_name=region or "us-east-1", config=merged)
+
+        asked, amazons = client(), client(signature_version=UNSIGNED, ignore_configured_endpoint_urls=True)
+        if asked.meta.endpoint_url == amazons.meta.endpoint_url:
+            if region is None:
+                raise NoRegionError
+            return asked
+        # A server of one's own, by AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME: it needs no account of Amazon's.
+        return asked if session.get_credentials() else client(signature_version=UNSIGNED)
+
+    # Errors as sentences ------------------------------------------------------------------------------------
+
+    def _answered(self, error: ClientError) -> EmbedderError:
+        """What SageMaker, or whatever stands in its place, answers instead of the model's rows."""
+        response = error.response
+        code = str(response.get("Error", {}).get("Code", ""))
+        status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        said = _shortened(response.get("Error", {}).get("Message") or code)
+        if code == "ModelError":
+            return self._from_model(response, said)
+        if code in _CREDENTIALS:
+            return EmbedderError(
+                _("The credentials for the endpoint %(endpoint)s are not valid (any more): %(reason)s. Renew them.")
+                % self._because(said)
+            )
+        if code in _DENIED:
+            return EmbedderError(
+                _(
+                    "These credentials may not call the endpoint %(endpoint)s: %(reason)s. Allow them "
+                    "sagemaker:InvokeEndpoint on it."
+                )
+                % self._because(said)
+            )
+        if code in _AWAY or status == _BUSY or status >= _SERVER_ERROR:
+            return self._away(said)
+        if status == _TOO_LARGE:
+            return EmbedderError(
+                _(
+                    "The request is too large for the endpoint %(endpoint)s: %(reason)s. Set SAGEMAKER_REQUEST_BYTES "
+                    "to what it takes, 4194304 for a serverless one."
+                )
+                % self._because(said)
+            )
+        return EmbedderError(
+            _(
+                "The endpoint %(endpoint)s cannot be called: %(reason)s. See that SAGEMAKER_ENDPOINT_NAME and the "
+                "region are those of an endpoint in service."
+            )
+            % self._because(said)
+        )
+
+    def _from_model(self, response: Any, said: str) -> EmbedderError:
+        original = int(response.get("OriginalStatusCode") or _SERVER_ERROR)
+        said = _shortened(_unwrapped(response.get("OriginalMessage")) or said)
+        if original in _REFUSED:
+            sentence = _("The model behind the endpoint %(endpoint)s refuses what it was sent: %(reason)s.")
+            return ModelRefused(sentence % self._because(said), said)
+        if original in {_BUSY, 503}:
+            return self._away(said)
+        sentence = _("The model behind the endpoint %(endpoint)s fails: %(reason)s.")
+        if original >= _SERVER_ERROR:
+            return ModelFailed(sentence % self._because(said), said)
+        return EmbedderError(sentence % self._because(said))
+
+    def _unanswered(self, error: BotoCoreError) -> EmbedderError:
+        """What keeps a request from being sent, or its answer from coming."""
+        from botocore import exceptions
+
+        if isinstance(
+            error, (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.IncompleteReadError)
+        ):
+            return self._away(str(error))
+        if isinstance(error, exceptions.NoRegionError):
+            return EmbedderError(
+                _("The region of the endpoint %(endpoint)s is not known: set AWS_DEFAULT_REGION, as in eu-west-1.")
+                % {"endpoint": self.endpoint}
+            )
+        if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
+            return EmbedderError(
+                _(
+                    "No credentials for the endpoint %(endpoint)s were found. Set AWS_ACCESS_KEY_ID and "
+                    "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role; they have to allow "
+                    "sagemaker:InvokeEndpoint."
+                )
+                % {"endpoint": self.endpoint}
+            )
+        return self._misconfigured(error)
+
+    def _misconfigured(self, error: Exception) -> EmbedderError:
+        sentence = _("The endpoint %(endpoint)s cannot be called as AWS is configured here: %(reason)s.")
+        return EmbedderError(sentence % self._because(str(error)))
+
+    def _away(self, reason: str) -> EmbedderUnavailable:
+        sentence = _("The endpoint %(endpoint)s does not answer now: %(reason)s.")
+        return EmbedderUnavailable(sentence % self._because(reason))
+
+    def _because(self, reason: str) -> dict[str, str]:
+        return {"endpoint": self.endpoint, "reason": _shortened(reason).rstrip(".")}
+
+
+def _unwrapped(message: object) -> str:
+    """What a model says: a text, or one as the member "error" of JSON, as TensorFlow Serving's container answers."""
+    text = message if isinstance(message, str) else ""
+    try:
+        error = orjson.loads(text)["error"]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        return text
+    return error if isinstance(error, str) else text
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"

@@ -1,0 +1,548 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.core.cache.backends.dummy import DummyCache
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from search.embedders import Embedder, embedders, sagemaker
+from search.embedders.openvino import OpenVinoEmbedder
+from search.embedders.sagemaker import SageMakerEmbedder
+from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
+from search.pictures import PREPROCESSING_VERSION
+from tests.endpoint.serving import export, serving
+from tests.search import scripted
+from tests.search.embedders.contract import EmbedderContract
+from tests.search.embedders.squares import photographs
+
+BACKEND = "search.embedders.sagemaker.SageMakerEmbedder"
+BAD = (250, 0, 250)
+
+
+def build(**options) -> SageMakerEmbedder:
+    quick = {"backoff": 0.01, "connect_timeout": 0.5, "read_timeout": 2, "query_timeout": 2, "patience": 10}
+    return SageMakerEmbedder("test", endpoint=scripted.NAME, **(quick | options))
+
+
+def squares(n: int, bad: tuple[int, ...] = ()) -> np.ndarray:
+    found = np.random.default_rng(n).integers(0, 256, (n, 64, 64, 3), np.uint8)
+    found[:, 32, 32] = (1, 2, 3)
+    found[list(bad), 32, 32] = BAD
+    return found
+
+
+def expected(given: np.ndarray) -> np.ndarray:
+    rows = scripted.rows(given)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+# The real server --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory) -> Path:
+    return export(tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture(scope="module")
+def server(package) -> Iterator[None]:
+    cache_here = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    with (
+        serving(package, "--precision", "f32", "--name", scripted.NAME) as process,
+        pytest.MonkeyPatch.context() as patch,
+        override_settings(CACHES=cache_here),
+    ):
+        scripted.use(process.url, patch)
+        yield
+
+
+@pytest.mark.usefixtures("server")
+class TestSageMaker(EmbedderContract):
+    tolerance = 1e-5
+    darkness = 0.9
+
+    @classmethod
+    def build(cls) -> Embedder:
+        # Three squares to a request, so that a batch is several requests.
+        return SageMakerEmbedder("test", endpoint=scripted.NAME, request_bytes=610_000, concurrency=3)
+
+
+@pytest.mark.usefixtures("server")
+class TestSageMakerWithPictures(EmbedderContract):
+    """The same in one large request, as PNG."""
+
+    tolerance = 1e-5
+    darkness = 0.9
+
+    @classmethod
+    def build(cls) -> Embedder:
+        return SageMakerEmbedder("test", endpoint=scripted.NAME, encoding="png", concurrency=1)
+
+
+class TestPackageInProcess(EmbedderContract):
+    tolerance = 1e-5
+    darkness = 0.9
+    path: Path
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _package(cls, package: Path) -> None:
+        cls.path = package
+
+    @classmethod
+    def build(cls) -> Embedder:
+        return OpenVinoEmbedder("test", package=cls.path, precision="f32")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_package_is_one_and_the_same_model_in_process_and_behind_an_endpoint(package):
+    here = OpenVinoEmbedder("here", package=package, precision="f32")
+    there = SageMakerEmbedder("there", endpoint=scripted.NAME)
+    assert (here.fingerprint, here.size, here.dimensions) == (there.fingerprint, there.size, there.dimensions)
+    assert here.fingerprint.endswith(f"-gem-p{PREPROCESSING_VERSION}")
+    found = photographs(here.size)
+    np.testing.assert_allclose(here.embed(found), there.embed(found), atol=1e-4)
+
+
+@pytest.mark.usefixtures("server")
+def test_an_endpoint_that_does_not_exist_is_told_with_what_to_look_at():
+    with pytest.raises(EmbedderError, match=r"endpoint other-model cannot be called: .*SAGEMAKER_ENDPOINT_NAME"):
+        SageMakerEmbedder("test", endpoint="other-model").warm()
+
+
+# Requests ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["bmp", "png"])
+def test_a_batch_goes_in_as_many_requests_as_its_size_takes(endpoint, encoding):
+    embedder = build(request_bytes=100_000, concurrency=2, encoding=encoding)
+    assert embedder.batch_size == 12  # six bitmaps of 12 KB in base64 to a request
+    found = squares(40)
+    np.testing.assert_allclose(embedder.embed(found), expected(found), atol=1e-6)
+    assert sum(endpoint.asked) == 40
+    assert max(endpoint.asked) == 6
+
+
+def test_connections_are_kept(endpoint):
+    embedder = build()
+    for _ in range(5):
+        embedder.embed(squares(2))
+    [client] = {id(client) for client in embedder._runtime._clients.values() if client.meta.config.read_timeout == 2}
+    assert client
+
+
+def test_a_picture_that_is_too_large_for_any_request_is_told(endpoint):
+    with pytest.raises(EmbedderError, match="SAGEMAKER_REQUEST_BYTES") as told:
+        build(request_bytes=10_000).embed(squares(2))
+    assert not told.value.permanent
+
+
+# What the model is ------------------------------------------------------------------------------------------
+
+
+def test_the_endpoint_says_what_it_is_once(endpoint):
+    embedder = build()
+    with ThreadPoolExecutor(4) as threads:
+        names = set(threads.map(lambda _: embedder.fingerprint, range(8)))
+    assert names == {f"{scripted.MANIFEST.fingerprint}-p{PREPROCESSING_VERSION}"}
+    assert (embedder.size, embedder.dimensions) == (64, 192)
+    assert endpoint.seen == [0]
+
+
+def test_a_new_process_knows_the_model_while_the_endpoint_is_away(endpoint):
+    known = build().fingerprint
+    endpoint.script.extend([scripted.error(503, "ServiceUnavailable")] * 9)
+    assert build().fingerprint == known
+
+
+def test_where_nobody_knows_the_model_it_is_unavailable_and_not_asked_at_every_turn(endpoint):
+    endpoint.script.extend([scripted.error(503, "ServiceUnavailable")] * 99)
+    embedder = build(attempts=2)
+    for _ in range(5):
+        with pytest.raises(EmbedderUnavailable, match="does not answer now"):
+            _ = embedder.fingerprint
+    assert len(endpoint.seen) == 2
+
+
+def test_an_endpoint_that_has_become_another_model_is_learnt_anew_in_time(endpoint, monkeypatch):
+    monkeypatch.setattr(sagemaker, "FRESH", 0)
+    with override_settings(EMBEDDERS={"default": {"BACKEND": BACKEND, "OPTIONS": {"endpoint": scripted.NAME}}}):
+        held = embedders["default"]
+        before = held.fingerprint
+        endpoint.manifest = scripted.OTHER
+        assert held.fingerprint == before  # it was asked, and stays what it was
+        assert held.fingerprint == before
+        assert embedders["default"] is not held
+        assert embedders["default"].fingerprint == f"{scripted.OTHER.fingerprint}-p{PREPROCESSING_VERSION}"
+
+
+def test_an_endpoint_that_is_away_when_it_is_asked_again_is_still_what_it_was(endpoint, monkeypatch):
+    monkeypatch.setattr(sagemaker, "FRESH", 0)
+    embedder = build()
+    before = embedder.fingerprint
+    endpoint.script.extend([scripted.dropped] * 9)
+    assert embedder.fingerprint == before
+    asked = len(endpoint.seen)
+    assert embedder.fingerprint == before
+    assert len(endpoint.seen) == asked  # not for a while
+    assert not embedder.outdated
+
+
+def test_an_answer_of_another_model_is_refused_and_the_model_asked_for_anew(endpoint):
+    with override_settings(EMBEDDERS={"default": {"BACKEND": BACKEND, "OPTIONS": {"endpoint": scripted.NAME}}}):
+        held = embedders["default"]
+        held.embed(squares(2))
+        endpoint.manifest = scripted.OTHER
+        with pytest.raises(EmbedderError, match=r"wait; .* “manage\.py rebuild_index”") as told:
+            held.embed(squares(2))
+        assert not told.value.permanent
+        assert scripted.OTHER.fingerprint in str(told.value)
+        assert embedders["default"].fingerprint.startswith(scripted.OTHER.fingerprint)
+        with pytest.raises(EmbedderError, match="rebuild_index"):
+            held.embed(squares(2))  # whoever holds the former one goes on being refused
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        scripted.changed(lambda answer: answer.pop("manifest", None)),
+        scripted.changed(lambda answer: answer.update(manifest={"architecture": "grid"})),
+    ],
+)
+def test_an_endpoint_that_does_not_say_what_it_is_cannot_be_used(endpoint, fault):
+    endpoint.script.append(fault)
+    with pytest.raises(EmbedderError, match=r"does not say which model it has: .*endpoint\.export"):
+        build().warm()
+
+
+class LostCache(DummyCache):
+    """A cache whose server is away."""
+
+    def get(self, *args, **options):
+        raise OSError("The cache is away.")
+
+    def set(self, *args, **options):
+        raise OSError("The cache is away.")
+
+
+def test_a_cache_that_fails_costs_a_line_in_the_log_and_not_the_search(endpoint, settings, caplog):
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.LostCache"}}
+    build().warm()
+    assert "The cache is away." in caplog.text
+
+
+# Faults that pass -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        scripted.error(429, "ThrottlingException"),
+        scripted.error(400, "ThrottlingException"),
+        scripted.error(429, "ModelNotReadyException"),
+        scripted.error(500, "InternalFailure"),
+        scripted.error(503, "ServiceUnavailable"),
+        scripted.error(530, "InternalDependencyException"),
+        scripted.model_error(500, "out of memory"),
+        scripted.model_error(503, "busy"),
+        scripted.model_error(429, "busy"),
+        scripted.dropped,
+        scripted.cut_off,
+        lambda handler, _answer: handler.answer(502, b"<html>Bad gateway</html>", Content_Type="text/html"),
+    ],
+)
+def test_what_passes_is_tried_again(endpoint, fault):
+    embedder = build(attempts=3)
+    embedder.warm()
+    endpoint.seen.clear()
+    endpoint.script.extend([fault, fault])
+    found = squares(3)
+    np.testing.assert_allclose(embedder.embed(found), expected(found), atol=1e-6)
+    assert endpoint.asked == [3, 3, 3]
+
+
+def test_an_endpoint_that_is_too_slow_is_tried_again(endpoint):
+    embedder = build(read_timeout=0.3)
+    embedder.warm()
+    endpoint.script.append(scripted.hanging)
+    found = squares(3)
+    np.testing.assert_allclose(embedder.embed(found), expected(found), atol=1e-6)
+
+
+@pytest.mark.parametrize("fault", [scripted.error(429, "ThrottlingException"), scripted.dropped, scripted.hanging])
+def test_what_does_not_pass_is_given_up_after_so_many_tries(endpoint, fault):
+    embedder = build(attempts=2, read_timeout=0.2)
+    embedder.warm()
+    endpoint.seen.clear()
+    endpoint.always = fault
+    with pytest.raises(EmbedderUnavailable, match=f"The endpoint {scripted.NAME} does not answer now"):
+        embedder.embed(squares(3))
+    assert endpoint.asked == [3, 3]
+
+
+def test_patience_ends_before_the_tries_do(endpoint):
+    embedder = build(attempts=1000, patience=0.3)
+    embedder.warm()
+    endpoint.always = scripted.error(429, "ThrottlingException")
+    began = time.monotonic()
+    with pytest.raises(EmbedderUnavailable):
+        embedder.embed(squares(3))
+    assert time.monotonic() - began < 5
+
+
+def test_a_picture_alone_is_not_waited_for_as_long_as_a_batch(endpoint):
+    embedder = build(read_timeout=30, query_timeout=0.3, patience=60)
+    embedder.warm()
+    endpoint.always = scripted.hanging
+    began = time.monotonic()
+    with pytest.raises(EmbedderUnavailable, match="timeout"):
+        embedder.embed(squares(1))
+    assert time.monotonic() - began < 5
+
+
+def test_an_endpoint_that_is_not_there_is_unavailable(endpoint, monkeypatch):
+    scripted.use("http://127.0.0.1:9", monkeypatch)  # discard: nothing listens
+    with pytest.raises(EmbedderUnavailable, match="Could not connect"):
+        build(attempts=2).warm()
+
+
+# Answers that are none --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (scripted.one_row_too_few, r"rows of the shape \(2, 192\), not \(3, 192\)"),
+        (scripted.one_number_too_many, r"rows of the shape \(3, 193\), not \(3, 192\)"),
+        (scripted.not_a_number, "not JSON"),
+        (scripted.null, "zero, infinite or no numbers"),
+        (scripted.zeros, "zero, infinite or no numbers"),
+        (scripted.words, "rows of numbers"),
+        (scripted.a_list, "nothing that says of which model it is"),
+        (scripted.html, "not JSON"),
+        (scripted.without_model, "nothing that says of which model it is"),
+    ],
+)
+def test_an_answer_that_is_not_the_rows_is_an_error_worth_another_try(endpoint, fault, sentence):
+    embedder = build()
+    embedder.warm()
+    endpoint.seen.clear()
+    endpoint.script.append(fault)
+    with pytest.raises(EmbedderError, match=sentence) as told:
+        embedder.embed(squares(3))
+    assert not told.value.permanent
+    assert endpoint.asked == [3]
+    assert not embedder.outdated
+    embedder.embed(squares(3))
+
+
+# Pictures that the model refuses ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 500])
+@pytest.mark.parametrize("bad", [(0,), (31,), (13,), (4, 5, 29), tuple(range(32))])
+def test_the_pictures_that_are_to_blame_are_found_and_the_others_embedded(endpoint, status, bad):
+    embedder = build(attempts=2)
+    embedder.warm()
+    endpoint.bad, endpoint.bad_status = BAD, status
+    found = squares(32, bad)
+    with pytest.raises(PicturesRejected, match="does not take this picture: This is no image") as told:
+        embedder.embed(found)
+    assert set(told.value.reasons) == set(bad)
+    good = [place for place in range(32) if place not in bad]
+    np.testing.assert_allclose(told.value.vectors[good], expected(found)[good], atol=1e-6)
+
+
+def test_one_bad_picture_of_thirty_two_costs_few_requests(endpoint):
+    embedder = build(concurrency=1)
+    embedder.warm()
+    endpoint.seen.clear()
+    endpoint.bad = BAD
+    with pytest.raises(PicturesRejected):
+        embedder.embed(squares(32, (13,)))
+    # Once together, a probe, twice at each of five halvings, and a probe before it is blamed.
+    assert len(endpoint.asked) == 1 + 1 + 2 * 5 + 1
+
+
+def test_a_bad_picture_alone_is_refused(endpoint):
+    endpoint.bad = BAD
+    with pytest.raises(PicturesRejected) as told:
+        build().embed(squares(1, (0,)))
+    assert set(told.value.reasons) == {0}
+    assert told.value.permanent
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("n", [1, 3])
+def test_no_picture_is_blamed_for_a_model_that_does_not_take_a_grey_one_either(endpoint, status, n):
+    embedder = build(attempts=2)
+    embedder.warm()
+    endpoint.seen.clear()
+    endpoint.always = scripted.model_error(status, "The model has fallen over")
+    with pytest.raises(EmbedderUnavailable, match=r"a plain grey picture either.*fallen over"):
+        embedder.embed(squares(n))
+    assert endpoint.asked == ([n, 1] if status == 400 else [n, n, 1])
+
+
+def test_no_picture_is_blamed_for_a_model_that_falls_ill_while_it_is_looked_for(endpoint):
+    embedder = build(concurrency=1)
+    embedder.warm()
+    endpoint.bad = BAD
+    fine = [scripted.model_error(400, "no"), scripted.fine]  # the batch, and the probe
+    endpoint.script.extend(fine + [scripted.model_error(500, "ill")] * 99)
+    with pytest.raises(EmbedderUnavailable):
+        embedder.embed(squares(8))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_other_refusals_of_the_model_s_server_blame_no_picture(endpoint, status):
+    embedder = build()
+    embedder.warm()
+    endpoint.script.append(scripted.model_error(status, "Not here"))
+    with pytest.raises(EmbedderError, match="Not here") as told:
+        embedder.embed(squares(2))
+    assert not told.value.permanent
+
+
+@pytest.mark.parametrize("message", ['{"error": "This is no image"}', "This is no image", '{"error": 5}', "[1]", ""])
+def test_what_the_model_says_is_told_without_its_wrapping(endpoint, message):
+    endpoint.bad = BAD
+    embedder = build()
+    embedder.warm()
+    endpoint.script.append(scripted.model_error(400, message))
+    with pytest.raises(PicturesRejected) as told:
+        embedder.embed(squares(1))
+    said = "This is no image" if "image" in message else message or "Received 400"
+    assert str(told.value) == f"The model does not take this picture: {said}."
+
+
+# AWS --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (scripted.error(403, "AccessDeniedException", "not authorized"), "Allow them sagemaker:InvokeEndpoint"),
+        (scripted.error(403, "ExpiredTokenException", "expired"), "Renew them"),
+        (scripted.error(403, "UnrecognizedClientException", "invalid"), "Renew them"),
+        (scripted.error(400, "ValidationError", "Endpoint x of account y not found."), r"y not found\. See that"),
+        (scripted.error(413, "", "too long"), "SAGEMAKER_REQUEST_BYTES"),
+    ],
+)
+def test_what_somebody_has_to_mend_is_told_at_once(endpoint, fault, sentence):
+    embedder = build()
+    embedder.warm()
+    endpoint.seen.clear()
+    endpoint.script.append(fault)
+    with pytest.raises(EmbedderError, match=sentence) as told:
+        embedder.embed(squares(2))
+    assert not isinstance(told.value, EmbedderUnavailable)
+    assert endpoint.asked == [2]
+
+
+def test_without_credentials_amazon_s_endpoint_is_not_called(endpoint, monkeypatch):
+    for name in ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(EmbedderError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"):
+        build().warm()
+
+
+def test_half_of_the_credentials_are_told(endpoint, monkeypatch):
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(EmbedderError, match="AWS_SECRET_ACCESS_KEY"):
+        build().warm()
+
+
+def test_a_region_that_nothing_says_is_told(endpoint, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(EmbedderError, match="set AWS_DEFAULT_REGION"):
+        build().warm()
+
+
+def test_a_profile_that_is_not_there_is_told(endpoint, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "shop")
+    with pytest.raises(EmbedderError, match=r"as AWS is configured here: .*shop"):
+        build().warm()
+
+
+def test_an_address_that_is_none_is_told(endpoint, monkeypatch):
+    scripted.use("localhost", monkeypatch)
+    with pytest.raises(EmbedderError, match=r"as AWS is configured here: .*localhost"):
+        build().warm()
+
+
+def test_a_server_of_one_s_own_needs_neither_credentials_nor_a_region(endpoint, monkeypatch):
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    found = squares(2)
+    np.testing.assert_allclose(build().embed(found), expected(found), atol=1e-6)
+
+
+# Options ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"encoding": "jpeg"},
+        {"request_bytes": 0},
+        {"concurrency": 0},
+        {"attempts": 0},
+        {"connect_timeout": 0},
+        {"read_timeout": -1},
+        {"query_timeout": 0},
+        {"patience": 0},
+        {"backoff": -1},
+    ],
+)
+def test_options_that_cannot_be_are_refused(options):
+    with pytest.raises(ImproperlyConfigured):
+        build(**options)
+
+
+@pytest.mark.parametrize("name", ["a", "shop-model", "A--1", "x" * 63])
+def test_names_of_endpoints_pass_the_check(name):
+    assert SageMakerEmbedder("test", endpoint=name).check() == []
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a_b", "https://shop.example", "x" * 64])
+def test_other_names_fail_the_check_without_the_network(name):
+    [message] = SageMakerEmbedder("test", endpoint=name).check()
+    assert "no name of an endpoint" in message.msg
+    assert message.hint
+
+
+# Processes --------------------------------------------------------------------------------------------------
+
+
+def test_a_forked_child_has_its_own_connections_and_answers_alike(endpoint):
+    script = f"""
+import os, django
+from django.conf import settings
+django.setup()
+settings.CACHES = {{"default": {{"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}}}
+import numpy as np
+from search.embedders.sagemaker import SageMakerEmbedder
+embedder = SageMakerEmbedder("test", endpoint={scripted.NAME!r})
+squares = np.random.default_rng(1).integers(0, 256, (40, 64, 64, 3), np.uint8)
+vectors = embedder.embed(squares)
+children = []
+for _ in range(2):
+    if not (child := os.fork()):
+        os._exit(0 if np.allclose(embedder.embed(squares), vectors) else 1)
+    children.append(child)
+assert np.allclose(embedder.embed(squares), vectors)
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)  # noqa: S603
+    assert done.stdout.strip() == "[0, 0]"
