@@ -109,3 +109,12 @@ def test_a_setting_without_default_fails_the_check(kettles):
     with override_settings(KETTLES={}):
         [message] = kettles.check()
     assert 'no "default"' in message.msg
+
+
+def test_a_backend_that_is_outdated_is_built_anew(kettles):
+    with configured():
+        first = kettles["default"]
+        first.outdated = True
+        second = kettles["default"]
+        assert second is not first
+        assert kettles["default"] is second

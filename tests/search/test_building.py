@@ -11,11 +11,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from catalogue.models import Category, Product, ProductImage
-from search import building, colours, indexing, matches
+from search import building, colours, indexing, matches, runs
 from search.embedders import embedders
 from search.exceptions import BuildInterrupted, IndexMissing
 from search.indexes import index_of
-from search.models import Embedding, IndexDelta, IndexEntry, IndexVersion
+from search.models import Embedding, IndexDelta, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
 from tests.search.test_indexing import Grid
@@ -149,6 +149,26 @@ def test_a_build_without_the_model_stops_and_the_live_version_stays(grid: type[G
     version = building.rebuild()
     assert version.fingerprint == "new"
     assert count() == 1
+
+
+def test_a_refit_keeps_the_model_and_what_staff_ask_for_takes_the_default(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = {"BACKEND": "tests.search.test_indexing.Grid"}
+    shop.product("a", photo())
+    indexing.reconcile()
+    settings.EMBEDDERS = {"default": {**grid, "OPTIONS": {"name": "new"}}, "former": grid}
+    monkeypatch.setattr(building.projection, "due", lambda *_: True)
+    refitted = building.maintain()
+    assert refitted is not None
+    assert (refitted.embedder, refitted.fingerprint) == ("former", "grid")
+    building.catch_up()
+    assert indexing.live_version().fingerprint == "grid"
+    runs.ask(IndexRun.Kind.REBUILD)
+    taken = runs.take()
+    assert taken is not None
+    building.perform(taken)
+    assert (indexing.live_version().embedder, indexing.live_version().fingerprint) == ("default", "new")
 
 
 def test_an_unfinished_build_of_another_model_is_dropped(settings: Any) -> None:

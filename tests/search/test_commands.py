@@ -84,6 +84,16 @@ def test_index_status_counts_photos_by_state_and_tells_why_some_failed() -> None
 
 
 @pytest.mark.django_db
+def test_index_status_tells_of_an_index_of_another_model_than_the_configured(settings: Any) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    assert figures("index_status")["advice"] is None
+    grid = settings.EMBEDDERS["default"]
+    settings.EMBEDDERS = {"default": {**grid, "OPTIONS": {"name": "new"}}, "former": grid}
+    assert "rebuild_index" in figures("index_status")["advice"]
+
+
+@pytest.mark.django_db
 def test_rebuild_index_switches_to_a_new_version_with_every_photo() -> None:
     shop.product("a", photo())
     indexing.reconcile()

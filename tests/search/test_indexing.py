@@ -314,6 +314,36 @@ def test_another_model_is_refused_with_what_to_do(settings: Any) -> None:
     assert IndexEntry.objects.filter(leased_until__isnull=False).count() == 0
 
 
+def named(name: str) -> dict[str, Any]:
+    return {"BACKEND": f"{__name__}.Grid", "OPTIONS": {"name": name}}
+
+
+def test_the_model_of_a_version_is_found_under_whatever_alias_it_has_by_now(settings: Any) -> None:
+    settings.EMBEDDERS = {"default": named("old")}
+    version = indexing.live_version()
+    settings.EMBEDDERS = {
+        "default": named("new"),
+        "broken": {"BACKEND": "no.such.Embedder"},
+        "former": named("old"),
+    }
+    assert indexing.embedder_of(version).alias == "former"
+    assert "goes on answering" in indexing.other_model(version)
+    version.embedder = "an alias that was taken out"
+    assert indexing.embedder_of(version).alias == "former"
+    version.colours_version += 1
+    with pytest.raises(SpaceMismatch, match="rebuild_index"):
+        indexing.embedder_of(version)
+
+
+def test_the_default_model_of_a_version_is_nothing_to_tell(settings: Any) -> None:
+    version = indexing.live_version()
+    assert indexing.other_model(version) == ""
+    settings.EMBEDDERS = {"default": named("new")}
+    assert "configure the former model" in indexing.other_model(version)
+    settings.EMBEDDERS = {"default": {"BACKEND": "no.such.Embedder"}}
+    assert "cannot be imported" in indexing.other_model(version)
+
+
 def test_try_again_makes_failed_photos_pending() -> None:
     made = shop.product("a", photo()).photos.get()
     data = shop.content(made)

@@ -92,6 +92,65 @@ def test_https_makes_cookies_and_redirects_secure(tmp_path: Path) -> None:
     assert settings(tmp_path, *names) == [False, False, False, 0]
 
 
+# The model --------------------------------------------------------------------------------------------------
+
+
+def embedders(data_dir: Path, **variables: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Each alias with the name of its backend and its options, without the folder of compiled models."""
+    [found] = settings(data_dir, "EMBEDDERS", **variables)
+    for config in found.values():
+        config["OPTIONS"].pop("cache_dir", None)
+    return {alias: (config["BACKEND"].rpartition(".")[2], config["OPTIONS"]) for alias, config in found.items()}
+
+
+IN_PROCESS = ("OpenVinoEmbedder", {"variant": "lite0"})
+
+
+def test_the_model_is_in_process_where_nothing_says_otherwise(tmp_path: Path) -> None:
+    assert embedders(tmp_path) == {"default": IN_PROCESS}
+    assert embedders(tmp_path, SAGEMAKER_ENDPOINT_NAME=" ", EMBEDDER_PACKAGE="") == {"default": IN_PROCESS}
+
+
+def test_another_variant_leaves_the_installed_one_for_the_index_that_it_has_built(tmp_path: Path) -> None:
+    found = embedders(tmp_path, EMBEDDER_VARIANT="lite1")
+    assert found == {"default": ("OpenVinoEmbedder", {"variant": "lite1"}), "efficientnet-lite0": IN_PROCESS}
+
+
+def test_an_endpoint_is_the_model_beside_the_one_in_process(tmp_path: Path) -> None:
+    found = embedders(
+        tmp_path,
+        SAGEMAKER_ENDPOINT_NAME="shop-model",
+        SAGEMAKER_REQUEST_BYTES="4194304",
+        SAGEMAKER_CONCURRENCY="8",
+        SAGEMAKER_TIMEOUT="20",
+    )
+    options = {"endpoint": "shop-model", "request_bytes": 4_194_304, "concurrency": 8, "query_timeout": 20}
+    assert found == {"default": ("SageMakerEmbedder", options), "efficientnet-lite0": IN_PROCESS}
+    [_backend, defaults] = embedders(tmp_path, SAGEMAKER_ENDPOINT_NAME="shop-model")["default"]
+    assert defaults == {"endpoint": "shop-model", "request_bytes": 6_291_456, "concurrency": 4, "query_timeout": 10}
+
+
+def test_a_package_is_the_model_beside_the_one_in_process(tmp_path: Path) -> None:
+    (tmp_path / "model.tar.gz").touch()
+    found = embedders(tmp_path, EMBEDDER_PACKAGE=str(tmp_path / "model.tar.gz"))
+    options = {"package": str(tmp_path / "model.tar.gz")}
+    assert found == {"default": ("OpenVinoEmbedder", options), "efficientnet-lite0": IN_PROCESS}
+
+
+def test_an_endpoint_and_a_package_at_once_stop_the_start(tmp_path: Path) -> None:
+    both = {"SAGEMAKER_ENDPOINT_NAME": "shop-model", "EMBEDDER_PACKAGE": str(tmp_path)}
+    done = start("import django; django.setup()", tmp_path, **both)
+    assert done.returncode != 0
+    assert "both name a model: set one" in done.stderr.splitlines()[-1]
+
+
+def test_a_wrong_name_of_an_endpoint_fails_the_check(tmp_path: Path) -> None:
+    code = "import django; django.setup()\nfrom django.core.management import call_command; call_command('check')"
+    done = start(code, tmp_path, SAGEMAKER_ENDPOINT_NAME="https://shop.example")
+    assert done.returncode != 0
+    assert "is no name of an endpoint" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [
@@ -100,6 +159,7 @@ def test_https_makes_cookies_and_redirects_secure(tmp_path: Path) -> None:
         ("DATABASE_URL", "shop.sqlite3", "sqlite:////"),
         ("DEBUG", "maybe", "true or false"),
         ("DEFAULT_CURRENCY", "euro", "EUR"),
+        ("EMBEDDER_PACKAGE", "/no/such/model.tar.gz", "no such file"),
         ("EMBEDDER_VARIANT", "lite9", "lite0, lite1, lite2"),
         ("HTTPS", "2", "true or false"),
         ("IMAGE_MAX_BYTES", "10MB", "whole number"),

@@ -30,7 +30,7 @@ class Command(SearchCommand):
             "reasons": dict(reasons.order_by("-number")[:10]),
             "version": version.pk,
             "model": version.fingerprint,
-            "advice": indexing.other_model(version),
+            "advice": indexing.other_model(version) or None,
             "space": version.space,
             "width": version.width,
             "projection": version.quality.get("kept", "nothing"),

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from search.embedders import Embedder
-from search.exceptions import EmbedderError
+from search.exceptions import EmbedderError, PicturesRejected
 
 
 class Answering(Embedder):
@@ -53,3 +53,34 @@ def test_an_answer_of_another_shape_is_refused(answer):
     embedder = Answering("default", answer=answer.astype(np.float32))
     with pytest.raises(EmbedderError, match="answered with shape"):
         embedder.embed(SQUARES[:1])
+
+
+class Choosy(Answering):
+    """Refuses black squares; the rows of those say nothing."""
+
+    def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        rows = super()._embed(squares)
+        black = np.flatnonzero(~squares.any(axis=(1, 2, 3)))
+        if black.size:
+            rows = rows.copy()
+            rows[black] = np.nan
+            raise PicturesRejected(rows, {int(place): f"Black, {place}." for place in black})
+        return rows
+
+
+def test_refused_pictures_are_told_by_their_places_among_all_and_the_others_are_embedded():
+    squares = np.ones((7, 4, 4, 3), np.uint8)
+    squares[[1, 4, 5]] = 0
+    embedder = Choosy("default", answer=np.eye(2, dtype=np.float32))
+    with pytest.raises(PicturesRejected, match=r"^Black, 1\.$") as told:
+        embedder.embed(squares)
+    assert told.value.permanent
+    assert told.value.reasons == {1: "Black, 1.", 4: "Black, 0.", 5: "Black, 1."}
+    np.testing.assert_array_equal(told.value.vectors[[0, 2, 3, 6]], np.eye(2)[[0, 0, 1, 0]])
+
+
+def test_the_rows_beside_a_refused_picture_are_verified_as_well():
+    squares = np.ones((2, 4, 4, 3), np.uint8)
+    squares[1] = 0
+    with pytest.raises(EmbedderError, match="not of unit length"):
+        Choosy("default", answer=np.full((2, 2), 0.1, np.float32)).embed(squares)

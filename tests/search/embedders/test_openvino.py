@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from endpoint.manifest import Manifest
 from search.embedders import Embedder
 from search.embedders.openvino import OpenVinoEmbedder
+from search.exceptions import EmbedderError
 from tests.search.embedders.contract import EmbedderContract
 from tests.search.embedders.squares import photographs
 
@@ -131,3 +133,43 @@ if not (child := os.fork()):
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert run(script) == "0"
+
+
+# Model packages; the contract with a real one is in test_sagemaker.py ---------------------------------------
+
+
+@pytest.mark.parametrize("option", [{"variant": "lite0"}, {"pooling": "mean"}])
+def test_a_package_goes_with_no_variant_and_no_pooling(option, tmp_path):
+    with pytest.raises(ImproperlyConfigured, match="A package has its own architecture and pooling"):
+        OpenVinoEmbedder("test", package=tmp_path, **option)
+
+
+def test_a_package_that_is_not_there_fails_the_check_and_says_how_to_make_one(tmp_path):
+    embedder = OpenVinoEmbedder("test", package=tmp_path / "model.tar.gz")
+    [message] = embedder.check()
+    assert "python -m endpoint.export" in message.msg
+    assert "EMBEDDER_PACKAGE" in message.hint
+    with pytest.raises(EmbedderError, match=r"endpoint\.export") as told:
+        embedder.warm()
+    assert not told.value.permanent  # photos wait until it is there
+
+
+def test_a_file_that_is_no_package_fails_the_check(tmp_path):
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(b"no archive")
+    [message] = OpenVinoEmbedder("test", package=path).check()
+    assert "cannot be read as a model package" in message.msg
+
+
+def test_a_package_whose_model_is_damaged_is_an_error_worth_another_try(tmp_path):
+    manifest = Manifest("resnet50", "ab" * 32, "mean", 224, 2048)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "manifest.json").write_text(manifest.to_json())
+    (tmp_path / "code" / "pixels.pb").write_bytes(b"no graph")
+    (tmp_path / "1" / "variables").mkdir(parents=True)
+    embedder = OpenVinoEmbedder("test", package=tmp_path)
+    assert embedder.check() == []
+    assert (embedder.size, embedder.dimensions) == (224, 2048)
+    with pytest.raises(EmbedderError, match="The model package cannot be used") as told:
+        embedder.warm()
+    assert not told.value.permanent

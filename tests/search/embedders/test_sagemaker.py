@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from django.core.cache.backends.dummy import DummyCache
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
+from endpoint.manifest import Manifest
 from search.embedders import Embedder, embedders, sagemaker
 from search.embedders.openvino import OpenVinoEmbedder
 from search.embedders.sagemaker import SageMakerEmbedder
@@ -110,6 +113,19 @@ def test_a_package_is_one_and_the_same_model_in_process_and_behind_an_endpoint(p
     assert here.fingerprint.endswith(f"-gem-p{PREPROCESSING_VERSION}")
     found = photographs(here.size)
     np.testing.assert_allclose(here.embed(found), there.embed(found), atol=1e-4)
+
+
+def test_a_package_that_was_exchanged_since_is_not_taken_for_the_former_one(package, tmp_path):
+    with tarfile.open(package) as archive:
+        archive.extractall(tmp_path, filter="data")
+    embedder = OpenVinoEmbedder("test", package=tmp_path)
+    before = embedder.fingerprint
+    manifest = tmp_path / "code" / "manifest.json"
+    manifest.write_text(replace(Manifest.from_json(manifest.read_text()), weights="cd" * 32).to_json())
+    assert embedder.fingerprint == before
+    with pytest.raises(EmbedderError, match="has become another one: start the site and its worker anew"):
+        embedder.warm()
+    assert OpenVinoEmbedder("test", package=tmp_path).fingerprint.startswith("mobilenetv2-cdcdcdcdcdcd-")
 
 
 @pytest.mark.usefixtures("server")
