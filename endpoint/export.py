@@ -58,7 +58,9 @@ def backbone(architecture: str, weights: str, seed: int = SEED, size: int | None
             with _giving_up_after(DOWNLOAD_TIMEOUT):
                 return known.backbone(weights, size)
         if not Path(weights).is_file():
-            raise ExportError(f"There is no file {weights}. Weights are imagenet, none, or a file that Keras has saved.")
+            raise ExportError(
+                f"There is no file {weights}. Weights are imagenet, none, or a file that Keras has saved."
+            )
         # Made before the file is read, so that what Keras finds wrong now is the file's fault.
         model = known.backbone(None, size)
     except ExportError:

@@ -57,11 +57,10 @@ def pooled(features: Any, pooling: Pooling) -> Any:
         return tf.reduce_mean(features, axis=[1, 2])
     height, width = features.shape[1:3]
     weight = tf.constant(centre_weight(height, width)[None, :, :, None])
-    # A channel that nothing excites has a slope without end at 0: this much is lost in rounding.
-    return tf.sqrt(tf.reduce_sum(weight * tf.square(features), axis=[1, 2]) + _LEAST)
-
-
-_LEAST = 1e-12
+    squares = tf.reduce_sum(weight * tf.square(features), axis=[1, 2])
+    # A root has no slope at 0, where a channel is that nothing excites: in training it would make weights NaN.
+    excited = squares > 0
+    return tf.where(excited, tf.sqrt(tf.where(excited, squares, 1.0)), 0.0)
 
 
 def _square(data: Any, size: int) -> Any:
