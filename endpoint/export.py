@@ -50,6 +50,8 @@ def backbone(architecture: str, weights: str, seed: int = SEED, size: int | None
     import keras
 
     known = ARCHITECTURES[architecture]
+    if weights not in {"none", "imagenet"} and not Path(weights).is_file():
+        raise ExportError(f"There is no file {weights}. Weights are imagenet, none, or a file that Keras has saved.")
     try:
         if weights == "none":
             keras.utils.set_random_seed(seed)
@@ -57,17 +59,11 @@ def backbone(architecture: str, weights: str, seed: int = SEED, size: int | None
         if weights == "imagenet":
             with _giving_up_after(DOWNLOAD_TIMEOUT):
                 return known.backbone(weights, size)
-        if not Path(weights).is_file():
-            raise ExportError(
-                f"There is no file {weights}. Weights are imagenet, none, or a file that Keras has saved."
-            )
         # Made before the file is read, so that what Keras finds wrong now is the file's fault.
         model = known.backbone(None, size)
-    except ExportError:
-        raise
     except Exception as error:
         if weights != "imagenet":
-            raise ExportError(f"Keras cannot make a {architecture} of {size} pixels: {_first_line(error)}") from error
+            raise ExportError(f"Keras cannot make this {architecture}: {_first_line(error)}") from error
         raise ExportError(
             "Keras could not download the ImageNet weights. Where there is no internet, fetch the file without the "
             f"top elsewhere and give its path as --weights, or take --weights none. ({_first_line(error)})"
@@ -260,8 +256,8 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         "--weights",
         default="imagenet",
         metavar="imagenet|none|FILE",
-        help="imagenet: Keras downloads them (the default); none: random, for trying things out; or a .weights.h5 that "
-        "Keras has saved of the network without its top",
+        help="imagenet: Keras downloads them (the default); none: random, for trying things out; or a .weights.h5 "
+        "that Keras has saved of the network without its top",
     )
     parser.add_argument(
         "--pooling",

@@ -55,7 +55,7 @@ class Manifest:
         """Raises ManifestError."""
         try:
             return cls.from_dict(json.loads(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"This is no manifest of a model: {error}") from error
 
     @classmethod

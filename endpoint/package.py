@@ -13,6 +13,7 @@ images; so it is given `pixels.pb` beside the same variables.
 from __future__ import annotations
 
 import gzip
+import posixpath
 import tarfile
 import tempfile
 import zlib
@@ -98,7 +99,7 @@ def opened(path: Path) -> Iterator[Package]:
         return
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         folder = Path(scratch)
-        with _opened(path) as archive:
+        with _opened(path, whole=True) as archive:
             names: set[str] = set()
             for member in _members(archive, path):
                 if member.name in names:
@@ -113,10 +114,14 @@ def opened(path: Path) -> Iterator[Package]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def _opened(path: Path, *, whole: bool = False) -> Iterator[tarfile.TarFile]:
+    """An archive; `whole` says that it is gone through, and that its end is to be looked at. Raises PackageError."""
     try:
-        with _Unzipped(path) as unzipped, tarfile.open(fileobj=unzipped, mode="r:") as archive:
-            yield archive
+        with _Unzipped(path) as unzipped:
+            with tarfile.open(fileobj=unzipped, mode="r:") as archive:
+                yield archive
+            if whole and len(unzipped.read(_MOST_AT_ONCE)) == _MOST_AT_ONCE:  # its checksum stands at the very end
+                raise tarfile.ReadError("it goes on after its end")
     except FileNotFoundError as error:
         raise PackageError(f"There is no model package {path}: make one with “python -m endpoint.export”.") from error
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
@@ -144,6 +149,10 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
             )
         if not (member.isfile() or member.isdir()) or member.issparse():
             raise PackageError(f"{path} has {member.name}, which is no plain file: it is no package made here.")
+        # “tar czf model.tar.gz .” puts ./ before each name.
+        member.name = posixpath.normpath(member.name)
+        if member.name.startswith(("/", "..")):
+            raise PackageError(f"{path} has {member.name}, which leads out of it: it is no package made here.")
         yield member
 
 

@@ -24,7 +24,11 @@ LEAST_PHOTOS = 5
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"})
 
+_MOST_BYTES, _MOST_PIXELS = 100_000_000, 100_000_000
+"""A shop's own photos may be larger than what a stranger may send."""
+
 _THREADS = min(8, os.cpu_count() or 1)
+_AT_A_TIME = 16 * _THREADS
 
 
 class PhotosError(Exception):
@@ -62,7 +66,6 @@ class Photos:
         rng = np.random.default_rng(seed)
         part = np.zeros(len(self), np.intp)
         for label in range(len(self.classes)):
-            # A product whose photos are of two classes, as folders may have it, is dealt with the first of them.
             products = rng.permutation(np.unique(self.products[self.labels == label]))
             at = 0
             for number, share in enumerate(shares):
@@ -112,8 +115,8 @@ def catalogue_sources() -> list[Source]:
         return _catalogue_sources()
     except DatabaseError as error:
         raise PhotosError(
-            f"The site's database cannot be read ({error}). Give --catalogue where the site runs, with its DATA_DIR or "
-            "DATABASE_URL, after “manage.py migrate”."
+            f"The site's database cannot be read ({error}). Give --catalogue where the site runs, with its DATA_DIR "
+            "or DATABASE_URL, after “manage.py migrate”."
         ) from error
 
 
@@ -156,20 +159,24 @@ def prepared(sources: list[Source], size: int, progress: Callable[[], object]) -
     Raises PhotosError.
     """
     classes = sorted({source.label for source in sources})
-    with TemporaryDirectory(prefix="photos-") as scratch, ThreadPoolExecutor(_THREADS) as threads:
+    prepare = _preparation(size)
+    with TemporaryDirectory(prefix="photos-") as scratch:
         squares: NDArray[np.uint8] = np.memmap(
             Path(scratch) / "squares", np.uint8, "w+", shape=(len(sources), size, size, 3)
         )
         read: list[Source] = []
         skipped: dict[str, str] = {}
-        prepare = _preparation(size)
-        for source, square in zip(sources, threads.map(prepare, sources), strict=True):
-            if isinstance(square, str):
-                skipped[source.name] = square
-            else:
-                squares[len(read)] = square
-                read.append(source)
-            progress()
+        with ThreadPoolExecutor(_THREADS) as threads:
+            # Some at a time: what is told to stop then stops soon.
+            for start in range(0, len(sources), _AT_A_TIME):
+                some = sources[start : start + _AT_A_TIME]
+                for source, square in zip(some, threads.map(prepare, some), strict=True):
+                    if isinstance(square, str):
+                        skipped[source.name] = square
+                    else:
+                        squares[len(read)] = square
+                        read.append(source)
+                    progress()
         products: dict[str, set[int]] = {label: set() for label in classes}
         for source in read:
             products[source.label].add(source.product)
@@ -185,7 +192,9 @@ def prepared(sources: list[Source], size: int, progress: Callable[[], object]) -
         )
 
 
-_NEEDS_SITE = "Fine-tuning prepares photos as the site does, and needs its libraries as well: “make setup endpoint” installs both."
+_NEEDS_SITE = (
+    "Fine-tuning prepares photos as the site does and needs its libraries too: “make setup endpoint” installs all."
+)
 
 
 def _preparation(size: int) -> Callable[[Source], NDArray[np.uint8] | str]:
@@ -200,7 +209,7 @@ def _preparation(size: int) -> Callable[[Source], NDArray[np.uint8] | str]:
         from search import pictures
     except ImportError as error:
         raise PhotosError(_NEEDS_SITE) from error
-    limits = images.Limits()
+    limits = images.Limits(max_bytes=_MOST_BYTES, max_pixels=_MOST_PIXELS)
 
     def prepare(source: Source) -> NDArray[np.uint8] | str:
         try:
@@ -216,7 +225,7 @@ def _check_classes(count: Counter[str], whose: str) -> None:
     if len(count) < 2:  # noqa: PLR2004
         found = f"only one ({next(iter(count))})" if count else "none"
         raise PhotosError(
-            f"Fine-tuning tells classes apart and needs at least two, of {LEAST_PHOTOS} products each; {whose} {found}."
+            f"Fine-tuning tells classes apart and needs two or more of {LEAST_PHOTOS} products each; {whose} {found}."
         )
 
 

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from endpoint import export, package
 from endpoint.architectures import ARCHITECTURES
 from endpoint.pooling import Pooling
+from search import embedders  # before OpenVINO, which would report itself to its makers
 from tests import drawing
+
+assert embedders
 
 _scratch = tempfile.TemporaryDirectory(prefix="exported-")
 atexit.register(_scratch.cleanup)
@@ -65,6 +68,13 @@ def exported(architecture: str, pooling: Pooling = "mean") -> Exported:
 
 
 @cache
+def _loaded(folder: Path) -> Any:
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(folder / package.VERSION))
+
+
+@cache
 def unpacked(architecture: str, pooling: Pooling = "mean") -> Path:
     """The folder of a package, as a container finds it."""
     context = package.opened(exported(architecture, pooling).path)
@@ -77,15 +87,12 @@ def signature(folder: Path, name: str) -> Any:
     """A signature of the SavedModel of an unpacked package, as TensorFlow Serving calls it."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(folder / package.VERSION))
-    called = loaded.signatures[name]
+    called = _loaded(folder).signatures[name]
     return lambda values: called(tf.constant(values))["embeddings"].numpy()
 
 
 def on_openvino(folder: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Rows by OpenVINO, in single precision."""
-    import search.embedders  # noqa: F401 - before OpenVINO, which would report itself to its makers
-
     import openvino as ov
 
     graph = package.Package(folder, package.read_manifest(folder)).graph()

@@ -44,7 +44,7 @@ def test_gem_is_a_centre_weighted_root_of_mean_squares() -> None:
     features = made.features.astype(np.float64)
     weight = centre_weight(*features.shape[1:3]).astype(np.float64)
     expected = np.sqrt(np.einsum("hw,nhwd->nd", weight, features**2))
-    assert cosines(made.rows, expected).min() < 0.99, "the mean would pass as well"
+    assert cosines(made.rows, expected).min() < 0.995, "the mean would pass as well"
     for rows in (signature(folder, "pixels")(made.squares), on_openvino(folder, made.squares)):
         np.testing.assert_allclose(rows, expected, rtol=1e-3, atol=1e-5 * expected.max())
 
