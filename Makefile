@@ -13,10 +13,11 @@ unexport DJANGO_SETTINGS_MODULE PYTHONPATH
 
 SITE := $(VENV)/.site
 ENDPOINT := $(VENV)/.endpoint
+OPENVINO := $(VENV)/.openvino
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup endpoint dev browser gettext run superuser test lint format messages bench screenshots lock clean
+.PHONY: help setup endpoint openvino dev browser gettext run superuser test lint format messages bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -26,6 +27,8 @@ help: ## list what can be made
 setup: $(SITE) ## make the environment that the site runs in
 
 endpoint: $(ENDPOINT) ## make the environment that models are exported, trained and served in
+
+openvino: $(OPENVINO) ## make the smaller environment that models are served in with OpenVINO alone
 
 dev: $(DEV) ## add what testing and linting need
 
@@ -41,6 +44,10 @@ $(SITE): requirements.txt | $(VENV)/bin/pip
 
 $(ENDPOINT): endpoint/requirements.txt | $(VENV)/bin/pip
 	python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r endpoint/requirements.txt
+	@touch $@
+
+$(OPENVINO): endpoint/requirements-openvino.txt | $(VENV)/bin/pip
+	python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r endpoint/requirements-openvino.txt
 	@touch $@
 
 $(DEV): requirements-dev.txt $(SITE) $(ENDPOINT)
@@ -90,10 +97,11 @@ test: $(DEV) ## run the tests, with coverage; those of the pages want â€œmake br
 	@# A page on a busy machine may miss its moment: what has failed is tried once more, by itself.
 	pytest -m browser || pytest -m browser --last-failed
 
-lint: $(DEV) ## check style and types
+lint: $(DEV) ## check style, types and Dockerfiles
 	ruff check
 	ruff format --check
 	mypy
+	hadolint docker/*.Dockerfile
 
 format: $(DEV) ## mend style
 	ruff check --fix
@@ -122,6 +130,7 @@ screenshots: $(DEV) ## take the README's pictures of the demo shop anew (needs â
 lock: $(DEV) ## resolve requirements*.in anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements.in -o requirements.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url endpoint/requirements.in -o endpoint/requirements.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url endpoint/requirements-openvino.in -o endpoint/requirements-openvino.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements-dev.in -o requirements-dev.txt
 
 clean: ## remove the environment and caches; the shop's data stay

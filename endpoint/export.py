@@ -1,8 +1,8 @@
 """Make a model package of a network of Keras Applications.
 
-    python -m endpoint.export --architecture resnet50 --weights imagenet|none|FILE --output DIR
+    python -m endpoint.export --architecture resnet50 --weights imagenet --output models/resnet50
 
-writes DIR/model.tar.gz: for `endpoint.deploy`, for `endpoint.server`, and for the site itself (EMBEDDER_PACKAGE).
+writes models/resnet50/model.tar.gz: for `endpoint.deploy`, for `endpoint.server`, and for the site itself.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import gzip
 import hashlib
 import importlib.metadata
 import io
-import os
+import socket
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, get_args
 
+from endpoint import startup
 from endpoint.architectures import ARCHITECTURES
 from endpoint.manifest import Manifest
 from endpoint.package import MANIFEST, PIXELS, VERSION
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 SEED = 0
 NAME = "model.tar.gz"
+DOWNLOAD_TIMEOUT = 30.0
+"""Seconds without a sign of life after which a download is given up; Keras by itself waits for ever."""
+
 _LIBRARIES = ("tensorflow-cpu", "tensorflow", "keras", "numpy")
 
 
@@ -36,28 +42,50 @@ class ExportError(Exception):
     """A package cannot be made; a sentence that says what to do."""
 
 
-def backbone(architecture: str, weights: str, seed: int = SEED) -> keras.Model:
+def backbone(architecture: str, weights: str, seed: int = SEED, size: int | None = None) -> keras.Model:
     """A network without its top: weights are "imagenet", "none" (random, from the seed), or a file.
 
-    Raises ExportError.
+    size: side of its input in pixels, where not its own. Raises ExportError.
     """
     import keras
 
     known = ARCHITECTURES[architecture]
-    if weights == "none":
-        keras.utils.set_random_seed(seed)
-        return known.backbone(None)
-    if weights != "imagenet" and not Path(weights).is_file():
+    if weights not in {"none", "imagenet"} and not Path(weights).is_file():
         raise ExportError(f"There is no file {weights}. Weights are imagenet, none, or a file that Keras has saved.")
     try:
-        return known.backbone(weights)
-    except Exception as error:
+        if weights == "none":
+            keras.utils.set_random_seed(seed)
+            return known.backbone(None, size)
         if weights == "imagenet":
-            raise ExportError(
-                "Keras could not download the ImageNet weights. Where there is no internet, fetch the file without the "
-                f"top elsewhere and give its path as --weights, or take --weights none. ({error})"
-            ) from error
-        raise ExportError(f"{weights} has no weights of {architecture} without its top: {error}") from error
+            with _giving_up_after(DOWNLOAD_TIMEOUT):
+                return known.backbone(weights, size)
+        # Made before the file is read, so that what Keras finds wrong now is the file's fault.
+        model = known.backbone(None, size)
+    except Exception as error:
+        if weights != "imagenet":
+            raise ExportError(f"Keras cannot make this {architecture}: {_first_line(error)}") from error
+        raise ExportError(
+            "Keras could not download the ImageNet weights. Where there is no internet, fetch the file without the "
+            f"top elsewhere and give its path as --weights, or take --weights none. ({_first_line(error)})"
+        ) from error
+    try:
+        model.load_weights(weights)
+    except Exception as error:
+        raise ExportError(
+            f"{weights} has no weights of {architecture} without its top. Give a .weights.h5 that Keras has saved of "
+            f"this network. ({_first_line(error)})"
+        ) from error
+    return model
+
+
+def check_output(output: Path) -> None:
+    """Make the folder that a package is to be written to; before the work, not after it. Raises ExportError."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise _unwritable(output, error) from error
 
 
 def write(
@@ -67,27 +95,34 @@ def write(
     output: Path,
     figures: dict[str, float] | None = None,
 ) -> Path:
-    """Write a network as `output`/model.tar.gz, whole or not at all, and return that path."""
+    """Write a network as `output`/model.tar.gz, whole or not at all, and return that path.
+
+    The same weights give the same bytes in processes that do nothing else (TensorFlow numbers its functions as they
+    come), with the same libraries and figures. Raises ExportError.
+    """
+    check_output(output)
     manifest = Manifest(
         architecture=architecture,
         weights=digest(model),
         pooling=pooling,
-        size=ARCHITECTURES[architecture].size,
+        size=int(model.input_shape[1]),
         dimensions=int(model.output_shape[-1]),
         libraries=_libraries(),
         figures=figures or {},
     )
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        code = folder / "code"
-        code.mkdir()
-        _save(model, architecture, pooling, folder)
-        (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        inference = Path(__file__).with_name("inference.py")
-        (code / "inference.py").write_bytes(inference.read_bytes())
-        (code / "requirements.txt").write_text("# Nothing beside what the container has.\n", encoding="utf-8")
-        return _pack(folder, output / NAME)
+    try:
+        with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+            folder = Path(scratch)
+            code = folder / "code"
+            code.mkdir()
+            _save(model, architecture, pooling, folder)
+            (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+            inference = Path(__file__).with_name("inference.py")
+            (code / "inference.py").write_bytes(inference.read_bytes())
+            (code / "requirements.txt").write_text("# Nothing beside what the container has.\n", encoding="utf-8")
+            return _pack(folder, output / NAME)
+    except OSError as error:
+        raise _unwritable(output, error) from error
 
 
 def digest(model: keras.Model) -> str:
@@ -99,9 +134,20 @@ def digest(model: keras.Model) -> str:
     return whole.hexdigest()
 
 
+def summary(path: Path) -> str:
+    """A line on the package that was written, for the person who had it made."""
+    from endpoint.package import read_manifest
+
+    manifest = read_manifest(path)
+    return (
+        f"{path} ({path.stat().st_size / 1e6:.0f} MB): {manifest.fingerprint}, "
+        f"{manifest.size} x {manifest.size} pixels -> {manifest.dimensions:,} dimensions"
+    )
+
+
 def _save(model: keras.Model, architecture: str, pooling: Pooling, folder: Path) -> None:
     import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
 
     from endpoint import graph
 
@@ -112,7 +158,12 @@ def _save(model: keras.Model, architecture: str, pooling: Pooling, folder: Path)
     signatures = whole.meta_graphs[0].signature_def
     signatures[graph.SERVING].CopyFrom(signatures[graph.PIXELS])
     del signatures[graph.PIXELS]
-    (folder / PIXELS).write_bytes(whole.SerializeToString())
+    (folder / PIXELS).write_bytes(whole.SerializeToString(deterministic=True))
+    # Its checksums name the model already; the random number beside them would make each archive another.
+    printed = target / "fingerprint.pb"
+    named = fingerprint_pb2.FingerprintDef.FromString(printed.read_bytes())
+    named.uuid = str(named.saved_model_checksum)
+    printed.write_bytes(named.SerializeToString(deterministic=True))
 
 
 def _pack(folder: Path, path: Path) -> Path:
@@ -147,27 +198,77 @@ def _libraries() -> dict[str, str]:
     return installed
 
 
+@contextmanager
+def _giving_up_after(seconds: float) -> Iterator[None]:
+    """Set the time-out of connections that set none themselves, for a while."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _unwritable(output: Path, error: OSError) -> ExportError:
+    reason = error.strerror or str(error)
+    return ExportError(f"The package cannot be written to {output} ({reason}). Give another folder as --output.")
+
+
+def _first_line(error: BaseException, most: int = 300) -> str:
+    """Keras's reasons may go on for pages."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return first if len(first) <= most else f"{first[:most]} ..."
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m endpoint.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--architecture", choices=ARCHITECTURES, default="resnet50")
-    parser.add_argument("--weights", default="imagenet", help="imagenet (downloaded), none (random), or a file")
-    parser.add_argument("--pooling", choices=get_args(Pooling), default="mean", help="of the last feature map (mean)")
-    parser.add_argument("--seed", type=int, default=SEED, help="of random weights (0)")
-    parser.add_argument("--output", type=Path, required=True, help="the folder that model.tar.gz is written to")
+    add_network(parser)
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of random weights ({SEED})")
     options = parser.parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
+        check_output(options.output)
+        startup.start()
+        print(f"Building {options.architecture} ...", flush=True)
         model = backbone(options.architecture, options.weights, options.seed)
-        path = write(model, options.architecture, options.pooling, options.output)
-    except (ExportError, OSError) as error:
+        print("Saving it, and packing what was saved ...", flush=True)
+        print(summary(write(model, options.architecture, options.pooling, options.output)))
+    except ExportError as error:
         print(error, file=sys.stderr)
         return 1
-    from endpoint.package import read_manifest
-
-    print(f"{path}: {read_manifest(path).fingerprint}, {path.stat().st_size / 1e6:.0f} MB")
+    except KeyboardInterrupt:
+        print("\nStopped. No package was written.", file=sys.stderr)
+        return 130
     return 0
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """The arguments that exporting and fine-tuning share: which network, and where its package goes."""
+    parser.add_argument(
+        "--architecture",
+        choices=ARCHITECTURES,
+        default="resnet50",
+        metavar="NAME",
+        help=f"one of {', '.join(ARCHITECTURES)} (resnet50)",
+    )
+    parser.add_argument(
+        "--weights",
+        default="imagenet",
+        metavar="imagenet|none|FILE",
+        help="imagenet: Keras downloads them (the default); none: random, for trying things out; or a .weights.h5 "
+        "that Keras has saved of the network without its top",
+    )
+    parser.add_argument(
+        "--pooling",
+        choices=get_args(Pooling),
+        default="mean",
+        help="of the last feature map: the plain mean (the default), or gem, a centre-weighted generalised mean that "
+        "mostly finds better",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help=f"the folder that {NAME} is written to"
+    )
 
 
 if __name__ == "__main__":

@@ -19,21 +19,20 @@ ROWS = "embeddings"
 
 
 class Graph(tf.Module):
-    """Signatures `serving_default`, encoded images (n,) -> rows, and `pixels`, uint8 (n, size, size, 3) -> rows."""
+    """Signatures `serving_default`, encoded images (n,) -> rows, and `pixels`, uint8 (n, size, size, 3) -> rows.
+
+    The size is that of the network's input.
+    """
 
     def __init__(self, backbone: keras.Model, architecture: Architecture, pooling: Pooling) -> None:
         super().__init__()
-        size = architecture.size
-        height, width = backbone.output_shape[1:3]
+        size = backbone.input_shape[1]
         # Listed plainly, and the model out of TensorFlow's sight: OpenVINO finds variables by these names alone.
         self.weights = [variable.value for variable in backbone.weights]
-        weight = tf.constant(centre_weight(height, width)[None, :, :, None])
 
         def rows(pixels: Any) -> Any:
             features = backbone(architecture.preprocess(tf.cast(pixels, tf.float32)), training=False)
-            if pooling == "gem":
-                return tf.sqrt(tf.reduce_sum(weight * tf.square(features), axis=[1, 2]))
-            return tf.reduce_mean(features, axis=[1, 2])
+            return pooled(features, pooling)
 
         def from_images(images: Any) -> dict[str, Any]:
             square = tf.TensorSpec([size, size, 3], tf.uint8)
@@ -52,8 +51,25 @@ class Graph(tf.Module):
         return {SERVING: self.from_images, PIXELS: self.from_pixels}
 
 
+def pooled(features: Any, pooling: Pooling) -> Any:
+    """A feature map, float32 (n, h, w, d) -> rows, float32 (n, d), not of unit length."""
+    if pooling == "mean":
+        return tf.reduce_mean(features, axis=[1, 2])
+    height, width = features.shape[1:3]
+    weight = tf.constant(centre_weight(height, width)[None, :, :, None])
+    squares = tf.reduce_sum(weight * tf.square(features), axis=[1, 2])
+    # A root has no slope at 0, where a channel is that nothing excites: in training it would make weights NaN.
+    excited = squares > 0
+    return tf.where(excited, tf.sqrt(tf.where(excited, squares, 1.0)), 0.0)
+
+
 def _square(data: Any, size: int) -> Any:
-    """An encoded image (JPEG, PNG, GIF, BMP) -> uint8 (size, size, 3); one of another size is squashed to it."""
+    """An encoded image -> uint8 (size, size, 3); one of another size is squashed to it.
+
+    JPEG, PNG, WebP, GIF (its first frame) and BMP of 24 bits, as TensorFlow decodes them: grey becomes RGB, 16 bits
+    become 8, transparency is dropped and the colours beneath it stay, and neither orientation nor a colour profile is
+    looked at. Whoever wants more decodes first. An image that cannot be decoded fails the whole batch.
+    """
     picture = tf.cond(
         tf.io.is_jpeg(data),
         # The transform that other decoders use too; TensorFlow's own choice is a faster, coarser one.

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
 GRAPH_VERSION = 1
 """Part of the fingerprint: raise it with any change of `graph` that changes the rows of a picture."""
+
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?|[0-9a-f]{64}")
+"""An architecture, a pooling, or a digest."""
 
 
 class ManifestError(ValueError):
@@ -36,8 +41,11 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """Architecture, weights, graph version and pooling: at most 60 characters, of letters, digits and hyphens."""
-        return f"{self.architecture}-{self.weights[:12]}-g{self.graph}-{self.pooling}"
+        """What decides about rows, at most 60 characters, of lower-case letters, digits and hyphens.
+
+        Architecture, input size, weights, graph version, pooling.
+        """
+        return f"{self.architecture}-{self.size}-{self.weights[:12]}-g{self.graph}-{self.pooling}"
 
     def to_json(self) -> str:
         """All of it, and the fingerprint, for readers that cannot import this; `from_json` does not look at that."""
@@ -48,7 +56,7 @@ class Manifest:
         """Raises ManifestError."""
         try:
             return cls.from_dict(json.loads(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"This is no manifest of a model: {error}") from error
 
     @classmethod
@@ -63,8 +71,10 @@ class Manifest:
             raise ManifestError(f"The manifest lacks something: {error}.") from error
         texts = (manifest.architecture, manifest.weights, manifest.pooling)
         numbers = (manifest.size, manifest.dimensions, manifest.graph)
-        if not all(isinstance(text, str) and text for text in texts):
-            raise ManifestError("The manifest's architecture, weights and pooling have to be texts.")
-        if not all(isinstance(number, int) and number > 0 for number in numbers):
-            raise ManifestError("The manifest's size, dimensions and graph have to be numbers above 0.")
+        if not all(isinstance(text, str) and _NAME.fullmatch(text) for text in texts):
+            raise ManifestError("The manifest's architecture, weights and pooling have to be short names.")
+        if not all(type(number) is int and 0 < number < 1_000_000 for number in numbers):  # noqa: PLR2004
+            raise ManifestError("The manifest's size, dimensions and graph have to be whole numbers above 0.")
+        if not isinstance(manifest.libraries, dict) or not isinstance(manifest.figures, dict):
+            raise ManifestError("The manifest's libraries and figures have to be JSON objects.")
         return manifest

@@ -12,8 +12,11 @@ images; so it is given `pixels.pb` beside the same variables.
 
 from __future__ import annotations
 
+import gzip
+import posixpath
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +34,13 @@ PIXELS = "code/pixels.pb"
 
 _MOST_BYTES = 2_000_000_000
 """What a package may come to when unpacked; the largest of `architectures` has 100 MB."""
+
+_MOST_MEMBERS = 1_000
+"""Files and folders; a package made here has eight files."""
+
+_MOST_AT_ONCE = 4_000_000
+"""Bytes that reading an archive may ask for at once. `tarfile` reads a header's extra records whole, whatever length
+they claim; a manifest is read whole as well."""
 
 
 class PackageError(Exception):
@@ -61,7 +71,7 @@ class Package:
             (beside / "saved_model.pb").symlink_to((self.folder / PIXELS).resolve())
             (beside / "variables").symlink_to((self.saved_model / "variables").resolve())
             try:
-                # Without mmap: on some systems a mapped file cannot be removed, and it would be slower to load.
+                # It copies the variables: nothing of the files stays mapped.
                 return Core().read_model(beside)
             except RuntimeError as error:
                 raise PackageError(f"OpenVINO cannot read the model in {self.folder}: {error}") from error
@@ -72,10 +82,10 @@ def read_manifest(path: Path) -> Manifest:
     if path.is_dir():
         return _manifest_in(path)
     with _opened(path) as archive:
-        for member in archive:  # it is among the first
+        for member in _members(archive, path):  # it is among the first
             if member.name == MANIFEST and (file := archive.extractfile(member)):
-                return _manifest(file.read(), path)
-    raise PackageError(f"{path} has no {MANIFEST}: make a package with “python -m endpoint.export”.")
+                return _manifest(file.read(_MOST_AT_ONCE), path)
+    raise PackageError(_without(path, MANIFEST))
 
 
 @contextmanager
@@ -85,34 +95,85 @@ def opened(path: Path) -> Iterator[Package]:
     Raises PackageError.
     """
     if path.is_dir():
-        yield Package(path, _manifest_in(path))
+        yield _checked(path)
         return
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         folder = Path(scratch)
-        with _opened(path) as archive:
-            members = archive.getmembers()
-            if sum(member.size for member in members) > _MOST_BYTES:
-                raise PackageError(f"{path} unpacks to more than {_MOST_BYTES:,} bytes: it is no package made here.")
-            archive.extractall(folder, members, filter="data")
-        yield Package(folder, _manifest_in(folder))
+        with _opened(path, whole=True) as archive:
+            names: set[str] = set()
+            for member in _members(archive, path):
+                if member.name in names:
+                    raise PackageError(f"{path} has {member.name} twice: it is no package made here.")
+                names.add(member.name)
+                archive.extract(member, folder, filter="data")
+        try:
+            package = _checked(folder)
+        except PackageError as error:  # it speaks of a folder that nobody knows
+            raise PackageError(str(error).replace(str(folder), str(path))) from error
+        yield package
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def _opened(path: Path, *, whole: bool = False) -> Iterator[tarfile.TarFile]:
+    """An archive; `whole` says that it is gone through, and that its end is to be looked at. Raises PackageError."""
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            yield archive
+        with _Unzipped(path) as unzipped:
+            with tarfile.open(fileobj=unzipped, mode="r:") as archive:
+                yield archive
+            if whole and len(unzipped.read(_MOST_AT_ONCE)) == _MOST_AT_ONCE:  # its checksum stands at the very end
+                raise tarfile.ReadError("it goes on after its end")
     except FileNotFoundError as error:
         raise PackageError(f"There is no model package {path}: make one with “python -m endpoint.export”.") from error
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise PackageError(f"{path} cannot be read as a model package (a model.tar.gz): {error}.") from error
+
+
+class _Unzipped(gzip.GzipFile):
+    """A gzip file that gives no more at once than a package made here ever asks for."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _MOST_AT_ONCE:
+            raise tarfile.ReadError("a header in it asks for more bytes than any has")
+        return super().read(size)
+
+
+def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
+    """Files and folders, each looked at before the next is come to: a gzip of nothing takes hours to go through."""
+    total = 0
+    for count, member in enumerate(archive, 1):
+        total += member.size
+        if total > _MOST_BYTES or count > _MOST_MEMBERS:
+            raise PackageError(
+                f"{path} unpacks to more than {_MOST_BYTES:,} bytes or {_MOST_MEMBERS:,} files: "
+                "it is no package made here."
+            )
+        if not (member.isfile() or member.isdir()) or member.issparse():
+            raise PackageError(f"{path} has {member.name}, which is no plain file: it is no package made here.")
+        # “tar czf model.tar.gz .” puts ./ before each name.
+        member.name = posixpath.normpath(member.name)
+        if member.name.startswith(("/", "..")):
+            raise PackageError(f"{path} has {member.name}, which leads out of it: it is no package made here.")
+        yield member
+
+
+def _checked(folder: Path) -> Package:
+    manifest = _manifest_in(folder)
+    for name in (f"{VERSION}/saved_model.pb", f"{VERSION}/variables/variables.index", PIXELS):
+        if not (folder / name).is_file():
+            raise PackageError(_without(folder, name))
+    return Package(folder, manifest)
+
+
+def _without(where: Path, name: str) -> str:
+    return f"{where} has no {name}: make a package with “python -m endpoint.export”."
 
 
 def _manifest_in(folder: Path) -> Manifest:
     try:
-        return _manifest((folder / MANIFEST).read_bytes(), folder)
+        with (folder / MANIFEST).open("rb") as file:
+            return _manifest(file.read(_MOST_AT_ONCE), folder)
     except OSError as error:
-        raise PackageError(f"{folder} has no {MANIFEST}: make a package with “python -m endpoint.export”.") from error
+        raise PackageError(_without(folder, MANIFEST)) from error
 
 
 def _manifest(data: bytes, where: Path) -> Manifest:

@@ -1,0 +1,267 @@
+"""Making packages: by hand, by the command line, and where it cannot be done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from endpoint import export, package
+from endpoint.export import ExportError
+from tests.endpoint.exported import exported
+
+ROOT = Path(__file__).parents[2]
+SMALL = "mobilenetv2"
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "endpoint.export", *arguments],
+        cwd=ROOT,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def commanded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """Two packages by the command line, the first one's path and what was written to the terminal."""
+    folder = tmp_path_factory.mktemp("commanded")
+    arguments = ("--architecture", SMALL, "--weights", "none", "--output")
+    done = [command(*arguments, str(folder / name)) for name in ("one", "two")]
+    assert [process.returncode for process in done] == [0, 0], done[0].stderr
+    return folder / "one" / "model.tar.gz", done[0].stdout, done[0].stderr
+
+
+def test_the_command_says_where_the_package_is_and_what_it_is(commanded: tuple[Path, str, str]) -> None:
+    path, output, errors = commanded
+    manifest = package.read_manifest(path)
+    *_progress, last = output.splitlines()
+    assert str(path) in last
+    assert manifest.fingerprint in last
+    assert "224 x 224 pixels -> 1,280 dimensions" in last
+    assert errors == "", "TensorFlow's notes are no business of the person's"
+
+
+def test_two_processes_make_the_same_bytes(commanded: tuple[Path, str, str]) -> None:
+    path = commanded[0]
+    assert path.read_bytes() == (path.parents[1] / "two" / path.name).read_bytes()
+
+
+def test_the_same_weights_have_the_same_fingerprint_in_another_process(commanded: tuple[Path, str, str]) -> None:
+    assert package.read_manifest(commanded[0]).fingerprint == package.read_manifest(exported(SMALL).path).fingerprint
+
+
+def test_the_manifest_says_what_the_package_was_made_with() -> None:
+    manifest = package.read_manifest(exported(SMALL).path)
+    assert {"keras", "numpy"} < set(manifest.libraries)
+    assert {"tensorflow", "tensorflow-cpu"} & set(manifest.libraries)
+    assert (manifest.architecture, manifest.size, manifest.dimensions) == (SMALL, 224, 1280)
+
+
+def test_another_seed_gives_other_weights_and_the_same_seed_the_same() -> None:
+    digests = [export.digest(export.backbone(SMALL, "none", seed)) for seed in (0, 1, 0)]
+    assert digests[0] == digests[2] != digests[1]
+
+
+def test_other_weights_pooling_or_architecture_have_another_fingerprint() -> None:
+    made = (exported(SMALL), exported("resnet50v2"), exported("resnet50v2", "gem"))
+    assert len({package.read_manifest(each.path).fingerprint for each in made}) == 3
+
+
+def test_the_digest_sees_a_single_weight() -> None:
+    network = export.backbone(SMALL, "none")
+    before = export.digest(network)
+    weights = network.get_weights()
+    weights[-1].flat[-1] += 1e-6
+    network.set_weights(weights)
+    assert export.digest(network) != before
+
+
+# Weights from a file -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a headless network with Keras's own pooling, as somebody may have trained it."""
+    import keras
+
+    keras.utils.set_random_seed(5)
+    network = keras.applications.MobileNetV2(
+        include_top=False, weights=None, pooling="avg", input_shape=(224, 224, 3)
+    )
+    path = tmp_path_factory.mktemp("weights") / "trained.weights.h5"
+    with warnings.catch_warnings():
+        # Keras copies its variables in a way that NumPy has another wish about.
+        warnings.filterwarnings(
+            "ignore", "__array__ implementation doesn't accept a copy keyword", DeprecationWarning
+        )
+        network.save_weights(path)
+    return path
+
+
+def test_weights_that_keras_has_saved_come_back(weights: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(5)
+    saved = keras.applications.MobileNetV2(include_top=False, weights=None, pooling="avg")
+    read = export.backbone(SMALL, str(weights))
+    assert export.digest(read) == export.digest(saved)
+    pixels = np.random.default_rng(0).uniform(-1, 1, (1, 224, 224, 3)).astype(np.float32)
+    rows = read.predict(pixels, verbose=0).mean(axis=(1, 2))
+    np.testing.assert_allclose(rows, saved.predict(pixels, verbose=0), rtol=1e-4, atol=1e-5 * np.abs(rows).max())
+
+
+@pytest.mark.parametrize("architecture", ["vgg16", "efficientnetv2-b0", "resnet50"])
+def test_weights_of_another_architecture_are_refused(weights: Path, architecture: str) -> None:
+    with pytest.raises(ExportError, match=rf"has no weights of {architecture} without its top\. Give") as refused:
+        export.backbone(architecture, str(weights))
+    assert len(str(refused.value)) < 700
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "broken.weights.h5", "old.h5", "model.keras", "nothing"])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"no weights")
+    with pytest.raises(ExportError, match="has no weights of mobilenetv2"):
+        export.backbone(SMALL, str(path))
+
+
+@pytest.mark.parametrize("name", ["absent.weights.h5", "."])
+def test_a_path_where_no_file_is_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ExportError, match="There is no file"):
+        export.backbone(SMALL, str(tmp_path / name))
+
+
+def test_the_command_refuses_with_a_sentence_and_leaves_nothing(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export.main(["--architecture", "vgg16", "--weights", str(weights), "--output", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"{weights} has no weights of vgg16")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Where it is written to ----------------------------------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert export.main(["--architecture", SMALL, "--weights", "none", "--output", str(output)]) == 1
+        written = capsys.readouterr()
+        assert f"cannot be written to {output}" in written.err
+        assert written.out == ""
+
+
+def test_a_package_that_is_there_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = export.backbone(SMALL, "none")
+    path = Path(shutil.copy(exported(SMALL).path, tmp_path))
+    before = path.read_bytes()
+
+    class Full(OSError):
+        pass
+
+    def full(*_arguments: object) -> None:
+        raise Full(28, "No space left on device")
+
+    # A disk that fills up while the last bytes are written.
+    monkeypatch.setattr(export.tarfile.TarFile, "close", full)
+    with pytest.raises(ExportError, match="No space left on device"):
+        export.write(network, SMALL, "gem", tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.tar.gz"]
+    assert path.read_bytes() == before
+
+
+# The download --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def proxy(*, answer: bytes | None) -> Iterator[tuple[str, list[bytes]]]:
+    """A proxy that gives each connection one answer, or keeps it waiting for ever; and what it was asked for."""
+    asked: list[bytes] = []
+    ended = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        while not ended.is_set():
+            try:
+                connection, _address = listener.accept()
+            except TimeoutError:
+                continue
+            with closing(connection):
+                connection.settimeout(10)
+                asked.append(connection.recv(4096))
+                if answer is None:
+                    ended.wait(60)
+                else:
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        finally:
+            ended.set()
+            thread.join()
+
+
+def test_a_refused_download_ends_in_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    with proxy(answer=b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n") as (address, asked):
+        done = command(
+            *("--architecture", SMALL, "--weights", "imagenet", "--output", str(output)),
+            https_proxy=address,
+            KERAS_HOME=str(tmp_path / "keras"),
+        )
+    assert done.returncode == 1
+    assert "Keras could not download the ImageNet weights. Where there is no internet," in done.stderr
+    assert "Traceback" not in done.stderr
+    assert asked[0].startswith(b"CONNECT storage.googleapis.com:443"), "Keras's own address"
+    assert "keras-applications/mobilenet_v2" in done.stderr
+    assert list(output.iterdir()) == []
+    assert [file for file in (tmp_path / "keras" / "models").rglob("*") if file.is_file()] == []
+
+
+def test_a_download_that_does_not_come_is_given_up(tmp_path: Path) -> None:
+    code = (
+        "from endpoint import export\n"
+        "export.DOWNLOAD_TIMEOUT = 0.5\n"
+        f"raise SystemExit(export.main(['--architecture', {SMALL!r}, '--output', {str(tmp_path)!r}]))"
+    )
+    with proxy(answer=None) as (address, asked):
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=os.environ | {"https_proxy": address, "KERAS_HOME": str(tmp_path / "keras")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=50,  # the proxy waits for longer
+        )
+    assert asked
+    assert done.returncode == 1
+    assert "Keras could not download" in done.stderr
+    assert "timed out" in done.stderr
+
+
+def test_others_connections_keep_their_time_out() -> None:
+    with export._giving_up_after(1):
+        assert socket.getdefaulttimeout() == 1
+    assert socket.getdefaulttimeout() is None
