@@ -302,7 +302,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6, help="of each turn (6)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    say = (lambda _line: None) if options.json else partial(print, flush=True)
+    # With --json what is known so far goes elsewhere.
+    say = partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
     say(processor())
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -314,13 +315,17 @@ def main() -> None:
         added = overhead(package, options.rounds * 5, scratch)
         say(
             f"\nA batch of {BATCH}, ms an image: {added.embedder:.2f} through HTTP and boto3, {added.model:.2f} by "
-            f"the model alone: {added.share:+.1%} (target below 15 %)"
+            f"the model alone: {added.share:+.1%} (target below 15 %)",
         )
         idle, peak, statuses = memory(package)
-        say(f"Memory under {WAITING} clients with 6 MB each: {idle} MB idle, {peak} MB at most; answers {statuses}")
+        say(
+            f"Memory under {WAITING} clients with 6 MB each: {idle} MB idle, {peak} MB at most; answers {statuses}",
+        )
         written = write_path(package, options.folder) if options.folder else None
         if written:
-            say(f"{written.photos} photos: {written.ours:.1f} s, the sample's way {written.sample:.1f} s")
+            say(
+                f"{written.photos} photos: {written.ours:.1f} s, the sample's way {written.sample:.1f} s",
+            )
     targets = {
         "OpenVINO against TensorFlow": (rates["openvino"][CLIENTS] / rates["tensorflow"][CLIENTS], 2.5, 1.3),
         **({"write path against the sample's": (written.factor, 3.0, 1.6)} if written else {}),
