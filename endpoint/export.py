@@ -62,7 +62,7 @@ def backbone(architecture: str, weights: str, seed: int = SEED, size: int | None
         # Made before the file is read, so that what Keras finds wrong now is the file's fault.
         model = known.backbone(None, size)
     except Exception as error:
-        if weights != "imagenet":
+        if weights != "imagenet" or isinstance(error, ValueError):
             raise ExportError(f"Keras cannot make this {architecture}: {_first_line(error)}") from error
         raise ExportError(
             "Keras could not download the ImageNet weights. Where there is no internet, fetch the file without the "

@@ -131,10 +131,12 @@ def _catalogue_sources() -> list[Source]:
     category = {photo.product_id: photo.product.category_id for photo in photos}
     while True:
         count = Counter(category.values())
-        small = {label for label, products in count.items() if products < LEAST_PHOTOS and parents.get(label)}
-        if not small:
+        small = {label for label, products in count.items() if products < LEAST_PHOTOS and parents[label]}
+        # From the bottom up: one that small ones lie under may become large enough with them.
+        lowest = small - {above for label in small for above in _above(label, parents)}
+        if not lowest:
             break
-        category = {product: parents[label] if label in small else label for product, label in category.items()}
+        category = {product: parents[label] if label in lowest else label for product, label in category.items()}
     kept = {label for label, products in count.items() if products >= LEAST_PHOTOS}
     _check_classes(Counter({names[label]: count[label] for label in kept}), "The catalogue has")
 
@@ -149,6 +151,12 @@ def _catalogue_sources() -> list[Source]:
         for photo in photos
         if (label := category[photo.product_id]) in kept
     ]
+
+
+def _above(label: int, parents: dict[int, int]) -> Iterator[int]:
+    while above := parents[label]:
+        yield above
+        label = above
 
 
 @contextmanager
