@@ -95,7 +95,7 @@ def test_starting_the_site_loads_no_heavy_library(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []

@@ -105,7 +105,7 @@ def serving(model: Path, *options: str, environment: dict[str, str] | None = Non
     finally:
         process.terminate()
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -153,7 +153,7 @@ class MeanColour(Engine):
     def _rows(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         if squares.any():
             self.batches.append(len(squares))
-        self._free.wait(timeout=30)
+        self._free.wait(timeout=120)
         if self.broken or (squares[:, 0, 0] == self.failing).all(axis=1).any():
             raise RuntimeError("out of colours")
         rows: NDArray[np.float32] = squares.mean(axis=(1, 2), dtype=np.float32)
@@ -178,7 +178,7 @@ def running(application: Application, grace: float = 5.0, *, ready: bool = True)
         thread.join()
 
 
-def eventually(condition: Any, seconds: float = 20.0) -> None:
+def eventually(condition: Any, seconds: float = 60.0) -> None:
     """Wait until the condition holds."""
     end = time.monotonic() + seconds
     while not condition():
