@@ -18,10 +18,10 @@ import pytest
 
 from endpoint import export, package
 from endpoint.export import ExportError
-from tests.endpoint.exported import exported
+from tests.endpoint.exported import SMALL, exported
+from tests.endpoint.serving import EXPORT
 
 ROOT = Path(__file__).parents[2]
-SMALL = "mobilenetv2"
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -44,12 +44,11 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 @pytest.fixture(scope="module")
 def commanded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """Two packages by the command line, the first one's path and what was written to the terminal."""
+    """A package by the command line, as `model_package` is; its path and what was written to the terminal."""
     folder = tmp_path_factory.mktemp("commanded")
-    arguments = ("--architecture", SMALL, "--weights", "none", "--output")
-    done = [command(*arguments, str(folder / name)) for name in ("one", "two")]
-    assert [process.returncode for process in done] == [0, 0], done[0].stderr
-    return folder / "one" / "model.tar.gz", done[0].stdout, done[0].stderr
+    done = command(*EXPORT, "--output", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder / "model.tar.gz", done.stdout, done.stderr
 
 
 def test_the_command_says_where_the_package_is_and_what_it_is(commanded: tuple[Path, str, str]) -> None:
@@ -62,13 +61,13 @@ def test_the_command_says_where_the_package_is_and_what_it_is(commanded: tuple[P
     assert errors == "", "TensorFlow's notes are no business of the person's"
 
 
-def test_two_processes_make_the_same_bytes(commanded: tuple[Path, str, str]) -> None:
-    path = commanded[0]
-    assert path.read_bytes() == (path.parents[1] / "two" / path.name).read_bytes()
+def test_two_processes_make_the_same_bytes(commanded: tuple[Path, str, str], model_package: Path) -> None:
+    assert commanded[0].read_bytes() == model_package.read_bytes()
 
 
 def test_the_same_weights_have_the_same_fingerprint_in_another_process(commanded: tuple[Path, str, str]) -> None:
-    assert package.read_manifest(commanded[0]).fingerprint == package.read_manifest(exported(SMALL).path).fingerprint
+    made = exported(SMALL, "gem").path
+    assert package.read_manifest(commanded[0]).fingerprint == package.read_manifest(made).fingerprint
 
 
 def test_the_manifest_says_what_the_package_was_made_with() -> None:
@@ -84,7 +83,7 @@ def test_another_seed_gives_other_weights_and_the_same_seed_the_same() -> None:
 
 
 def test_other_weights_pooling_or_architecture_have_another_fingerprint() -> None:
-    made = (exported(SMALL), exported("resnet50v2"), exported("resnet50v2", "gem"))
+    made = (exported(SMALL), exported(SMALL, "gem"), exported("resnet50v2"))
     assert len({package.read_manifest(each.path).fingerprint for each in made}) == 3
 
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tarfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -548,8 +548,8 @@ def test_tensorflow_serves_an_unpacked_package_as_a_container_is_started(
     server: Process, model_package: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("tensorflow")
-    with tarfile.open(model_package) as archive:
-        archive.extractall(tmp_path, filter="data")
+    with package.opened(model_package) as opened:
+        shutil.copytree(opened.folder, tmp_path, dirs_exist_ok=True)
     images = instances([encoded(image) for image in drawn(3)])
     with serving(
         tmp_path, "serve", environment={"ENDPOINT_ENGINE": "tensorflow", "ENDPOINT_NAME": "shop"}
