@@ -68,8 +68,8 @@ def _square(data: Any, size: int) -> Any:
 
     JPEG, PNG, GIF (its first frame) and BMP of 24 bits, as TensorFlow decodes them (2.21 takes WebP as well, which
     `decoding` refuses): grey becomes RGB, 16 bits become 8, transparency is dropped and the colours beneath it stay,
-    and neither orientation nor a colour profile is looked at. Whoever wants more decodes first. An image that cannot be
-    decoded fails the whole batch.
+    and neither orientation nor a colour profile is looked at. Whoever wants more decodes first. An image that cannot
+    be decoded fails the whole batch.
     """
     picture = tf.cond(
         tf.io.is_jpeg(data),
