@@ -188,12 +188,15 @@ class Application:
     async def _answered(self, request: Request, name: str | None) -> Response:
         if self._name is not None and name is not None and name != self._name:
             raise faults.UnknownEndpoint(f"Endpoint {name} of account {faults.ACCOUNT} not found.")
-        self._ready()
+        engine, batcher = self._ready()
         content_type = request.headers.get("content-type")
+        size = engine.manifest.size
         with self._admission():
             try:
                 async with asyncio.timeout(self.limits.seconds) as limit:
-                    rows = await _unless_gone(request, self._rows(await self._body(request), content_type))
+                    # What stops from here on has admitted this one, and answers it.
+                    work = self._rows(batcher, size, await self._body(request), content_type)
+                    rows = await _unless_gone(request, work)
             except TimeoutError as error:
                 if not limit.expired():
                     raise
@@ -238,17 +241,19 @@ class Application:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    async def _rows(self, body: bytes, content_type: str | None) -> NDArray[np.float32]:
-        engine, batcher = self._ready()
+    async def _rows(self, batcher: Batcher, size: int, body: bytes, content_type: str | None) -> NDArray[np.float32]:
         abandoned = threading.Event()
         async with self._decoding:
             await batcher.room()
+            work = asyncio.get_running_loop().run_in_executor(
+                self._decoders, self._squares, body, content_type, size, abandoned
+            )
             try:
-                squares = await asyncio.get_running_loop().run_in_executor(
-                    self._decoders, self._squares, body, content_type, engine.manifest.size, abandoned
-                )
+                squares = await asyncio.shield(work)
             finally:
+                # Cancelling stops no thread: until this one has left its image the body is there, and counts.
                 abandoned.set()
+                await asyncio.wait([work])
         del body  # as large as the squares, and may wait for long
         try:
             return await batcher.embed(squares)

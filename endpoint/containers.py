@@ -12,7 +12,10 @@ import re
 from typing import Literal
 
 VERSION = "2.20.0"
-"""Of TensorFlow Serving. What a newer TensorFlow of the same major version has saved can be read, too."""
+"""Of TensorFlow Serving. Packages are saved with a newer TensorFlow, and TensorFlow promises no older one that.
+
+Their graphs use operations alone that TensorFlow has had for years; they were not run on the container here.
+"""
 
 _TAGS = {"cpu": f"{VERSION}-cpu-py312-amzn2023-sagemaker", "gpu": f"{VERSION}-gpu-py312-cu129-amzn2023-sagemaker"}
 

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from endpoint.inference import Refused
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF")
+"""What every TensorFlow of a container decodes, too; newer ones take WebP, which callers must not lean on."""
 
 PIXELS = 50_000_000
 """The most pixels of an image; each takes up to 9 bytes while it is decoded and squashed, so 450 MB."""

@@ -66,9 +66,10 @@ def pooled(features: Any, pooling: Pooling) -> Any:
 def _square(data: Any, size: int) -> Any:
     """An encoded image -> uint8 (size, size, 3); one of another size is squashed to it.
 
-    JPEG, PNG, WebP, GIF (its first frame) and BMP of 24 bits, as TensorFlow decodes them: grey becomes RGB, 16 bits
-    become 8, transparency is dropped and the colours beneath it stay, and neither orientation nor a colour profile is
-    looked at. Whoever wants more decodes first. An image that cannot be decoded fails the whole batch.
+    JPEG, PNG, GIF (its first frame) and BMP of 24 bits, as TensorFlow decodes them (2.21 takes WebP as well, which
+    `decoding` refuses): grey becomes RGB, 16 bits become 8, transparency is dropped and the colours beneath it stay,
+    and neither orientation nor a colour profile is looked at. Whoever wants more decodes first. An image that cannot
+    be decoded fails the whole batch.
     """
     picture = tf.cond(
         tf.io.is_jpeg(data),

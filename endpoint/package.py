@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import posixpath
+import shutil
 import tarfile
 import tempfile
 import zlib
@@ -105,7 +106,7 @@ def opened(path: Path) -> Iterator[Package]:
                 if member.name in names:
                     raise PackageError(f"{path} has {member.name} twice: it is no package made here.")
                 names.add(member.name)
-                archive.extract(member, folder, filter="data")
+                _unpack(archive, member, folder)
         try:
             package = _checked(folder)
         except PackageError as error:  # it speaks of a folder that nobody knows
@@ -154,6 +155,18 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
         if member.name.startswith(("/", "..")):
             raise PackageError(f"{path} has {member.name}, which leads out of it: it is no package made here.")
         yield member
+
+
+def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write one of `_members`; by hand, for `tarfile` has the filters of extraction from Python 3.11.4 on only."""
+    target = folder / member.name
+    content = archive.extractfile(member)
+    if content is None:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with content, target.open("xb") as file:
+        shutil.copyfileobj(content, file)
 
 
 def _checked(folder: Path) -> Package:

@@ -37,7 +37,9 @@ class Rollout:
         self._status = status
         #: what takes back what was done, in the order in which it was done
         self._undo: list[Call] = []
-        #: whether AWS is at work and goes on without this process
+        #: whether AWS may have been told to bring it about
+        self._told = False
+        #: whether AWS is known to be at work; it goes on without this process
         self._at_work = False
 
     def deploy(self, wanted: Deployment, sent: Sent) -> None:
@@ -45,7 +47,7 @@ class Rollout:
 
         Where that fails, what was made here is removed again. Raises RolloutError and AwsError.
         """
-        self._undo, self._at_work = [], False
+        self._undo, self._told, self._at_work = [], False, False
         found = self._find(calls.describe_endpoint(self._name))
         settled = found is not None and self._is_settled(found, wanted)
         try:
@@ -122,14 +124,18 @@ class Rollout:
         raise RolloutError(f"The endpoint {self._name} is {status} just now; run the command again when it is not.")
 
     def _is_coming(self, wanted: Deployment) -> bool:
-        """Whether AWS has been told to bring about what is wanted, though its answer may have been lost."""
+        """Whether AWS has been told to bring about what is wanted, though its answer may have been lost.
+
+        Where AWS cannot be asked, it may well be at work, and then needs what was made.
+        """
         if self._at_work:
             return True
         try:
             found = self._find(calls.describe_endpoint(self._name))
         except AwsError:
-            return False
-        return found is not None and wanted.configuration in (found["EndpointConfigName"], _pending(found))
+            return self._told
+        self._at_work = found is not None and wanted.configuration in (found["EndpointConfigName"], _pending(found))
+        return self._at_work
 
     def _foreign(self, found: dict[str, Any]) -> str:
         return (
@@ -158,6 +164,7 @@ class Rollout:
 
     def _switch(self, found: dict[str, Any] | None, wanted: Deployment) -> None:
         if found is None:
+            self._told = True
             self._aws.do(wanted.create_endpoint())
             self._undo.append(calls.delete_endpoint(self._name))
             self._at_work = True
@@ -170,6 +177,7 @@ class Rollout:
             policies = list(self._aws.all(calls.describe_policies(self._name), "ScalingPolicies"))
             self._aws.do(calls.deregister(self._name))
             self._undo += reversed(list(calls.restore(self._name, target, policies)))
+        self._told = True
         self._aws.do(wanted.update_endpoint(keep_count=same))
         self._at_work = True
         self._say(f"The endpoint {self._name} is being updated; it answers meanwhile.")
@@ -210,8 +218,9 @@ class Rollout:
 
     @property
     def _goes_on(self) -> str:
+        goes_on = "It goes on in AWS" if self._at_work else "It may go on in AWS, which cannot be asked just now"
         return (
-            "It goes on in AWS; run the same command again to wait for it and to finish what is left to do. “aws "
+            f"{goes_on}; run the same command again to wait for it and to finish what is left to do. “aws "
             f"sagemaker describe-endpoint --endpoint-name {self._name} --region {self._aws.region}” shows how it is."
         )
 

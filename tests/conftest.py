@@ -10,8 +10,13 @@ import pytest
 from django.core.cache import cache
 from django.core.files.storage import storages
 from django.utils import translation
+from hypothesis import settings as hypothesis
 
 from search.models import Query
+
+# How long one example may take is no property of the code where a machine is shared; CI's own profile stays below.
+hypothesis.register_profile("tests", hypothesis.default, deadline=None)
+hypothesis.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,7 @@ def recipe(target: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=300,
     )
     return done.stdout.splitlines()
 

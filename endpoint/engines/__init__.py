@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from endpoint.engines.base import Engine, EngineError, Precision
+from endpoint.engines.base import Engine, EngineError
 from endpoint.package import Package
+from endpoint.precision import Precision
 
 __all__ = ["Engine", "EngineError", "EngineName", "Precision", "load"]
 

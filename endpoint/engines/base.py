@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endpoint.manifest import Manifest
-
-Precision = Literal["auto", "f32", "bf16"]
 
 
 class EngineError(Exception):

@@ -7,8 +7,9 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from endpoint.engines.base import Engine, EngineError, Precision
+from endpoint.engines.base import Engine, EngineError
 from endpoint.package import Package
+from endpoint.precision import Precision
 
 
 class TensorFlowEngine(Engine):

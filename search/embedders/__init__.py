@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 from django.core.checks import CheckMessage
 
 from search.backends import BackendHandler, InvalidBackend
 from search.embedders.base import Embedder
 
 __all__ = ["Embedder", "InvalidEmbedder", "check_all", "embedders"]
-
-# `import openvino` reports itself to its makers unless this package, which it can do without, is missing.
-# None in sys.modules makes it so, and has to be there first; nothing is installed, written or sent.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class InvalidEmbedder(InvalidBackend):

@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from numpy.typing import NDArray
 
+from endpoint.precision import Precision, PrecisionError, configuration
 from search import vectors
 from search.embedders import efficientnet
 from search.embedders.base import Embedder
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import openvino as ov
 
 logger = logging.getLogger(__name__)
-
-Precision = Literal["auto", "f32", "bf16"]
 
 
 class OpenVinoEmbedder(Embedder):
@@ -118,13 +117,10 @@ class OpenVinoEmbedder(Embedder):
         from openvino import Core
 
         core = Core()
-        config = {
-            # One picture on all cores: a shopper waits. Batches keep all cores busy just as well.
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": self._precision(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
-        }
-        if self.threads:
-            config["INFERENCE_NUM_THREADS"] = str(self.threads)
+        try:
+            config = configuration(core, self.precision, self.threads)
+        except PrecisionError as error:
+            raise ImproperlyConfigured(f'{error} Set the option precision to "auto" or "f32".') from error
         graph = self.source.graph()
         if self.cache_dir:
             try:
@@ -132,12 +128,6 @@ class OpenVinoEmbedder(Embedder):
             except RuntimeError as error:
                 logger.warning("The cache of models in %s cannot be used: %s", self.cache_dir, error)
         return core.compile_model(graph, "CPU", config)
-
-    def _precision(self, capabilities: list[str]) -> str:
-        offers_bf16 = "BF16" in capabilities
-        if self.precision == "bf16" and not offers_bf16:
-            raise ImproperlyConfigured('This processor has no bf16: set the option precision to "auto" or "f32".')
-        return "bf16" if offers_bf16 and self.precision != "f32" else "f32"
 
 
 class _Network:

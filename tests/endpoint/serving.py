@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
 import socket
@@ -29,15 +28,15 @@ from endpoint.application import Application
 from endpoint.engines import Engine
 from endpoint.manifest import Manifest
 from endpoint.server import Server
-from tests.drawing import picture
+from tests import drawing
 
 ROOT = Path(__file__).parents[2]
+EXPORT = ("--architecture", "mobilenetv2", "--weights", "none", "--pooling", "gem")
 
 
 def export(folder: Path) -> Path:
-    """Make a package of MobileNetV2 with random weights, the smallest there is."""
-    options = ["--architecture", "mobilenetv2", "--weights", "none", "--pooling", "gem", "--output", str(folder)]
-    command = [sys.executable, "-m", "endpoint.export", *options]
+    """Make a package as the options say: of MobileNetV2 with random weights, the smallest there is."""
+    command = [sys.executable, "-m", "endpoint.export", *EXPORT, "--output", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603
     return folder / "model.tar.gz"
 
@@ -105,7 +104,7 @@ def serving(model: Path, *options: str, environment: dict[str, str] | None = Non
     finally:
         process.terminate()
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -153,7 +152,7 @@ class MeanColour(Engine):
     def _rows(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         if squares.any():
             self.batches.append(len(squares))
-        self._free.wait(timeout=30)
+        self._free.wait(timeout=120)
         if self.broken or (squares[:, 0, 0] == self.failing).all(axis=1).any():
             raise RuntimeError("out of colours")
         rows: NDArray[np.float32] = squares.mean(axis=(1, 2), dtype=np.float32)
@@ -178,7 +177,7 @@ def running(application: Application, grace: float = 5.0, *, ready: bool = True)
         thread.join()
 
 
-def eventually(condition: Any, seconds: float = 20.0) -> None:
+def eventually(condition: Any, seconds: float = 60.0) -> None:
     """Wait until the condition holds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -188,10 +187,10 @@ def eventually(condition: Any, seconds: float = 20.0) -> None:
 
 
 def encoded(image: Image.Image | NDArray[np.uint8], file_format: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
+    """A file that loses nothing, unless the format does."""
+    return drawing.encoded(
+        image if isinstance(image, Image.Image) else Image.fromarray(image), file_format, **options
+    )
 
 
 def plain(colour: tuple[int, int, int], side: int = 8) -> bytes:
@@ -203,7 +202,9 @@ def drawn(count: int, side: int = 224) -> list[Image.Image]:
     """Different garments."""
     kinds, colours = ("shirt", "trousers", "dress", "hat"), ("#b03030", "#2040a0", "#208040", "#d0a020", "#303030")
     return [
-        picture(kinds[index % 4], colours[index % 5], seed=index).resize((side, side), Image.Resampling.BICUBIC)
+        drawing.picture(kinds[index % 4], colours[index % 5], seed=index).resize(
+            (side, side), Image.Resampling.BICUBIC
+        )
         for index in range(count)
     ]
 

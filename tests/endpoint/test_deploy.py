@@ -572,6 +572,37 @@ def test_an_endpoint_whose_answer_was_lost_is_not_robbed_of_its_configuration(
     assert [len(names) for names in everything(aws).values()] == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["created", "updated"])
+def test_what_may_be_coming_keeps_its_configuration_while_aws_cannot_be_asked(
+    first: bool,
+    aws: dict[str, Any],
+    package: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = () if first else ("--count", "2")
+    if not first:
+        assert deploy(package) == 0
+    operation = "create_endpoint" if first else "update_endpoint"
+    done = getattr(SageMakerResponse, operation)
+
+    with monkeypatch.context() as patch:
+
+        def done_and_lost(response: SageMakerResponse) -> Any:
+            done(response)
+            # The network is back by the time that anything could be removed.
+            patch.setattr(SageMakerResponse, "describe_endpoint", refusing("ServiceUnavailable"))
+            return refusing("ServiceUnavailable")(response)
+
+        patch.setattr(SageMakerResponse, operation, done_and_lost)
+        assert deploy(package, *options) == 1
+    said = capsys.readouterr().err
+    assert "It may go on in AWS, which cannot be asked just now; run the same command again" in said
+    assert configuration(aws)["EndpointConfigName"] in everything(aws)["configurations"]
+    assert variant(aws)["ModelName"] in everything(aws)["models"]
+    assert deploy(package, *options) == 0
+
+
 def test_an_update_that_could_not_be_rolled_back_keeps_what_it_may_need(
     aws: dict[str, Any], life: Life, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,9 +7,9 @@ import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 from collections import namedtuple
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +43,9 @@ class Response:
 
 @pytest.fixture(scope="module")
 def unpacked(model_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    with tarfile.open(model_package) as archive:
-        archive.extractall(folder, filter="data")
-    return folder
+    folder = tmp_path_factory.mktemp("model") / "unpacked"
+    with package.opened(model_package) as opened:
+        return Path(shutil.copytree(opened.folder, folder))
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tarfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
+from starlette.requests import Request
 
 from endpoint import decoding, engines, inference, package
 from endpoint.application import Application, Limits
@@ -88,7 +90,7 @@ def together(calls: list[Callable[[], Any]]) -> list[Future[Any]]:
 def raw(address: Address, head: str, body: bytes = b"") -> socket.socket:
     """A connection with a request sent over it that clients would not send."""
     host, port = address.url.removeprefix("http://").split(":")
-    connection = socket.create_connection((host, int(port)), timeout=20)
+    connection = socket.create_connection((host, int(port)), timeout=60)
     lines = ["POST /invocations HTTP/1.1", "Host: localhost", "Content-Type: application/x-image", head, "", ""]
     connection.sendall("\r\n".join(lines).encode() + body)
     return connection
@@ -316,19 +318,19 @@ def test_a_length_beyond_the_limit_is_refused_before_anything_is_sent(start: Cal
 
 
 def test_a_request_that_waits_for_too_long_is_given_up(start: Callable[..., Address], engine: MeanColour) -> None:
-    address = start(Limits(seconds=0.3))
+    address = start(Limits(seconds=3))  # within which the first has to reach the model
     engine.hold()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(address.post, plain(RED))
         eventually(lambda: engine.batches)
         error = failure(address, plain(BLUE))
         assert type(error).__name__ == "ServiceUnavailable"
-        assert "no answer within 0.3 s" in str(error)
+        assert "no answer within 3 s" in str(error)
         assert first.result().status == 503
         assert address.metric("endpoint_requests_admitted") == 0
         assert address.metric("endpoint_pictures_waiting") == 0
         ping = address.get("/ping")
-        assert (ping.status, answer(ping)["error"]) == (503, "The model has not answered for 0.3 s.")
+        assert (ping.status, answer(ping)["error"]) == (503, "The model has not answered for 3 s.")
     engine.release()
     eventually(lambda: address.get("/ping").status == 200)
     assert engine.batches == [1]  # nobody waited for the second any longer
@@ -357,6 +359,41 @@ def test_a_client_that_goes_is_forgotten(start: Callable[..., Address], engine: 
     assert address.metric("endpoint_requests_total", status="499") == 1
 
 
+def test_what_clients_that_went_have_sent_is_not_kept(engine: MeanColour, monkeypatch: pytest.MonkeyPatch) -> None:
+    free, bodies = threading.Event(), Counter[str]()
+    square = decoding.square
+
+    def held(*arguments: Any) -> Any:
+        assert free.wait(timeout=120)
+        return square(*arguments)
+
+    class Body(bytes):
+        def __del__(self) -> None:
+            bodies["gone"] += 1
+
+    class Counting(Application):
+        async def _body(self, request: Request) -> bytes:
+            bodies["come"] += 1
+            return Body(await super()._body(request))
+
+    monkeypatch.setattr(decoding, "square", held)
+    threads = os.cpu_count() or 1
+    image = plain(RED)
+    with running(Counting(lambda: engine)) as address:
+        for count in range(1, threads + 20):
+            with raw(address, f"Content-Length: {len(image)}", image):
+                eventually(lambda count=count: bodies["come"] == count)
+        # Those in the threads are there, and count; they are known to have gone when the threads are done with them.
+        eventually(lambda: bodies["gone"] == 19)
+        assert address.metric("endpoint_requests_admitted") == threads
+        free.set()
+        eventually(lambda: address.metric("endpoint_requests_total", status="499") == threads + 19)
+        assert address.metric("endpoint_requests_admitted") == 0
+        assert bodies["gone"] == threads + 19
+        assert address.post(image).status == 200
+    assert engine.batches == [1]
+
+
 def test_a_client_that_goes_while_it_sends_is_forgotten(start: Callable[..., Address]) -> None:
     address = start()
     with raw(address, "Content-Length: 100", b"begun"):
@@ -368,11 +405,13 @@ def test_a_client_that_goes_while_it_sends_is_forgotten(start: Callable[..., Add
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
 def test_memory_does_not_grow_with_the_clients(model_package: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
-    body = instances([encoded(noise, "BMP")] * 31)
+    pictures = [encoded(noise, "BMP")] * 31
+    body = instances(pictures)
     assert inference.BODY_BYTES - 250_000 < len(body) <= inference.BODY_BYTES
     with serving(model_package, "--queue", "4") as process:
-        for _ in range(2):
-            assert process.post(body, "application/json").status == 200
+        # OpenVINO allocates for each size of a batch when it first comes: none may be new in what is measured.
+        for count in (*range(1, 17), 31):
+            assert process.post(instances(pictures[:count]), "application/json").status == 200
         before = process.peak
         futures = together([lambda: process.post(body, "application/json").status] * 48)
         statuses = [future.result() for future in futures]
@@ -381,7 +420,8 @@ def test_memory_does_not_grow_with_the_clients(model_package: Path) -> None:
     # Four bodies; in each thread that decodes, three copies of one and its squares; four batches of squares.
     threads = os.cpu_count() or 1
     bound = 4 * len(body) + threads * (3 * len(body) + 31 * noise.nbytes) + 4 * 16 * noise.nbytes
-    assert grown < bound + 20_000_000
+    # As much again as the heap may lose between its pieces; all 48 bodies at once would be 300 MB.
+    assert grown < bound + 60_000_000
 
 
 # How it starts and stops
@@ -391,7 +431,7 @@ def test_it_is_not_ready_before_the_model_is_loaded() -> None:
     loaded = threading.Event()
 
     def load() -> MeanColour:
-        assert loaded.wait(timeout=20)
+        assert loaded.wait(timeout=60)
         return MeanColour()
 
     with running(Application(load), ready=False) as address:
@@ -412,7 +452,10 @@ def answers(address: Address) -> bool:
         return False
 
 
-def test_a_ping_asks_a_model_that_has_failed_again(start: Callable[..., Address], engine: MeanColour) -> None:
+def test_a_ping_asks_a_model_that_has_failed_again(
+    start: Callable[..., Address], engine: MeanColour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("endpoint.application._PING_SECONDS", 60)  # on a busy machine this model takes long, too
     address = start()
     engine.broken = True
     assert address.get("/ping").status == 200  # nothing is asked of a model that has not failed
@@ -427,7 +470,7 @@ def test_a_model_that_does_not_load_ends_the_server() -> None:
     begun = threading.Event()
 
     def load() -> MeanColour:
-        assert begun.wait(timeout=20)
+        assert begun.wait(timeout=60)
         raise EngineError("It is not there.")
 
     application = Application(load)
@@ -447,26 +490,34 @@ def test_a_model_that_does_not_load_ends_the_server() -> None:
 )
 def test_without_a_model_the_command_ends_with_a_sentence(options: list[str], sentence: str) -> None:
     command = [sys.executable, "-W", "error", "-m", "endpoint.server", "--port", "0", *options]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)  # noqa: S603, PLW1510
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)  # noqa: S603, PLW1510
     assert done.returncode == 1
     assert done.stderr.startswith(sentence)
     assert done.stderr.count("\n") == 1
 
 
 def test_what_was_admitted_is_answered_before_the_server_ends(model_package: Path) -> None:
-    body = instances([encoded(image) for image in drawn(64)])
-    with serving(model_package) as process, ThreadPoolExecutor(3) as pool:
-        futures = [pool.submit(process.post, body, "application/json") for _ in range(3)]
+    body = encoded(drawn(1)[0])
+    with serving(model_package, "--grace", "60") as process, ExitStack() as stack:
+        head = f"Content-Length: {len(body)}\r\nConnection: close"
+        connections = [stack.enter_context(raw(process, head, body[:100])) for _ in range(3)]
         eventually(lambda: process.metric("endpoint_requests_admitted") == 3)
         process.process.send_signal(signal.SIGTERM)
-        assert [len(answer(future.result())["predictions"]) for future in futures] == [64] * 3
-        assert process.process.wait(timeout=30) == 0
+        eventually(lambda: process.get("/ping").status == 503)
+        for connection in connections:
+            connection.sendall(body[100:])
+        for connection in connections:
+            with connection.makefile("rb") as received:
+                status, _, content = received.read().partition(b"\r\n\r\n")
+            assert status.startswith(b"HTTP/1.1 200 ")
+            assert len(json.loads(content)["predictions"]) == 1
+        assert process.process.wait(timeout=60) == 0
 
 
 def test_a_server_that_stops_says_so_until_it_has_ended(engine: MeanColour) -> None:
     application = Application(lambda: engine)
     with ThreadPoolExecutor(2) as pool:
-        with running(application, grace=20) as address:
+        with running(application, grace=60) as address:
             engine.hold()
             first = pool.submit(address.post, plain(RED))
             eventually(lambda: engine.batches)
@@ -497,8 +548,8 @@ def test_tensorflow_serves_an_unpacked_package_as_a_container_is_started(
     server: Process, model_package: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("tensorflow")
-    with tarfile.open(model_package) as archive:
-        archive.extractall(tmp_path, filter="data")
+    with package.opened(model_package) as opened:
+        shutil.copytree(opened.folder, tmp_path, dirs_exist_ok=True)
     images = instances([encoded(image) for image in drawn(3)])
     with serving(
         tmp_path, "serve", environment={"ENDPOINT_ENGINE": "tensorflow", "ENDPOINT_NAME": "shop"}

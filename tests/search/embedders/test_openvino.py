@@ -52,7 +52,7 @@ def test_bf16_runs_where_the_processor_has_it_and_is_refused_with_advice_elsewhe
     if "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         assert cosines(demanding, OpenVinoEmbedder("auto")).min() > 0.9999
     else:
-        with pytest.raises(ImproperlyConfigured, match='set the option precision to "auto"'):
+        with pytest.raises(ImproperlyConfigured, match='Set the option precision to "auto"'):
             demanding.warm()
 
 

@@ -21,7 +21,7 @@ from search.embedders.openvino import OpenVinoEmbedder
 from search.embedders.sagemaker import SageMakerEmbedder
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
 from search.pictures import PREPROCESSING_VERSION
-from tests.endpoint.serving import export, serving
+from tests.endpoint.serving import serving
 from tests.search import scripted
 from tests.search.embedders.contract import EmbedderContract
 from tests.search.embedders.squares import photographs
@@ -51,8 +51,8 @@ def expected(given: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory) -> Path:
-    return export(tmp_path_factory.mktemp("package"))
+def package(model_package) -> Path:
+    return model_package
 
 
 @pytest.fixture(scope="module")
