@@ -48,6 +48,8 @@ class Endpoint:
     bad_status: int = 400
     #: how many pictures each request has had; those for the manifest are 0
     seen: list[int] = field(default_factory=list)
+    #: how many were accepted
+    connections: int = 0
     url: str = ""
     #: set when the server ends: nothing waits longer
     ended: threading.Event = field(default_factory=threading.Event)
@@ -61,6 +63,10 @@ class Endpoint:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     endpoint: Endpoint
+
+    def setup(self) -> None:
+        super().setup()
+        self.endpoint.connections += 1
 
     def do_POST(self) -> None:
         endpoint = self.endpoint

@@ -28,12 +28,13 @@ pytestmark = pytest.mark.django_db
 BACKEND = "search.embedders.sagemaker.SageMakerEmbedder"
 OPTIONS = {
     "endpoint": scripted.NAME,
-    "connect_timeout": 0.5,
-    "read_timeout": 0.3,
-    "query_timeout": 0.3,
+    "connect_timeout": 5,
+    "read_timeout": 10,
+    "query_timeout": 10,
     "attempts": 2,
     "backoff": 0.01,
 }
+IMPATIENT = {**OPTIONS, "read_timeout": 0.5, "query_timeout": 0.5}
 
 PASSING: dict[str, tuple[scripted.Fault, str]] = {
     "slow": (scripted.hanging, "does not answer now"),
@@ -106,13 +107,22 @@ def shoppers_are_told_plainly(client: Client) -> None:
 
 @pytest.mark.parametrize(("fault", "sentence"), PASSING.values(), ids=PASSING)
 def test_photos_wait_shoppers_are_told_and_nothing_wrong_is_stored(
-    sold: ProductImage, endpoint: scripted.Endpoint, client: Client, admin_client: Client, fault: Any, sentence: str
+    sold: ProductImage,
+    endpoint: scripted.Endpoint,
+    client: Client,
+    admin_client: Client,
+    settings: Any,
+    fault: Any,
+    sentence: str,
 ) -> None:
     embedders["default"].warm()
     endpoint.always = fault
+    if fault is scripted.hanging:
+        settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": IMPATIENT}}
     waits_for_another_try(sentence, admin_client)
     shoppers_are_told_plainly(client)
     endpoint.always = None
+    settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": OPTIONS}}
     due_at_once()
     assert indexing.sync().indexed == 2
     assert upload(client).status_code == 303

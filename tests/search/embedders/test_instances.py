@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -22,6 +22,7 @@ def pictures(body: bytes) -> list[np.ndarray]:
     return [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in decoded]
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(0, 70),
     most_bytes=st.integers(600, 20_000),
