@@ -17,6 +17,7 @@ from django.test import override_settings
 
 from endpoint.manifest import Manifest
 from search.embedders import Embedder, embedders, sagemaker
+from search.embedders.haste import haste
 from search.embedders.openvino import OpenVinoEmbedder
 from search.embedders.sagemaker import SageMakerEmbedder
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
@@ -314,14 +315,47 @@ def test_patience_ends_before_the_tries_do(endpoint):
     assert time.monotonic() - began < 5
 
 
-def test_a_picture_alone_is_not_waited_for_as_long_as_a_batch(endpoint):
-    embedder = build(read_timeout=30, query_timeout=0.3, patience=60)
+def test_an_answer_that_somebody_waits_for_is_not_waited_for_as_long_as_others(endpoint):
+    embedder = build(read_timeout=30, query_timeout=30, patience=60)
     embedder.warm()
+    embedder.query_timeout = 2
     endpoint.always = scripted.hanging
     began = time.monotonic()
-    with pytest.raises(EmbedderUnavailable, match="timeout"):
+    with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
         embedder.embed(squares(1))
+    assert time.monotonic() - began < 8
+
+
+def test_all_that_is_asked_in_haste_shares_one_time(endpoint):
+    embedder = build(query_timeout=4, attempts=5)
+    endpoint.script.append(lambda handler, answer: (time.sleep(1.5), scripted.fine(handler, answer)))  # the manifest
+    endpoint.always = scripted.hanging
+    began = time.monotonic()
+    with haste():
+        assert embedder.size == 64
+        with pytest.raises(EmbedderUnavailable):
+            embedder.embed(squares(1))
     assert time.monotonic() - began < 5
+    assert len(endpoint.asked) <= 2
+
+
+def test_a_picture_alone_that_nobody_waits_for_has_the_patience_of_a_batch(endpoint):
+    embedder = build(query_timeout=20)
+    embedder.warm()
+    embedder.query_timeout = 0.3
+    endpoint.script.append(lambda handler, answer: (time.sleep(1), scripted.fine(handler, answer)))
+    found = squares(1)
+    np.testing.assert_allclose(embedder.embed(found), expected(found), atol=1e-6)
+
+
+def test_a_model_that_is_busy_with_other_requests_is_asked_again_whether_a_picture_is_to_blame(endpoint):
+    embedder = build(concurrency=1)
+    embedder.warm()
+    endpoint.bad = BAD
+    endpoint.script.extend([scripted.model_error(400, "no"), scripted.error(429, "ThrottlingException")])
+    with pytest.raises(PicturesRejected) as told:
+        embedder.embed(squares(8, (3,)))
+    assert set(told.value.reasons) == {3}
 
 
 def test_an_endpoint_that_is_not_there_is_unavailable(endpoint, monkeypatch):
@@ -339,7 +373,11 @@ def test_an_endpoint_that_is_not_there_is_unavailable(endpoint, monkeypatch):
         (scripted.one_row_too_few, r"rows of the shape \(2, 192\), not \(3, 192\)"),
         (scripted.one_number_too_many, r"rows of the shape \(3, 193\), not \(3, 192\)"),
         (scripted.not_a_number, "not JSON"),
-        (scripted.null, "zero, infinite or no numbers"),
+        (scripted.null, "rows of numbers"),
+        (scripted.text, "rows of numbers"),
+        (scripted.all_text, "rows of numbers"),
+        (scripted.true, "rows of numbers"),
+        (scripted.enormous, "numbers|not JSON"),
         (scripted.zeros, "zero, infinite or no numbers"),
         (scripted.words, "rows of numbers"),
         (scripted.a_list, "nothing that says of which model it is"),
@@ -426,6 +464,17 @@ def test_other_refusals_of_the_model_s_server_blame_no_picture(endpoint, status)
     with pytest.raises(EmbedderError, match="Not here") as told:
         embedder.embed(squares(2))
     assert not told.value.permanent
+
+
+@pytest.mark.parametrize("status", [400, 413, 415])
+def test_what_aws_s_container_makes_of_a_refusal_is_one(endpoint, status):
+    embedder = build(attempts=5)
+    embedder.warm()
+    endpoint.seen.clear()
+    endpoint.script.append(scripted.model_error(500, f'{{"error": "{status}: This is no image."}}'))
+    with pytest.raises(PicturesRejected, match=r"does not take this picture: This is no image\.$"):
+        embedder.embed(squares(1))
+    assert endpoint.asked == [1, 1]  # and the probe
 
 
 @pytest.mark.parametrize("message", ['{"error": "This is no image"}', "This is no image", '{"error": 5}', "[1]", ""])
