@@ -163,9 +163,8 @@ def overhead(package: Path, rounds: int) -> Overhead:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "visualsearch.settings")
     django.setup()
-    from search.embedders.sagemaker import SageMakerEmbedder
-
     from search.embedders.openvino import OpenVinoEmbedder
+    from search.embedders.sagemaker import SageMakerEmbedder
 
     with serve(package, "openvino") as server:
         os.environ.update(server.variables)
