@@ -25,6 +25,7 @@ from endpoint.manifest import Manifest, ManifestError
 from search import vectors
 from search.embedders import haste
 from search.embedders.base import Embedder
+from search.embedders.breaker import Breaker
 from search.embedders.instances import Encoding, TooLarge, fitting, requests
 from search.embedders.runtime import ModelFailed, ModelRefused, Patience, Runtime
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
@@ -112,6 +113,7 @@ class SageMakerEmbedder(Embedder):
         self.attempts = attempts
         self.encoding: Encoding = encoding
         self._runtime = Runtime(endpoint, region=region, connect_timeout=connect_timeout, backoff=backoff)
+        self._breaker = Breaker()
         self._pools: dict[int, ThreadPoolExecutor] = {}
         self._pools_lock = threading.Lock()
         self._asking = threading.Lock()
@@ -236,17 +238,22 @@ class SageMakerEmbedder(Embedder):
     def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         manifest = self.manifest
         answer = _Answer(np.zeros((len(squares), manifest.dimensions), np.float32))
-        patience = self._patiently() if haste.since() is None else self._quickly(self.attempts)
-        if len(squares) == 1:
-            parts = [(0, self._seen(squares, self._body(squares), patience, manifest))]
+        if haste.since() is None:
+            parts = self._parts(squares, self._patiently(), manifest)
         else:
-            parts = self._together(squares, patience, manifest)
+            with self._breaker.guarded(self.query_timeout):
+                parts = self._parts(squares, self._quickly(self.attempts), manifest)
         for start, part in parts:
             answer.rows[start : start + len(part.rows)] = part.rows
             answer.reasons |= {start + place: reason for place, reason in part.reasons.items()}
         if answer.reasons:
             raise PicturesRejected(answer.rows, answer.reasons)
         return answer.rows
+
+    def _parts(self, squares: NDArray[np.uint8], patience: Patience, manifest: Manifest) -> list[tuple[int, _Answer]]:
+        if len(squares) == 1:
+            return [(0, self._seen(squares, self._body(squares), patience, manifest))]
+        return self._together(squares, patience, manifest)
 
     def _together(
         self, squares: NDArray[np.uint8], patience: Patience, manifest: Manifest

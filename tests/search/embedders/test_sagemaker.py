@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from endpoint.manifest import Manifest
-from search.embedders import Embedder, embedders, sagemaker
+from search.embedders import Embedder, breaker, embedders, sagemaker
 from search.embedders.haste import haste
 from search.embedders.openvino import OpenVinoEmbedder
 from search.embedders.sagemaker import SageMakerEmbedder
@@ -324,6 +324,37 @@ def test_an_answer_that_somebody_waits_for_is_not_waited_for_as_long_as_others(e
     with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
         embedder.embed(squares(1))
     assert time.monotonic() - began < 8
+
+
+def test_after_one_has_waited_in_vain_others_in_haste_do_not_wait_until_one_has_an_answer(endpoint, monkeypatch):
+    monkeypatch.setattr(breaker, "REST", 60.0)
+    embedder = build(query_timeout=20, attempts=1)
+    embedder.warm()
+    embedder.query_timeout = 1.0
+    endpoint.script.append(scripted.hanging)
+    with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
+        embedder.embed(squares(1))
+    asked = len(endpoint.seen)
+    with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
+        embedder.embed(squares(1))
+    assert len(endpoint.seen) == asked
+    embedder.embed(squares(1))  # nobody waits for this
+    embedder._breaker._closed_until = 0.0  # the minute is over
+    embedder.query_timeout = 20.0
+    for _ in range(2):
+        with haste():
+            embedder.embed(squares(1))
+    assert len(endpoint.seen) == asked + 3
+
+
+def test_what_fails_at_once_is_asked_again_by_the_next_in_haste(endpoint):
+    embedder = build(attempts=1)
+    embedder.warm()
+    endpoint.script.append(scripted.error(429, "ThrottlingException"))
+    with haste(), pytest.raises(EmbedderUnavailable):
+        embedder.embed(squares(1))
+    with haste():
+        embedder.embed(squares(1))
 
 
 def test_all_that_is_asked_in_haste_shares_one_time(endpoint):
