@@ -187,19 +187,17 @@ def _embed_all(embedder: Embedder, report: Progress) -> None:
     missing = ProductImage.objects.filter(~Exists(stored)).order_by("pk")
     total = missing.count()
     ids = list(missing.values_list("pk", flat=True))
-    done = 0
 
     def alive(_photos: int) -> None:
-        report("embed", done, total)
+        report("embed", total - len(ids), total)
 
-    while chunk := ids[done : done + indexing.CLAIM]:
-        photos = list(ProductImage.objects.filter(pk__in=chunk))
+    while ids:
+        photos = list(ProductImage.objects.filter(pk__in=ids[: indexing.CLAIM]))
         embedded = indexing.embed(photos, embedder, alive)
         if embedded.postponed and not embedded.found:
             raise _interrupted(next(iter(embedded.postponed.values())))
-        if not embedded.left:  # else the chunk is gone on with
-            done += len(chunk)
-        report("embed", done, total)
+        ids = [photo.pk for photo in photos if photo.sha256 in embedded.left] + ids[indexing.CLAIM :]
+        report("embed", total - len(ids), total)
 
 
 def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
