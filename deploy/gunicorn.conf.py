@@ -8,12 +8,15 @@ from __future__ import annotations
 import gc
 import ipaddress
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from visualsearch.environment import Environment
 
 if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
+
+    from search.models import IndexVersion
 
 env = Environment()
 host = env.text("HOST", "127.0.0.1")
@@ -51,30 +54,56 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
+UNREADY = "Search could not be made ready; see the reason above. The site runs without it."
+
+
 def post_worker_init(worker: Worker) -> None:
     """Load the model and the index before the first request; after the fork, see `preload_app`."""
     from django.db import connections
 
-    from search import indexing
-    from search.embedders import embedders
-    from search.indexes import index_of
-    from search.models import IndexVersion
-
-    try:
-        if (live := IndexVersion.objects.live()) is None:
-            embedders["default"].warm()
-        else:
-            index_of(live).count()
-            indexing.embedder_of(live).warm()
-    except Exception:
-        # A site whose search is not ready still has its catalogue to show; /readyz says what is missing.
-        worker.log.exception("Search could not be made ready; see the reason above. The site runs without it.")
+    make_ready(worker)
     if worker.age == 1:
         print(welcome(), flush=True)
     connections.close_all()
     # What is loaded by now stays for good: the collector of garbage need not look through it at every turn.
     gc.collect()
     gc.freeze()
+
+
+def make_ready(worker: Worker) -> None:
+    """Load the index and the model; a model that is elsewhere is asked meanwhile, for it may take its time.
+
+    Before the first heartbeat there is no more of that than `timeout`.
+    """
+    from search.embedders import embedders
+    from search.indexes import index_of
+    from search.models import IndexVersion
+
+    try:
+        if (live := IndexVersion.objects.live()) is not None:
+            index_of(live).count()
+        if any(embedders[alias].remote for alias in embedders):
+            threading.Thread(target=_warm, args=(live, worker), name="warm", daemon=True).start()
+            return
+    except Exception:
+        # A site whose search is not ready still has its catalogue to show; /readyz says what is missing.
+        worker.log.exception(UNREADY)
+    else:
+        _warm(live, worker)
+
+
+def _warm(live: IndexVersion | None, worker: Worker) -> None:
+    from django.db import connections
+
+    from search import indexing
+    from search.embedders import embedders
+
+    try:
+        (embedders["default"] if live is None else indexing.embedder_of(live)).warm()
+    except Exception:
+        worker.log.exception(UNREADY)
+    finally:
+        connections.close_all()  # of this thread
 
 
 def welcome() -> str:

@@ -171,8 +171,8 @@ def _models(
     head = keras.Sequential(
         [
             keras.Input((int(network.output_shape[-1]),)),
-            # Cosines with a direction for each class, since rows are compared by cosine: of real clothes, a
-            # MobileNetV2 of random weights tells .63 apart after twelve epochs; with a plain layer .41, after fourteen.
+            # Cosines with a direction for each class, since rows are compared by cosine: of real clothes, random
+            # weights of MobileNetV2 tell .63 apart after twelve epochs; with a plain layer .41, after fourteen.
             layers.UnitNormalization(),
             layers.Dense(classes, use_bias=False, kernel_constraint=keras.constraints.UnitNorm(axis=0)),
             layers.Rescaling(_SCALE),

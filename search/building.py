@@ -11,7 +11,6 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -45,14 +44,22 @@ class Lesson:
 
 
 def rebuild(
-    embedder_alias: str = "default", progress: Progress | None = None, run: IndexRun | None = None
+    embedder_alias: str = "default",
+    progress: Progress | None = None,
+    run: IndexRun | None = None,
+    *,
+    anew: bool = True,
 ) -> IndexVersion:
     """Build a new version, make it live, and return it; `run` is a request that was taken.
+
+    Whether the alias has become another model is found out first, unless it is not to be built with `anew`.
 
     Two processes that build at the same time share the work. Raises what the model or the index raise: the live
     version then goes on answering, and another call goes on where this one stopped.
     """
     with runs.recorded(IndexRun.Kind.REBUILD, progress, run) as report:
+        if anew:
+            embedders[embedder_alias].ask_anew()
         indexing.live_version()
         embedder = embedders[embedder_alias]
         version = _unfinished(embedder_alias, embedder)
@@ -109,7 +116,7 @@ def catch_up(progress: Progress | None = None) -> None:
     """
     live = indexing.live_version()
     if projection.due(ProductImage.objects.count(), live.photos):
-        rebuild(indexing.embedder_of(live).alias, progress)
+        rebuild(indexing.embedder_of(live).alias, progress, anew=False)
     else:
         indexing.add_missing(live)
         _drain(live, progress or _silent)
@@ -132,7 +139,7 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
     if IndexEntry.objects.filter(version=live).due().exists():
         return None  # wait until the photos at hand are in
     # With the model that it has: another one is what staff ask for.
-    return rebuild(indexing.embedder_of(live).alias, progress)
+    return rebuild(indexing.embedder_of(live).alias, progress, anew=False)
 
 
 def drop_retired(grace: timedelta = GRACE) -> int:
@@ -179,14 +186,18 @@ def _embed_all(embedder: Embedder, report: Progress) -> None:
     )
     missing = ProductImage.objects.filter(~Exists(stored)).order_by("pk")
     total = missing.count()
-    ids = iter(list(missing.values_list("pk", flat=True)))
-    done = 0
-    while chunk := list(islice(ids, indexing.CLAIM)):
-        embedded = indexing.embed(ProductImage.objects.filter(pk__in=chunk), embedder)
+    ids = list(missing.values_list("pk", flat=True))
+
+    def alive(_photos: int) -> None:
+        report("embed", total - len(ids), total)
+
+    while ids:
+        photos = list(ProductImage.objects.filter(pk__in=ids[: indexing.CLAIM]))
+        embedded = indexing.embed(photos, embedder, alive)
         if embedded.postponed and not embedded.found:
             raise _interrupted(next(iter(embedded.postponed.values())))
-        done += len(chunk)
-        report("embed", done, total)
+        ids = [photo.pk for photo in photos if photo.sha256 in embedded.left] + ids[indexing.CLAIM :]
+        report("embed", total - len(ids), total)
 
 
 def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
@@ -254,7 +265,8 @@ def _drain(version: IndexVersion, report: Progress) -> str:
         nonlocal done
         done += count
         report("index", done, max(done, total))
-        index_of(version).maintain()
+        if count:
+            index_of(version).maintain()
 
     while pending.exists():
         outcome = indexing.sync_version(version, progress=advance)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
@@ -30,7 +31,7 @@ from catalogue.models import ProductImage
 from search import colours, pictures, runs, vectors
 from search.blocks import Blocks, blocks
 from search.embedders import Embedder, embedders
-from search.exceptions import EmbedderError, PicturesRejected, SpaceMismatch, VectorIndexError
+from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected, SpaceMismatch, VectorIndexError
 from search.indexes import index_of
 from search.indexes.base import Document
 from search.models import Embedding, IndexEntry, IndexVersion
@@ -41,10 +42,14 @@ logger = logging.getLogger(__name__)
 CLAIM = 256
 #: Longer than any claim takes; a dead worker's entries come back after it.
 LEASE = timedelta(minutes=10)
+#: Seconds after which no further batch of a claim is begun. A batch takes a minute at the most, so that a claim ends
+#: long before its lease, and before the run that it belongs to is taken for left.
+CLAIM_SECONDS = 60.0
 #: The pause after the first temporary failure; each further one doubles it, up to the longest.
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(hours=1)
 
+#: Told how many photos were settled since it was last told; 0 is a sign of life.
 Progress = Callable[[int], object]
 
 
@@ -78,6 +83,8 @@ class Embedded:
     failed: dict[str, str] = field(default_factory=dict)
     #: temporary failures: worth another try
     postponed: dict[str, str] = field(default_factory=dict)
+    #: not begun, for want of time: whoever comes next goes on with them
+    left: set[str] = field(default_factory=set)
 
 
 # The version ------------------------------------------------------------------------------------------------
@@ -109,21 +116,28 @@ def live_version() -> IndexVersion:
 def embedder_of(version: IndexVersion) -> Embedder:
     """The model whose vectors a version holds: that of its alias, or of any other that is the same model by now.
 
-    Raises SpaceMismatch if none is, and EmbedderError where the version's own alias cannot be asked what it is.
+    Those are asked first that take no network. Raises SpaceMismatch if none is, and EmbedderError where the version's
+    own alias cannot be asked what it is.
     """
     own = version.embedder if version.embedder in embedders else "default"
     fingerprint, trouble = "", None
-    for alias in [own, *(other for other in embedders if other != own)]:
+    remote: list[Embedder] = []
+    for alias in sorted([own, *(other for other in embedders if other != own)], key=_remote):
         try:
             embedder = embedders[alias]
             if embedder.fingerprint == version.fingerprint and version.colours_version == colours.COLOURS_VERSION:
                 return embedder
-            fingerprint = fingerprint or embedder.fingerprint
+            if alias == own or not fingerprint:
+                fingerprint = embedder.fingerprint
+            if embedder.remote:
+                remote.append(embedder)
         except (EmbedderError, ImproperlyConfigured) as error:
             if alias == own:
                 trouble = error
     if trouble is not None:
         raise trouble
+    for embedder in remote:
+        embedder.doubt()
     raise SpaceMismatch(
         _(
             "The index was built with the model %(built)s (colours %(built_colours)s), but %(model)s (colours "
@@ -137,6 +151,13 @@ def embedder_of(version: IndexVersion) -> Embedder:
             "colours": colours.COLOURS_VERSION,
         }
     )
+
+
+def _remote(alias: str) -> bool:
+    try:
+        return embedders[alias].remote
+    except ImproperlyConfigured:
+        return False
 
 
 def other_model(version: IndexVersion) -> str:
@@ -194,14 +215,14 @@ def sync_version(
     progress: Progress | None = None,
     limit: int | None = None,
 ) -> Outcome:
-    """Index what is pending in one version. Raises SpaceMismatch where the model has changed."""
+    """Index what is pending in one version; what needs a model that is away, or has become another, is postponed."""
     outcome = Outcome()
     entries = IndexEntry.objects.filter(version=version)
     if ids is not None:
         entries = entries.filter(photo_id__in=ids)
     while claimed := entries.claim(min(CLAIM, limit or CLAIM), lease=LEASE):
         try:
-            step = _sync_claimed(version, claimed)
+            step = _sync_claimed(version, claimed, progress)
         except BaseException:
             release(claimed)
             raise
@@ -221,8 +242,7 @@ def release(entries: Sequence[IndexEntry]) -> None:
     IndexEntry.objects.filter(pk__in=[entry.pk for entry in entries]).update(leased_until=None)
 
 
-def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry]) -> Outcome:
-    embedder = embedder_of(version)
+def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry], progress: Progress | None) -> Outcome:
     photos = {
         photo.pk: photo
         for photo in ProductImage.objects.filter(pk__in=[entry.photo_id for entry in entries]).select_related(
@@ -232,7 +252,7 @@ def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry]) -> Outco
     present = [entry for entry in entries if entry.photo_id in photos]
     gone = [entry for entry in entries if entry.photo_id not in photos]
 
-    embedded = embed(photos.values(), embedder)
+    embedded = _embedded(version, list(photos.values()), progress)
     ready = [entry for entry in present if photos[entry.photo_id].sha256 in embedded.found]
     failed = {e: embedded.failed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.failed}
     postponed = {e: embedded.postponed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.postponed}
@@ -254,7 +274,24 @@ def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry]) -> Outco
     for entry, reason in failed.items():
         _settle([entry], IndexEntry.State.FAILED, reason)
     _postpone(postponed)
+    release([entry for entry in present if photos[entry.photo_id].sha256 in embedded.left])
     return Outcome(len(ready), len(gone), len(failed), len(postponed))
+
+
+def _embedded(version: IndexVersion, photos: Sequence[ProductImage], progress: Progress | None) -> Embedded:
+    """The embeddings of photos in the space of a version. Its model is looked for only where some are missing."""
+    result = Embedded(found=_stored({photo.sha256 for photo in photos}, version.fingerprint, version.colours_version))
+    missing = [photo for photo in photos if photo.sha256 not in result.found]
+    if missing:
+        try:
+            made = embed(missing, embedder_of(version), progress)
+        except (EmbedderError, SpaceMismatch, ImproperlyConfigured) as error:
+            logger.warning("%d photos could not be embedded: %s", len(missing), error)
+            result.postponed = {photo.sha256: str(error) for photo in missing}
+        else:
+            made.found |= result.found
+            return made
+    return result
 
 
 def documents(
@@ -332,23 +369,32 @@ def _postpone(reasons: dict[IndexEntry, str]) -> None:
 # Content -> embedding ---------------------------------------------------------------------------------------
 
 
-def embed(photos: Iterable[ProductImage], embedder: Embedder) -> Embedded:
-    """The embeddings of photos by the digests of their contents; missing ones are made and stored."""
+def embed(photos: Iterable[ProductImage], embedder: Embedder, progress: Progress | None = None) -> Embedded:
+    """The embeddings of photos by the digests of their contents; missing ones are made and stored.
+
+    Where the model is away, it is not asked for the rest: that is postponed for the same reason. `progress` is told
+    0 between two batches.
+    """
     by_digest: dict[str, list[ProductImage]] = defaultdict(list)
     for photo in photos:
         by_digest[photo.sha256].append(photo)
-    result = Embedded(
-        found={
-            row.digest: row
-            for row in Embedding.objects.filter(digest__in=by_digest, fingerprint=embedder.fingerprint)
-            if row.colours_version == colours.COLOURS_VERSION
-        }
-    )
+    result = Embedded(found=_stored(by_digest, embedder.fingerprint, colours.COLOURS_VERSION))
     missing = {digest: same for digest, same in by_digest.items() if digest not in result.found}
     made: list[Embedding] = []
     prepared = _prepared(missing, embedder, result)
-    while batch := list(islice(prepared, embedder.batch_size)):
-        made += _embed_batch(batch, embedder, result)
+    until = time.monotonic() + CLAIM_SECONDS
+    with closing(prepared):
+        while batch := list(islice(prepared, embedder.batch_size)):
+            try:
+                made += _embed_batch(batch, embedder, result)
+            except EmbedderUnavailable as error:
+                result.postponed.update(dict.fromkeys(_unsettled(missing, made, result), str(error)))
+                break
+            if progress:
+                progress(0)
+            if time.monotonic() >= until:
+                result.left = _unsettled(missing, made, result)
+                break
     if made:
         Embedding.objects.bulk_create(
             made,
@@ -361,9 +407,19 @@ def embed(photos: Iterable[ProductImage], embedder: Embedder) -> Embedded:
     return result
 
 
+def _stored(digests: Iterable[str], fingerprint: str, colours_version: int) -> dict[str, Embedding]:
+    rows = Embedding.objects.filter(digest__in=list(digests), fingerprint=fingerprint)
+    return {row.digest: row for row in rows if row.colours_version == colours_version}
+
+
+def _unsettled(digests: Iterable[str], made: Sequence[Embedding], result: Embedded) -> set[str]:
+    """Those of which nothing has come yet."""
+    return set(digests) - {row.digest for row in made} - result.failed.keys() - result.postponed.keys()
+
+
 def _prepared(
     contents: dict[str, list[ProductImage]], embedder: Embedder, result: Embedded
-) -> Iterator[tuple[str, Blocks]]:
+) -> Generator[tuple[str, Blocks]]:
     """Read and decode contents in a few threads, ahead of the model; those that cannot be go into `result`.
 
     Each content comes with the photos that have it: any one's file will do.
@@ -400,13 +456,18 @@ def _prepared(
 
 
 def _embed_batch(batch: Sequence[tuple[str, Blocks]], embedder: Embedder, result: Embedded) -> list[Embedding]:
-    """Embed a batch; the pictures that the model refuses fail by themselves, and go into `result`."""
+    """Embed a batch; the pictures that the model refuses fail by themselves, and go into `result`.
+
+    Raises EmbedderUnavailable.
+    """
     refused: dict[int, str] = {}
     try:
         rows = embedder.embed(np.stack([prepared.square for _digest, prepared in batch]))
     except PicturesRejected as rejected:
         rows, refused = rejected.vectors, rejected.reasons
         result.failed.update({batch[place][0]: reason for place, reason in refused.items()})
+    except EmbedderUnavailable:
+        raise
     except EmbedderError as error:
         reasons = result.failed if error.permanent else result.postponed
         reasons.update({digest: str(error) for digest, _prepared in batch})

@@ -27,6 +27,7 @@ from catalogue.tree import CategoryTree
 from search import colours, derived, indexing, pictures, vectors
 from search.blocks import Blocks, blocks
 from search.embedders import Embedder
+from search.embedders.haste import haste
 from search.exceptions import IndexMissing, NotIndexed, QueryGone
 from search.indexes import index_of
 from search.indexes.base import Facets, Filter, Hit
@@ -129,6 +130,7 @@ class _Seen:
 # Queries ----------------------------------------------------------------------------------------------------
 
 
+@haste()
 def ask_with_picture(data: bytes) -> Query:
     """Make a query of a picture's bytes. Raises `images.ImageRefused` and what the model raises."""
     version = _live()
@@ -338,6 +340,7 @@ def has_seen(query: Query, box: Box) -> bool:
     return derived.box(query.pk, _look(box, _live())) is not None
 
 
+@haste()
 def _see(query: Query, box: Box | None, version: IndexVersion) -> _Seen:
     """What the version's model sees in a query, or in a box of it: it is called only if it has not seen that yet.
 

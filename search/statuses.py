@@ -31,9 +31,11 @@ def search_status(error: SearchError) -> HTTPStatus:
 
 
 def search_sentence(error: SearchError) -> str:
-    """What a shopper is told. What the model's errors say is for staff: it names machines and what to set."""
+    """What a shopper is told. What errors of the model and the index say is for staff: machines, and what to do."""
     if isinstance(error, PicturesRejected):
         return _("This picture cannot be searched with. Try another one.")
     if isinstance(error, EmbedderError):
         return _("Search by picture does not answer just now. Try again in a minute.")
+    if search_status(error) == HTTPStatus.SERVICE_UNAVAILABLE:
+        return _("Search does not answer just now. Try again in a minute.")
     return str(error)

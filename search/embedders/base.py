@@ -22,6 +22,9 @@ class Embedder(Backend):
     on refusing and is `outdated`. Each of its properties may raise EmbedderError where it has to ask for it.
     """
 
+    remote = False
+    """Whether it takes a network to ask the model, also what it is."""
+
     @property
     @abstractmethod
     def fingerprint(self) -> str:
@@ -78,6 +81,12 @@ class Embedder(Backend):
     def warm(self) -> None:
         """Load the model now, by embedding a grey square, so that no shopper waits for it."""
         self.embed(np.full((1, self.size, self.size, 3), 127, np.uint8))
+
+    def ask_anew(self) -> None:
+        """Find out now whether the model has been exchanged: then this is `outdated`. Nothing where it is away."""
+
+    def doubt(self) -> None:
+        """Something speaks for the model having been exchanged: find out soon, not now."""
 
     def _verified(self, vectors: NDArray[np.float32], n: int, refused: Collection[int]) -> NDArray[np.float32]:
         if vectors.shape != (n, self.dimensions):

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from endpoint.inference import IMAGES
+
 Encoding = Literal["bmp", "png"]
 
 SHARE = 16
@@ -46,9 +48,9 @@ def requests(
     """Split squares, uint8 (n, size, size, 3), into requests of at most `most_bytes`, in order, as they are encoded.
 
     From two times SHARE squares on there are up to `concurrency` requests of about the same number, or more where
-    they would be too large. Raises TooLarge.
+    they would be too large or have more than IMAGES. Raises TooLarge.
     """
-    parts = max(1, min(concurrency, len(squares) // SHARE))
+    parts = max(1, min(concurrency, len(squares) // SHARE), math.ceil(len(squares) / IMAGES))
     most = math.ceil(len(squares) / parts)
     instances: list[bytes] = []
     start, length = 0, _EMPTY
@@ -66,10 +68,10 @@ def requests(
 
 
 def fitting(size: int, most_bytes: int) -> int:
-    """How many BMPs of squares of this size fit into a request, at least 1; of PNGs about as many do or more."""
+    """How many BMPs of squares of this size fit into a request, 1 to IMAGES; of PNGs about as many do or more."""
     file = _BMP_HEADER + size * (-(-3 * size // 4) * 4)  # a line is filled up to four bytes
     instance = len(_BEFORE) + -(-file // 3) * 4 + len(_AFTER)
-    return max(1, (most_bytes - _EMPTY + len(_BETWEEN)) // (instance + len(_BETWEEN)))
+    return min(IMAGES, max(1, (most_bytes - _EMPTY + len(_BETWEEN)) // (instance + len(_BETWEEN))))
 
 
 _EMPTY = len(_HEAD) + len(_TAIL)

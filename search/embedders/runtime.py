@@ -6,8 +6,10 @@ ready), and they know neither how many pictures wait nor for how long.
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import re
 import threading
 import time
 from contextlib import closing
@@ -31,8 +33,17 @@ _CONNECTIONS = 64
 _QUOTED = 200
 """Characters of what an endpoint says that are told to staff."""
 
+_SHARES = 4
+"""Time-outs are rounded to as many parts of the longest, for each needs a client, and connections, of its own."""
+
+_SLACK = 0.05
+"""How much of the longest time-out may be missing until it is rounded down."""
+
 _REFUSED = frozenset({400, 413, 415, 422})
 """Statuses by which a model says that it is the request's fault: of other ones the picture cannot be to blame."""
+
+_MEANT = re.compile(r"(?:400|413|415): (?=\S)")
+"""What `endpoint.inference` begins with where it refuses a request: AWS's container answers it with 500."""
 
 _TOO_LARGE = 413
 _BUSY = 429
@@ -82,13 +93,19 @@ class ModelFailed(EmbedderUnavailable):
 class Patience:
     """How long an answer is waited for."""
 
-    #: seconds in which the endpoint has to send something
+    #: seconds in which the endpoint has to send something, at the most
     timeout: float
-    #: after which no further try begins, by `time.monotonic`
+    #: when all is over, tries and the pauses between them, by `time.monotonic`
     until: float
     attempts: int
     #: tries where the model itself fails
     model_attempts: int
+
+    def left(self, pause: float = 0.0) -> float:
+        """The time-out of a try that begins after so many seconds; 0 where none is worth while any more."""
+        left = self.until - time.monotonic() - pause
+        shares = min(_SHARES, math.floor(_SHARES * (left / self.timeout + _SLACK)))
+        return self.timeout * max(0, shares) / _SHARES
 
 
 class Runtime:
@@ -106,19 +123,22 @@ class Runtime:
         """Send a request and return the answer's body; `manifest` asks for the model's manifest with it.
 
         Tries again, after a pause of random length that may grow twofold each time, where the endpoint is away, busy
-        or fails. Raises ModelRefused, ModelFailed, EmbedderUnavailable and, where somebody has to do something about
-        the configuration, EmbedderError.
+        or fails, as long as patience lasts: a try has no more time than is left. Raises ModelRefused, ModelFailed,
+        EmbedderUnavailable and, where somebody has to do something about the configuration, EmbedderError.
         """
         tries = 0
         while True:
             tries += 1
+            timeout = patience.left()
+            if not timeout:
+                raise self._away(_("no time is left to ask it"))
             try:
-                return self._once(body, patience.timeout, manifest=manifest)
+                return self._once(body, timeout, manifest=manifest)
             except EmbedderUnavailable as error:
                 most = patience.model_attempts if isinstance(error, ModelFailed) else patience.attempts
                 # Of the whole range: clients that failed together must not come back together.
                 pause = random.uniform(0, min(LONGEST_PAUSE, self.backoff * 2**tries))  # noqa: S311
-                if tries >= most or time.monotonic() + pause >= patience.until:
+                if tries >= most or not patience.left(pause):
                     raise
             time.sleep(pause)
 
@@ -227,7 +247,9 @@ class Runtime:
     def _from_model(self, response: Any, said: str) -> EmbedderError:
         original = int(response.get("OriginalStatusCode") or _SERVER_ERROR)
         said = _shortened(_unwrapped(response.get("OriginalMessage")) or said)
-        if original in _REFUSED:
+        meant = _MEANT.match(said) if original == _SERVER_ERROR else None
+        if original in _REFUSED or meant:
+            said = said[meant.end() :] if meant else said
             sentence = _("The model behind the endpoint %(endpoint)s refuses what it was sent: %(reason)s.")
             return ModelRefused(sentence % self._because(said), said)
         if original in {_BUSY, 503}:

@@ -7,8 +7,10 @@ import os
 import re
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import Any, get_args
 
 import numpy as np
@@ -21,7 +23,9 @@ from numpy.typing import NDArray
 
 from endpoint.manifest import Manifest, ManifestError
 from search import vectors
+from search.embedders import haste
 from search.embedders.base import Embedder
+from search.embedders.breaker import Breaker
 from search.embedders.instances import Encoding, TooLarge, fitting, requests
 from search.embedders.runtime import ModelFailed, ModelRefused, Patience, Runtime
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
@@ -34,6 +38,9 @@ FRESH = 300.0
 
 AGAIN = 30.0
 """Seconds until it is asked again where it did not say."""
+
+SOON = 5.0
+"""Seconds between two questions while the index is of another model: it may be an update that is taken back."""
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 """Of an endpoint, by the API of SageMaker."""
@@ -62,13 +69,16 @@ class SageMakerEmbedder(Embedder):
     request_bytes: the largest request; SageMaker takes 6 MB (6,291,456), a serverless endpoint 4 MB (4,194,304).
     concurrency: requests under way at one time, of one batch.
     connect_timeout: seconds for a connection.
-    read_timeout: seconds for an answer to a request with several pictures; SageMaker gives a model 60.
-    query_timeout: seconds for a picture that comes alone, tries included, since a shopper may wait for it.
-    patience: seconds after which nothing more is tried for a batch.
+    read_timeout: seconds for an answer; SageMaker gives a model 60.
+    query_timeout: seconds for all that is asked for a shopper, who waits for it (`haste`), tries included, and for
+        the question which model it is.
+    patience: seconds for a batch, tries included.
     attempts: tries in all, where the endpoint is away, busy or fails.
     backoff: seconds; the pause before the second try is up to twice as long, and so on up to `LONGEST_PAUSE`.
     encoding: of the pictures, without loss: "bmp" or "png", see `instances`.
     """
+
+    remote = True
 
     def __init__(
         self,
@@ -103,10 +113,12 @@ class SageMakerEmbedder(Embedder):
         self.attempts = attempts
         self.encoding: Encoding = encoding
         self._runtime = Runtime(endpoint, region=region, connect_timeout=connect_timeout, backoff=backoff)
+        self._breaker = Breaker()
         self._pools: dict[int, ThreadPoolExecutor] = {}
         self._pools_lock = threading.Lock()
         self._asking = threading.Lock()
         self._known: Manifest | None = None
+        self._asked_at = 0.0
         self._ask_after = 0.0
         self._trouble = ""
 
@@ -185,7 +197,18 @@ class SageMakerEmbedder(Embedder):
             self.outdated = True
             _remember(self._key, manifest)
 
+    def ask_anew(self) -> None:
+        with self._asking:
+            if self._known is None:
+                self._trouble = ""  # whoever needs it asks at once
+            else:
+                self._ask_again(self._known)
+
+    def doubt(self) -> None:
+        self._ask_after = min(self._ask_after, self._asked_at + SOON)
+
     def _asked(self, attempts: int) -> Manifest:
+        self._asked_at = time.monotonic()
         body = self._body(np.full((1, _SMALL, _SMALL, 3), _GREY, np.uint8))
         answer = self._parsed(self._runtime.invoke(body, self._quickly(attempts), manifest=True))
         try:
@@ -215,10 +238,11 @@ class SageMakerEmbedder(Embedder):
     def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         manifest = self.manifest
         answer = _Answer(np.zeros((len(squares), manifest.dimensions), np.float32))
-        if len(squares) == 1:
-            parts = [(0, self._seen(squares, self._body(squares), self._quickly(self.attempts), manifest))]
+        if haste.since() is None:
+            parts = self._parts(squares, self._patiently(), manifest)
         else:
-            parts = self._together(squares, manifest)
+            with self._breaker.guarded(self.query_timeout):
+                parts = self._parts(squares, self._quickly(self.attempts), manifest)
         for start, part in parts:
             answer.rows[start : start + len(part.rows)] = part.rows
             answer.reasons |= {start + place: reason for place, reason in part.reasons.items()}
@@ -226,9 +250,16 @@ class SageMakerEmbedder(Embedder):
             raise PicturesRejected(answer.rows, answer.reasons)
         return answer.rows
 
-    def _together(self, squares: NDArray[np.uint8], manifest: Manifest) -> list[tuple[int, _Answer]]:
+    def _parts(self, squares: NDArray[np.uint8], patience: Patience, manifest: Manifest) -> list[tuple[int, _Answer]]:
+        if len(squares) == 1:
+            return [(0, self._seen(squares, self._body(squares), patience, manifest))]
+        return self._together(squares, patience, manifest)
+
+    def _together(
+        self, squares: NDArray[np.uint8], patience: Patience, manifest: Manifest
+    ) -> list[tuple[int, _Answer]]:
         """Ask with several requests at one time: while the first are under way, the next are made."""
-        pool, patience = self._pool(), self._patiently()
+        pool = self._pool()
         futures: list[tuple[int, Future[_Answer]]] = []
         try:
             for part, body in requests(
@@ -248,7 +279,7 @@ class SageMakerEmbedder(Embedder):
             return _Answer(self._rows(self._parsed(self._runtime.invoke(body, patience)), len(squares), manifest))
         except (ModelRefused, ModelFailed) as error:
             if len(squares) > 1:
-                self._probe(manifest)
+                self._probe(patience, manifest)
             return self._sifted(squares, error, patience, manifest)
 
     def _sifted(
@@ -257,7 +288,7 @@ class SageMakerEmbedder(Embedder):
         """What the model makes of squares that it has not taken together: halved until those to blame are alone."""
         if len(squares) == 1:
             # It may have fallen ill on the way; that is no picture's fault.
-            self._probe(manifest)
+            self._probe(patience, manifest)
             reason = _("The model does not take this picture: %(reason)s.") % {"reason": error.said.rstrip(".")}
             return _Answer(np.zeros((1, manifest.dimensions), np.float32), {0: reason})
         answer = _Answer(np.zeros((len(squares), manifest.dimensions), np.float32))
@@ -265,7 +296,7 @@ class SageMakerEmbedder(Embedder):
         for start, part in ((0, squares[:half]), (half, squares[half:])):
             # A model that fails is asked once more only before a single picture is blamed for it.
             model_attempts = 1 if len(part) > 1 else 2
-            asked = Patience(patience.timeout, patience.until, patience.attempts, model_attempts)
+            asked = replace(patience, model_attempts=model_attempts)
             try:
                 rows = self._rows(self._parsed(self._runtime.invoke(self._body(part), asked)), len(part), manifest)
                 found = _Answer(rows)
@@ -275,11 +306,15 @@ class SageMakerEmbedder(Embedder):
             answer.reasons |= {start + place: reason for place, reason in found.reasons.items()}
         return answer
 
-    def _probe(self, manifest: Manifest) -> None:
-        """Raise EmbedderUnavailable if the model does not take a grey square either: then no picture is to blame."""
+    def _probe(self, patience: Patience, manifest: Manifest) -> None:
+        """Raise EmbedderUnavailable if the model does not take a grey square either: then no picture is to blame.
+
+        Other requests of the batch may keep the endpoint busy: that is waited for as with any request.
+        """
         grey = np.full((1, manifest.size, manifest.size, 3), _GREY, np.uint8)
         try:
-            self._rows(self._parsed(self._runtime.invoke(self._body(grey), self._quickly(1))), 1, manifest)
+            asked = replace(patience, model_attempts=1)
+            self._rows(self._parsed(self._runtime.invoke(self._body(grey), asked)), 1, manifest)
         except (ModelRefused, EmbedderUnavailable) as error:
             raise EmbedderUnavailable(
                 _("The endpoint %(endpoint)s does not take a plain grey picture either. %(reason)s")
@@ -326,8 +361,8 @@ class SageMakerEmbedder(Embedder):
                 % {"endpoint": self.endpoint, "model": model[:100], "expected": manifest.fingerprint}
             )
         try:
-            rows = np.array(answer.get("predictions"), np.float32)
-        except (ValueError, TypeError) as error:
+            rows = _numbers(answer.get("predictions"))
+        except (ValueError, TypeError, OverflowError) as error:
             raise self._nonsense(_("something else than rows of numbers")) from error
         if rows.shape != (n, manifest.dimensions):
             expected, got = f"({n}, {manifest.dimensions})", str(rows.shape)
@@ -345,10 +380,13 @@ class SageMakerEmbedder(Embedder):
     # Time and threads ---------------------------------------------------------------------------------------
 
     def _quickly(self, attempts: int) -> Patience:
-        return Patience(self.query_timeout, time.monotonic() + self.query_timeout, attempts, attempts)
+        began = haste.since()
+        until = (time.monotonic() if began is None else began) + self.query_timeout
+        return Patience(self.query_timeout, until, attempts, attempts)
 
     def _patiently(self) -> Patience:
-        return Patience(self.read_timeout, time.monotonic() + self.patience, self.attempts, self.attempts)
+        timeout = min(self.read_timeout, self.patience)
+        return Patience(timeout, time.monotonic() + self.patience, self.attempts, self.attempts)
 
     def _pool(self) -> ThreadPoolExecutor:
         # By process, for threads do not survive a fork.
@@ -357,6 +395,13 @@ class SageMakerEmbedder(Embedder):
             if process not in self._pools:
                 self._pools[process] = ThreadPoolExecutor(self.concurrency, thread_name_prefix="endpoint")
             return self._pools[process]
+
+
+def _numbers(rows: Iterable[Iterable[object]] | None) -> NDArray[np.float32]:
+    """Lists of numbers as an array. Raises ValueError, TypeError and OverflowError for whatever is not."""
+    if rows is None or not set(map(type, chain.from_iterable(rows))) <= {int, float}:
+        raise TypeError("These are no numbers.")  # NumPy would make some of true and of "1.5"
+    return np.array(rows, np.float32)
 
 
 def _recalled(key: str) -> Manifest | None:

@@ -48,6 +48,8 @@ class Endpoint:
     bad_status: int = 400
     #: how many pictures each request has had; those for the manifest are 0
     seen: list[int] = field(default_factory=list)
+    #: how many connections were accepted
+    connections: int = 0
     url: str = ""
     #: set when the server ends: nothing waits longer
     ended: threading.Event = field(default_factory=threading.Event)
@@ -61,6 +63,10 @@ class Endpoint:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     endpoint: Endpoint
+
+    def setup(self) -> None:
+        super().setup()
+        self.endpoint.connections += 1
 
     def do_POST(self) -> None:
         endpoint = self.endpoint
@@ -163,6 +169,10 @@ one_number_too_many = changed(lambda answer: [row.append(0.5) for row in answer[
 not_a_number = changed(lambda answer: answer["predictions"][0].__setitem__(3, float("nan")))
 null = changed(lambda answer: answer["predictions"][0].__setitem__(3, None))
 zeros = changed(lambda answer: answer.update(predictions=[[0.0] * len(row) for row in answer["predictions"]]))
+text = changed(lambda answer: answer["predictions"][0].__setitem__(3, "1.5"))
+all_text = changed(lambda answer: answer.update(predictions=[list(map(str, row)) for row in answer["predictions"]]))
+true = changed(lambda answer: answer["predictions"][0].__setitem__(3, True))
+enormous = changed(lambda answer: answer["predictions"][0].__setitem__(3, 10**400))
 words = changed(lambda answer: answer.update(predictions="none"))
 a_list = changed(lambda answer: answer.clear())
 without_model = changed(lambda answer: answer.pop("model"))

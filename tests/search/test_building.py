@@ -13,7 +13,7 @@ from django.utils import timezone
 from catalogue.models import Category, Product, ProductImage
 from search import building, colours, indexing, matches, runs
 from search.embedders import embedders
-from search.exceptions import BuildInterrupted, IndexMissing
+from search.exceptions import BuildInterrupted, IndexMissing, PicturesRejected
 from search.indexes import index_of
 from search.models import Embedding, IndexDelta, IndexEntry, IndexRun, IndexVersion
 from tests import shop
@@ -134,6 +134,22 @@ def test_an_interrupted_build_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -
     version = building.rebuild()
     assert version.pk == unfinished.pk
     assert version.state == "live"
+
+
+def test_a_build_goes_on_with_what_a_claim_had_no_time_for_also_where_the_model_refuses_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_model: Grid, squares: np.ndarray) -> np.ndarray:
+        raise PicturesRejected(np.ones((len(squares), 192), np.float32), dict.fromkeys(range(len(squares)), "No."))
+
+    indexing.live_version()
+    monkeypatch.setattr(Grid, "_embed", refuse)
+    monkeypatch.setattr(Grid, "batch_size", 2)
+    monkeypatch.setattr(indexing, "CLAIM_SECONDS", 0.0)
+    shop.product("a", *(photo("shirt", f"#4020{64 + number:02x}", seed=number) for number in range(5)))
+    version = building.rebuild()
+    states = IndexEntry.objects.filter(version=version).values_list("state", flat=True)
+    assert list(states) == ["failed"] * 5
 
 
 def test_a_build_without_the_model_stops_and_the_live_version_stays(grid: type[Grid], settings: Any) -> None:

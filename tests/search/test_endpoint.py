@@ -12,11 +12,12 @@ from django.utils import timezone
 
 from catalogue import images
 from catalogue.models import ProductImage
-from search import building, indexing, querying
+from search import building, indexing, querying, runs
 from search.blocks import blocks
-from search.embedders import embedders
+from search.embedders import embedders, sagemaker
 from search.exceptions import SpaceMismatch
-from search.models import Embedding, IndexEntry, IndexVersion, Query
+from search.indexes import index_of
+from search.models import Embedding, IndexEntry, IndexRun, IndexVersion, Query
 from search.pictures import Box
 from search.querying import Refinement
 from tests import shop
@@ -28,12 +29,13 @@ pytestmark = pytest.mark.django_db
 BACKEND = "search.embedders.sagemaker.SageMakerEmbedder"
 OPTIONS = {
     "endpoint": scripted.NAME,
-    "connect_timeout": 0.5,
-    "read_timeout": 0.3,
-    "query_timeout": 0.3,
+    "connect_timeout": 5,
+    "read_timeout": 10,
+    "query_timeout": 10,
     "attempts": 2,
     "backoff": 0.01,
 }
+IMPATIENT = {**OPTIONS, "read_timeout": 0.5, "query_timeout": 0.5}
 
 PASSING: dict[str, tuple[scripted.Fault, str]] = {
     "slow": (scripted.hanging, "does not answer now"),
@@ -43,7 +45,8 @@ PASSING: dict[str, tuple[scripted.Fault, str]] = {
     "cut off": (scripted.cut_off, "does not answer now"),
     "one row too few": (scripted.one_row_too_few, "rows of the shape"),
     "wrong dimensions": (scripted.one_number_too_many, "rows of the shape"),
-    "not a number": (scripted.null, "no numbers"),
+    "not a number": (scripted.null, "rows of numbers"),
+    "numbers in words": (scripted.text, "rows of numbers"),
     "HTML": (scripted.html, "not JSON"),
     "another model": (scripted.another_model, "rebuild_index"),
     "no model": (scripted.without_model, "which model"),
@@ -99,6 +102,7 @@ def shoppers_are_told_plainly(client: Client) -> None:
         assert (response.status_code, response["Retry-After"]) == (503, "30")
         told = response.content.decode()
         assert "Try again in a minute" in told
+        assert "manage.py" not in told
         assert scripted.NAME not in told
         assert "127.0.0.1" not in told
     assert Query.objects.count() == queries
@@ -106,13 +110,22 @@ def shoppers_are_told_plainly(client: Client) -> None:
 
 @pytest.mark.parametrize(("fault", "sentence"), PASSING.values(), ids=PASSING)
 def test_photos_wait_shoppers_are_told_and_nothing_wrong_is_stored(
-    sold: ProductImage, endpoint: scripted.Endpoint, client: Client, admin_client: Client, fault: Any, sentence: str
+    sold: ProductImage,
+    endpoint: scripted.Endpoint,
+    client: Client,
+    admin_client: Client,
+    settings: Any,
+    fault: Any,
+    sentence: str,
 ) -> None:
     embedders["default"].warm()
     endpoint.always = fault
+    if fault is scripted.hanging:
+        settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": IMPATIENT}}
     waits_for_another_try(sentence, admin_client)
     shoppers_are_told_plainly(client)
     endpoint.always = None
+    settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": OPTIONS}}
     due_at_once()
     assert indexing.sync().indexed == 2
     assert upload(client).status_code == 303
@@ -216,8 +229,11 @@ def test_an_endpoint_that_was_given_another_model_wants_a_rebuild(
     shop.product("b", photo("hat"))
     assert indexing.reconcile().postponed == 1
     due_at_once()
+    assert indexing.reconcile().postponed == 1
+    assert "rebuild_index" in IndexEntry.objects.get(state="pending").reason
     with pytest.raises(SpaceMismatch, match="rebuild_index"):
-        indexing.reconcile()
+        indexing.embedder_of(indexing.live_version())
+    shoppers_are_told_plainly(client)
     assert upload(client).status_code == 503
     assert set(Embedding.objects.values_list("fingerprint", flat=True)) == {indexing.live_version().fingerprint}
     assert client.post("/search/", {"product": "a"}).status_code == 303
@@ -225,6 +241,81 @@ def test_an_endpoint_that_was_given_another_model_wants_a_rebuild(
     assert version.fingerprint.startswith(scripted.OTHER.fingerprint)
     assert IndexEntry.objects.filter(version=version, state="indexed").count() == 2
     assert upload(client).status_code == 303
+
+
+@pytest.mark.parametrize("asked_by_staff", [False, True])
+def test_a_rebuild_takes_the_model_that_the_endpoint_has_by_then(
+    sold: ProductImage, endpoint: scripted.Endpoint, asked_by_staff: bool
+) -> None:
+    assert embedders["default"].fingerprint.startswith(scripted.MANIFEST.fingerprint)
+    endpoint.manifest = scripted.OTHER  # and nobody has asked it for anything since
+    if asked_by_staff:
+        runs.ask(IndexRun.Kind.REBUILD)
+        run = runs.take()
+        assert run
+        building.perform(run)
+    else:
+        building.rebuild()
+    assert indexing.live_version().fingerprint.startswith(scripted.OTHER.fingerprint)
+    assert upload(Client()).status_code == 303
+
+
+def test_a_refit_that_nobody_asked_for_takes_no_other_model(
+    sold: ProductImage, endpoint: scripted.Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building.projection, "due", lambda *_counts: True)
+    endpoint.manifest = scripted.OTHER
+    building.maintain()
+    assert indexing.live_version().fingerprint.startswith(scripted.MANIFEST.fingerprint)
+
+
+def test_an_update_that_is_taken_back_is_noticed_soon(
+    sold: ProductImage, endpoint: scripted.Endpoint, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sagemaker, "SOON", 0.0)
+    endpoint.manifest = scripted.OTHER
+    assert upload(client).status_code == 503
+    assert upload(client).status_code == 503  # the other model is known by now
+    endpoint.manifest = scripted.MANIFEST
+    for _ in range(2):
+        upload(client)
+    assert upload(client).status_code == 303
+
+
+def test_a_shopper_is_not_told_where_an_index_that_is_lost_was(
+    sold: ProductImage, endpoint: scripted.Endpoint, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    index_of(indexing.live_version()).drop()
+    IndexVersion.objects.all().delete()
+    for address in ("/search/", "/api/v1/search/"):
+        response = upload(client, address)
+        assert response.status_code == 503
+        told = response.content.decode()
+        assert "not answer just now" in told
+        assert "manage.py" not in told
+    assert "manage.py" in caplog.text
+
+
+def test_an_endpoint_that_hangs_is_asked_for_one_batch_of_a_claim(endpoint: scripted.Endpoint, settings: Any) -> None:
+    options = {**OPTIONS, "request_bytes": 40_000, "concurrency": 1, "attempts": 1, "read_timeout": 0.5}
+    settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": options}}
+    assert embedders["default"].batch_size == 2
+    shop.product("a", *(photo("shirt", f"#4020{64 + number:02x}", seed=number) for number in range(8)))
+    endpoint.always = scripted.hanging
+    assert indexing.reconcile().postponed == 8
+    assert len(endpoint.asked) <= 1
+    assert len(set(IndexEntry.objects.values_list("reason", flat=True))) == 1
+
+
+def test_a_new_process_with_an_index_of_its_own_model_does_not_wait_for_an_endpoint(
+    endpoint: scripted.Endpoint, settings: Any
+) -> None:
+    grid = {"BACKEND": "tests.search.test_indexing.Grid"}
+    settings.EMBEDDERS = {"default": grid}
+    live = indexing.live_version()
+    settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": OPTIONS}, "grid": grid}
+    assert indexing.embedder_of(live).alias == "grid"
+    assert endpoint.seen == []
 
 
 def test_an_index_of_the_model_in_process_goes_on_until_it_is_rebuilt(

@@ -303,15 +303,42 @@ def test_an_interrupted_run_gives_its_photos_back_at_once(monkeypatch: pytest.Mo
     assert indexing.sync().indexed == 1
 
 
-def test_another_model_is_refused_with_what_to_do(settings: Any) -> None:
-    shop.product("a", photo())
+def test_with_another_model_new_photos_wait_and_what_needs_no_model_goes_on(settings: Any) -> None:
+    gone, kept = shop.product("gone", photo("dress")), shop.product("kept", photo())
     indexing.reconcile()
     settings.EMBEDDERS = {"default": {"BACKEND": f"{__name__}.Grid", "OPTIONS": {"name": "other"}}}
-    shop.product("b", photo("hat"))
-    with pytest.raises(SpaceMismatch, match="rebuild_index"):
-        indexing.reconcile()
+    new = shop.product("new", photo("hat")).photos.get()
+    again = shop.product("again", photo()).photos.get()
+    gone.delete()
+    Product.objects.filter(pk=kept.pk).update(price=1)
+    outcome = indexing.reconcile()
+    assert (outcome.gone, outcome.postponed) == (1, 1)
     assert embedders["default"].fingerprint == "other"
-    assert IndexEntry.objects.filter(leased_until__isnull=False).count() == 0
+    assert found() == {kept.photos.get().pk, again.pk}
+    entry = IndexEntry.objects.get(state="pending")
+    assert (entry.photo_id, entry.leased_until) == (new.pk, None)
+    assert "rebuild_index" in entry.reason
+
+
+def test_a_claim_ends_in_time_and_what_is_left_is_gone_on_with(
+    grid: type[Grid], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Grid, "batch_size", 2)
+    monkeypatch.setattr(indexing, "CLAIM_SECONDS", 0.0)
+    shop.product("a", *(photo("shirt", f"#4020{64 + number:02x}", seed=number) for number in range(5)))
+    beats: list[int] = []
+    outcome = indexing.reconcile(beats.append)
+    assert (outcome.indexed, outcome.postponed) == (5, 0)
+    assert beats == [0, 2, 0, 2, 0, 1]
+    assert set(IndexEntry.objects.values_list("state", "attempts", "leased_until")) == {("indexed", 0, None)}
+
+
+def test_while_the_model_is_away_it_is_asked_for_one_batch(grid: type[Grid], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Grid, "batch_size", 2)
+    shop.product("a", *(photo("shirt", f"#4020{64 + number:02x}", seed=number) for number in range(5)))
+    grid.unavailable = True
+    assert indexing.reconcile().postponed == 5
+    assert grid.calls == 2
 
 
 def named(name: str) -> dict[str, Any]:

@@ -277,11 +277,11 @@ def postponing(do: Any) -> Any:
     """The first claim has to wait."""
     first = iter([True])
 
-    def claimed(version: IndexVersion, entries: list[IndexEntry]) -> indexing.Outcome:
+    def claimed(version: IndexVersion, entries: list[IndexEntry], progress: Any) -> indexing.Outcome:
         if next(first, False):
             indexing._postpone(dict.fromkeys(entries, "The index is away."))
             return indexing.Outcome(postponed=len(entries))
-        outcome: indexing.Outcome = do(version, entries)
+        outcome: indexing.Outcome = do(version, entries, progress)
         return outcome
 
     return claimed

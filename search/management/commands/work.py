@@ -106,7 +106,7 @@ class Worker:
             versions = IndexVersion.objects.writable()
             if not IndexEntry.objects.filter(version__in=versions.values("pk")).due().exists():
                 break
-            outcome = indexing.sync(limit=STEP)
+            outcome = indexing.sync(progress=lambda _photos: self.pulse.beat(), limit=STEP)
             self.pulse.beat()
             indexed += outcome.total
             if outcome.postponed == outcome.total:

@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from endpoint.inference import IMAGES
 from search.embedders.instances import SHARE, TooLarge, fitting, requests
 
 
@@ -22,6 +23,7 @@ def pictures(body: bytes) -> list[np.ndarray]:
     return [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in decoded]
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(0, 70),
     most_bytes=st.integers(600, 20_000),
@@ -38,7 +40,7 @@ def test_however_they_are_split_all_squares_come_in_order_without_loss(n, most_b
 
 
 @pytest.mark.parametrize(
-    ("n", "parts"), [(1, 1), (SHARE, 1), (2 * SHARE - 1, 1), (2 * SHARE, 2), (124, 4), (1000, 4)]
+    ("n", "parts"), [(1, 1), (SHARE, 1), (2 * SHARE - 1, 1), (2 * SHARE, 2), (124, 4), (1000, 16)]
 )
 def test_many_squares_are_spread_over_the_requests_that_may_be_under_way(n, parts):
     counts = [len(range(n)[part]) for part, _body in requests(noise(n), "bmp", most_bytes=10**9, concurrency=4)]
@@ -58,6 +60,12 @@ def test_as_many_bitmaps_fit_as_is_said(size):
 
 def test_thirty_one_squares_fit_into_a_request_to_sagemaker_and_twenty_into_a_serverless_one():
     assert (fitting(224, 6_291_456), fitting(224, 4_194_304)) == (31, 20)
+
+
+def test_no_request_has_more_images_than_a_server_takes():
+    assert fitting(32, 6_291_456) == IMAGES
+    counts = [len(range(100)[part]) for part, _body in requests(noise(100), "bmp", most_bytes=10**9, concurrency=1)]
+    assert counts == [50, 50]
 
 
 def test_a_square_that_is_too_large_by_itself_is_refused():

@@ -16,7 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from endpoint.manifest import Manifest
-from search.embedders import Embedder, embedders, sagemaker
+from search.embedders import Embedder, breaker, embedders, sagemaker
+from search.embedders.haste import haste
 from search.embedders.openvino import OpenVinoEmbedder
 from search.embedders.sagemaker import SageMakerEmbedder
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
@@ -31,7 +32,7 @@ BAD = (250, 0, 250)
 
 
 def build(**options) -> SageMakerEmbedder:
-    quick = {"backoff": 0.01, "connect_timeout": 0.5, "read_timeout": 2, "query_timeout": 2, "patience": 10}
+    quick = {"backoff": 0.01, "connect_timeout": 5, "read_timeout": 10, "query_timeout": 10, "patience": 30}
     return SageMakerEmbedder("test", endpoint=scripted.NAME, **(quick | options))
 
 
@@ -51,15 +52,10 @@ def expected(given: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def package(model_package) -> Path:
-    return model_package
-
-
-@pytest.fixture(scope="module")
-def server(package) -> Iterator[None]:
+def server(model_package) -> Iterator[None]:
     cache_here = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     with (
-        serving(package, "--precision", "f32", "--name", scripted.NAME) as process,
+        serving(model_package, "--precision", "f32", "--name", scripted.NAME) as process,
         pytest.MonkeyPatch.context() as patch,
         override_settings(CACHES=cache_here),
     ):
@@ -97,8 +93,8 @@ class TestPackageInProcess(EmbedderContract):
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
-    def _package(cls, package: Path) -> None:
-        cls.path = package
+    def _package(cls, model_package: Path) -> None:
+        cls.path = model_package
 
     @classmethod
     def build(cls) -> Embedder:
@@ -106,8 +102,8 @@ class TestPackageInProcess(EmbedderContract):
 
 
 @pytest.mark.usefixtures("server")
-def test_a_package_is_one_and_the_same_model_in_process_and_behind_an_endpoint(package):
-    here = OpenVinoEmbedder("here", package=package, precision="f32")
+def test_a_package_is_one_and_the_same_model_in_process_and_behind_an_endpoint(model_package):
+    here = OpenVinoEmbedder("here", package=model_package, precision="f32")
     there = SageMakerEmbedder("there", endpoint=scripted.NAME)
     assert (here.fingerprint, here.size, here.dimensions) == (there.fingerprint, there.size, there.dimensions)
     assert here.fingerprint.endswith(f"-gem-p{PREPROCESSING_VERSION}")
@@ -115,8 +111,8 @@ def test_a_package_is_one_and_the_same_model_in_process_and_behind_an_endpoint(p
     np.testing.assert_allclose(here.embed(found), there.embed(found), atol=1e-4)
 
 
-def test_a_package_that_was_exchanged_since_is_not_taken_for_the_former_one(package, tmp_path):
-    with tarfile.open(package) as archive:
+def test_a_package_that_was_exchanged_since_is_not_taken_for_the_former_one(model_package, tmp_path):
+    with tarfile.open(model_package) as archive:
         archive.extractall(tmp_path, filter="data")
     embedder = OpenVinoEmbedder("test", package=tmp_path)
     before = embedder.fingerprint
@@ -125,7 +121,7 @@ def test_a_package_that_was_exchanged_since_is_not_taken_for_the_former_one(pack
     assert embedder.fingerprint == before
     with pytest.raises(EmbedderError, match="has become another one: start the site and its worker anew"):
         embedder.warm()
-    assert OpenVinoEmbedder("test", package=tmp_path).fingerprint.startswith("mobilenetv2-cdcdcdcdcdcd-")
+    assert OpenVinoEmbedder("test", package=tmp_path).fingerprint.startswith("mobilenetv2-224-cdcdcdcdcdcd-")
 
 
 @pytest.mark.usefixtures("server")
@@ -148,11 +144,11 @@ def test_a_batch_goes_in_as_many_requests_as_its_size_takes(endpoint, encoding):
 
 
 def test_connections_are_kept(endpoint):
-    embedder = build()
+    embedder = build(read_timeout=20, query_timeout=20, patience=20)
     for _ in range(5):
         embedder.embed(squares(2))
-    [client] = {id(client) for client in embedder._runtime._clients.values() if client.meta.config.read_timeout == 2}
-    assert client
+    assert len(endpoint.seen) == 6
+    assert endpoint.connections == 1
 
 
 def test_a_picture_that_is_too_large_for_any_request_is_told(endpoint):
@@ -286,7 +282,7 @@ def test_what_passes_is_tried_again(endpoint, fault):
 
 
 def test_an_endpoint_that_is_too_slow_is_tried_again(endpoint):
-    embedder = build(read_timeout=0.3)
+    embedder = build(read_timeout=3, patience=30)
     embedder.warm()
     endpoint.script.append(scripted.hanging)
     found = squares(3)
@@ -295,12 +291,17 @@ def test_an_endpoint_that_is_too_slow_is_tried_again(endpoint):
 
 @pytest.mark.parametrize("fault", [scripted.error(429, "ThrottlingException"), scripted.dropped, scripted.hanging])
 def test_what_does_not_pass_is_given_up_after_so_many_tries(endpoint, fault):
-    embedder = build(attempts=2, read_timeout=0.2)
+    embedder = build(attempts=2)
     embedder.warm()
+    embedder.read_timeout = 0.3
     endpoint.seen.clear()
     endpoint.always = fault
     with pytest.raises(EmbedderUnavailable, match=f"The endpoint {scripted.NAME} does not answer now"):
         embedder.embed(squares(3))
+    # The server may note a request after it was given up.
+    until = time.monotonic() + 10
+    while len(endpoint.asked) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
     assert endpoint.asked == [3, 3]
 
 
@@ -314,14 +315,78 @@ def test_patience_ends_before_the_tries_do(endpoint):
     assert time.monotonic() - began < 5
 
 
-def test_a_picture_alone_is_not_waited_for_as_long_as_a_batch(endpoint):
-    embedder = build(read_timeout=30, query_timeout=0.3, patience=60)
+def test_an_answer_that_somebody_waits_for_is_not_waited_for_as_long_as_others(endpoint):
+    embedder = build(read_timeout=30, query_timeout=30, patience=60)
     embedder.warm()
+    embedder.query_timeout = 2
     endpoint.always = scripted.hanging
     began = time.monotonic()
-    with pytest.raises(EmbedderUnavailable, match="timeout"):
+    with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
         embedder.embed(squares(1))
+    assert time.monotonic() - began < 8
+
+
+def test_after_one_has_waited_in_vain_others_in_haste_do_not_wait_until_one_has_an_answer(endpoint, monkeypatch):
+    monkeypatch.setattr(breaker, "REST", 60.0)
+    embedder = build(query_timeout=20, attempts=1)
+    embedder.warm()
+    embedder.query_timeout = 1.0
+    endpoint.script.append(scripted.hanging)
+    with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
+        embedder.embed(squares(1))
+    asked = len(endpoint.seen)
+    with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
+        embedder.embed(squares(1))
+    assert len(endpoint.seen) == asked
+    embedder.embed(squares(1))  # nobody waits for this
+    embedder._breaker._closed_until = 0.0  # the minute is over
+    embedder.query_timeout = 20.0
+    for _ in range(2):
+        with haste():
+            embedder.embed(squares(1))
+    assert len(endpoint.seen) == asked + 3
+
+
+def test_what_fails_at_once_is_asked_again_by_the_next_in_haste(endpoint):
+    embedder = build(attempts=1)
+    embedder.warm()
+    endpoint.script.append(scripted.error(429, "ThrottlingException"))
+    with haste(), pytest.raises(EmbedderUnavailable):
+        embedder.embed(squares(1))
+    with haste():
+        embedder.embed(squares(1))
+
+
+def test_all_that_is_asked_in_haste_shares_one_time(endpoint):
+    embedder = build(query_timeout=4, attempts=5)
+    endpoint.script.append(lambda handler, answer: (time.sleep(1.5), scripted.fine(handler, answer)))  # the manifest
+    endpoint.always = scripted.hanging
+    began = time.monotonic()
+    with haste():
+        assert embedder.size == 64
+        with pytest.raises(EmbedderUnavailable):
+            embedder.embed(squares(1))
     assert time.monotonic() - began < 5
+    assert len(endpoint.asked) <= 2
+
+
+def test_a_picture_alone_that_nobody_waits_for_has_the_patience_of_a_batch(endpoint):
+    embedder = build(query_timeout=20)
+    embedder.warm()
+    embedder.query_timeout = 0.3
+    endpoint.script.append(lambda handler, answer: (time.sleep(1), scripted.fine(handler, answer)))
+    found = squares(1)
+    np.testing.assert_allclose(embedder.embed(found), expected(found), atol=1e-6)
+
+
+def test_a_model_that_is_busy_with_other_requests_is_asked_again_whether_a_picture_is_to_blame(endpoint):
+    embedder = build(concurrency=1)
+    embedder.warm()
+    endpoint.bad = BAD
+    endpoint.script.extend([scripted.model_error(400, "no"), scripted.error(429, "ThrottlingException")])
+    with pytest.raises(PicturesRejected) as told:
+        embedder.embed(squares(8, (3,)))
+    assert set(told.value.reasons) == {3}
 
 
 def test_an_endpoint_that_is_not_there_is_unavailable(endpoint, monkeypatch):
@@ -339,7 +404,11 @@ def test_an_endpoint_that_is_not_there_is_unavailable(endpoint, monkeypatch):
         (scripted.one_row_too_few, r"rows of the shape \(2, 192\), not \(3, 192\)"),
         (scripted.one_number_too_many, r"rows of the shape \(3, 193\), not \(3, 192\)"),
         (scripted.not_a_number, "not JSON"),
-        (scripted.null, "zero, infinite or no numbers"),
+        (scripted.null, "rows of numbers"),
+        (scripted.text, "rows of numbers"),
+        (scripted.all_text, "rows of numbers"),
+        (scripted.true, "rows of numbers"),
+        (scripted.enormous, "numbers|not JSON"),
         (scripted.zeros, "zero, infinite or no numbers"),
         (scripted.words, "rows of numbers"),
         (scripted.a_list, "nothing that says of which model it is"),
@@ -426,6 +495,17 @@ def test_other_refusals_of_the_model_s_server_blame_no_picture(endpoint, status)
     with pytest.raises(EmbedderError, match="Not here") as told:
         embedder.embed(squares(2))
     assert not told.value.permanent
+
+
+@pytest.mark.parametrize("status", [400, 413, 415])
+def test_what_aws_s_container_makes_of_a_refusal_is_one(endpoint, status):
+    embedder = build(attempts=5)
+    embedder.warm()
+    endpoint.seen.clear()
+    endpoint.script.append(scripted.model_error(500, f'{{"error": "{status}: This is no image."}}'))
+    with pytest.raises(PicturesRejected, match=r"does not take this picture: This is no image\.$"):
+        embedder.embed(squares(1))
+    assert endpoint.asked == [1, 1]  # and the probe
 
 
 @pytest.mark.parametrize("message", ['{"error": "This is no image"}', "This is no image", '{"error": 5}', "[1]", ""])
