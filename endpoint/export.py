@@ -153,7 +153,9 @@ def _save(model: keras.Model, architecture: str, pooling: Pooling, folder: Path)
 
     target = folder / VERSION
     saved = graph.Graph(model, ARCHITECTURES[architecture], pooling)
-    tf.saved_model.save(saved, str(target), signatures=saved.signatures)
+    # Without gradients, which nobody asks of a served model: to trace them takes as long as all the rest.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(saved, str(target), signatures=saved.signatures, options=options)
     whole = saved_model_pb2.SavedModel.FromString((target / "saved_model.pb").read_bytes())
     signatures = whole.meta_graphs[0].signature_def
     signatures[graph.SERVING].CopyFrom(signatures[graph.PIXELS])

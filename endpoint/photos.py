@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,7 +123,7 @@ def catalogue_sources() -> list[Source]:
 def _catalogue_sources() -> list[Source]:
     from catalogue.models import Category, ProductImage
 
-    parents = dict(Category.objects.values_list("pk", "parent_id"))
+    parents: dict[int | None, int | None] = dict(Category.objects.values_list("pk", "parent_id"))
     names = dict(Category.objects.values_list("pk", "name"))
     photos = list(
         ProductImage.objects.filter(product__category__isnull=False).select_related("product").order_by("pk")
@@ -153,10 +153,11 @@ def _catalogue_sources() -> list[Source]:
     ]
 
 
-def _above(label: int, parents: dict[int, int]) -> Iterator[int]:
-    while above := parents[label]:
+def _above(label: int | None, parents: Mapping[int | None, int | None]) -> Iterator[int]:
+    above = parents[label]
+    while above is not None:
         yield above
-        label = above
+        above = parents[above]
 
 
 @contextmanager
