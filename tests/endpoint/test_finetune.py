@@ -19,7 +19,8 @@ from endpoint.architectures import ARCHITECTURES
 from endpoint.finetune import Finetuned, Plan
 from endpoint.photos import Photos
 from tests.endpoint import scenes
-from tests.endpoint.exported import cosines, on_openvino
+from tests.endpoint.exported import on_openvino
+from tests.endpoint.serving import cosines
 
 ROOT = Path(__file__).parents[2]
 SMALL = "mobilenetv2"
