@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import tarfile
 from collections.abc import Callable, Iterator
@@ -39,6 +40,8 @@ MANIFEST = Manifest(architecture="resnet50", weights="ab" * 32, pooling="mean", 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
+    # Werkzeug writes its log to whatever stderr is at its first request: one test's, closed in the next.
+    logging.getLogger("werkzeug").addHandler(logging.NullHandler())
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     yield "http://{}:{}".format(*running.get_host_and_port())
