@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.machine import has_bf16, processor
+from benchmarks.machine import processor
 from benchmarks.server import ALONE, PATIENCE, ROOT, CommandFailed, Site, free_port
 
 NAME = "benchmark"
@@ -43,6 +43,8 @@ CLIENTS = 8
 BATCH = 16
 PHOTOS = 500
 WAITING = 64
+#: What counts as no slower: rates of a shared machine vary by as much from round to round.
+AS_FAST = 0.95
 
 
 @dataclass(frozen=True)
@@ -326,9 +328,12 @@ def main() -> None:
             say(
                 f"{written.photos} photos: {written.ours:.1f} s, the sample's way {written.sample:.1f} s",
             )
+    bf16 = _in_bf16()
+    gathered, alone = rates["openvino"], rates["openvino, not gathered"]
     targets = {
-        "OpenVINO against TensorFlow": (rates["openvino"][CLIENTS] / rates["tensorflow"][CLIENTS], 2.5, 1.3),
-        **({"write path against the sample's": (written.factor, 3.0, 1.6)} if written else {}),
+        "OpenVINO against TensorFlow": (gathered[CLIENTS] / rates["tensorflow"][CLIENTS], 2.5 if bf16 else 1.3),
+        **{f"gathering against not, {n} clients": (gathered[n] / alone[n], AS_FAST) for n in gathered},
+        **({"write path against the sample's": (written.factor, 3.0 if bf16 else 1.6)} if written else {}),
     }
     result = {
         "processor": processor(),
@@ -339,10 +344,19 @@ def main() -> None:
     }
     if options.json:
         print(json.dumps(result))
-    for what, (factor, with_bf16, without) in targets.items():
-        say(f"{what}: {factor:.2f} times (target {with_bf16 if has_bf16() else without})")
-    met = [factor >= (with_bf16 if has_bf16() else without) for factor, with_bf16, without in targets.values()]
+    for what, (factor, target) in targets.items():
+        say(f"{what}: {factor:.2f} times (target {target})")
+    met = [factor >= target for factor, target in targets.values()]
     sys.exit(not all([*met, added.share <= 0.15]))
+
+
+def _in_bf16() -> bool:
+    """Whether the servers on OpenVINO compute in bf16: more is expected of them then."""
+    from openvino import Core
+
+    from endpoint.precision import prefers_bf16
+
+    return prefers_bf16(Core())
 
 
 def _export(folder: Path) -> Path:

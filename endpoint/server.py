@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("serve", nargs="?", choices=["serve"], help=argparse.SUPPRESS)
     add("model", "/opt/ml/model", "a package, or the folder that one was unpacked to", type=Path)
     add("engine", "openvino", "what runs the model", choices=get_args(engines.EngineName))
-    add("precision", "auto", "auto is bf16 where engine and processor have it", choices=get_args(engines.Precision))
+    add("precision", "auto", "auto is bf16 where that is faster", choices=get_args(engines.Precision))
     add("threads", "0", "threads of the model; 0 is one per core", type=_number(0))
     add("host", "127.0.0.1", "the address that is listened at")
     add("port", "8080", "0 takes a free one", type=_number(0))

@@ -16,7 +16,7 @@ EngineName = Literal["openvino", "tensorflow"]
 def load(name: EngineName, package: Package, precision: Precision = "auto", threads: int = 0) -> Engine:
     """Load a package's model into the engine of that name; the package's files may go afterwards.
 
-    precision: "f32", "bf16", or "auto", which is bf16 where engine and processor have it.
+    precision: "f32", "bf16", or "auto", which is bf16 where engine and processor are faster in it.
     threads: of one batch; 0 is one per core.
 
     Raises EngineError and `package.PackageError`.

@@ -36,8 +36,8 @@ class OpenVinoEmbedder(Embedder):
     pooling: "weighted" (the default) or "mean", see `efficientnet.embedder`; part of the fingerprint.
     package: the path of a `model.tar.gz` of `python -m endpoint.export`, instead of the two; its vectors are those
         of an endpoint that serves it.
-    precision: "f32", "bf16" or "auto", which is bf16 where the processor has instructions for it: about half
-        the time, a median cosine of .999 to f32, and neighbours as good.
+    precision: "f32", "bf16" or "auto", which is bf16 where the processor is faster in it: about half the time, a
+        median cosine of .999 to f32, and neighbours as good.
     threads: of one inference; 0 is one per core.
     batch_size: how many squares are embedded at a time; memory grows with it, speed little beyond 16.
     cache_dir: where OpenVINO keeps compiled models (13 MB of EfficientNet-Lite0); None keeps none, for compiling

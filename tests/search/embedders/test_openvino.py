@@ -38,7 +38,7 @@ def cosines(one: Embedder, other: Embedder) -> np.ndarray:
 def test_the_chosen_precision_agrees_with_full_precision():
     chosen, full = OpenVinoEmbedder("auto"), OpenVinoEmbedder("f32", precision="f32")
     agreement = cosines(chosen, full)
-    # On a processor without bf16 they are the same; with it 1,023 photos of clothes gave a median of
+    # On a processor that is no faster in bf16 they are the same; with it 1,023 photos of clothes gave a median of
     # .9992 and .992 at worst, and the same precision at ten.
     assert np.median(agreement) >= 0.998
     assert agreement.min() >= 0.99
@@ -50,7 +50,8 @@ def test_bf16_runs_where_the_processor_has_it_and_is_refused_with_advice_elsewhe
 
     demanding = OpenVinoEmbedder("test", precision="bf16")
     if "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        assert cosines(demanding, OpenVinoEmbedder("auto")).min() > 0.9999
+        assert demanding.compile().get_property("INFERENCE_PRECISION_HINT").to_string() == "bf16"
+        assert cosines(demanding, OpenVinoEmbedder("full", precision="f32")).min() >= 0.99
     else:
         with pytest.raises(ImproperlyConfigured, match='Set the option precision to "auto"'):
             demanding.warm()
