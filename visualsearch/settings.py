@@ -144,7 +144,7 @@ CACHES = {
 MEDIA_URL = "/media/"
 MEDIA_ROOT = DATA_DIR / "media"
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = Path(env.text("STATIC_ROOT", str(DATA_DIR / "static"))).resolve()
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Pages name files with their digests; source maps are read by debuggers alone. Compressing neither the files' other
 # names nor the maps makes the first start much quicker.
