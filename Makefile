@@ -17,7 +17,7 @@ OPENVINO := $(VENV)/.openvino
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test lint format messages bench screenshots lock clean
+.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test e2e lint format messages bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -98,15 +98,21 @@ superuser: $(SITE) ## make an account for the admin
 # The code -----------------------------------------------------------------------------------------
 
 test: $(DEV) ## run the tests, with coverage; those of the pages want “make browser” once
-	pytest -m "not browser and not servers" --cov --cov-report=term
+	pytest -m "not browser and not servers and not e2e" --cov --cov-report=term
 	@# A page on a busy machine may miss its moment: what has failed is tried once more, by itself.
 	pytest -m browser || pytest -m browser --last-failed
 
-lint: $(DEV) ## check style, types and Dockerfiles
+# Everything that production is made of, together: real servers, on this machine, for as long as it takes.
+e2e: $(DEV) ## try production: S3, the endpoint, OpenSearch, Redis, PostgreSQL, web server and workers together
+	@python -m tests.servers --install
+	python -m tests.servers -- pytest -m e2e
+
+lint: $(DEV) ## check style, types, Dockerfiles and docker/compose.yaml
 	ruff check
 	ruff format --check
 	mypy
 	hadolint docker/*.Dockerfile
+	check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
 format: $(DEV) ## mend style
 	ruff check --fix

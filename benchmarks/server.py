@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PROCFILE = ROOT / "deploy" / "Procfile"
 PATIENCE = 60.0
 """Seconds that a server may take until it answers, and until it can search."""
 
@@ -62,24 +64,25 @@ class Site:
         self.run("manage.py", "collectstatic", "--no-input", "-v0")
 
     @contextmanager
-    def serve(self, *, worker: bool = False, logs: Path | None = None) -> Iterator[Server]:
-        """The web server on a free port of this machine alone, and the worker; both have ended afterwards.
+    def serve(self, *, worker: bool = False, procfile: Path = PROCFILE, logs: Path | None = None) -> Iterator[Server]:
+        """The web server on a free port of this machine alone, and the workers; all have ended afterwards.
 
-        With `logs` what they write goes to files in that folder, else to standard error.
+        Without `worker` it is the line `web` of the Procfile alone. With `logs` what they write goes to files in that
+        folder, else to standard error.
         """
         port = free_port()
         environment = self.environment | {"HOST": "127.0.0.1", "PORT": str(port)}
-        commands = {"web": ["-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"]}
-        if worker:
-            commands["worker"] = ["manage.py", "work"]
+        commands = processes(procfile)
+        if not worker:
+            commands = {"web": commands["web"]}
         with ExitStack() as stack:
             # Whoever is told to end ends what it has started, as on Ctrl-C.
             stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler))
-            server = Server(port, {name: logs / f"{name}.log" for name in commands} if logs else {}, [])
+            server = Server(port, {name: logs / f"{name}.log" for name in commands} if logs else {}, {})
             for name, arguments in commands.items():
                 output = stack.enter_context(server.logs[name].open("wb")) if logs else sys.stderr
                 process = subprocess.Popen(
-                    [sys.executable, *arguments],
+                    arguments,
                     cwd=ROOT,
                     env=environment,
                     stdin=subprocess.DEVNULL,
@@ -89,7 +92,7 @@ class Site:
                     start_new_session=True,
                 )
                 stack.callback(_end, process)
-                server.groups.append(process.pid)
+                server.groups[name] = process.pid
                 if name == "web":
                     web = process
             server.wait(web)
@@ -101,8 +104,8 @@ class Server:
     port: int
     #: Files that the processes write to, by the process's name
     logs: Mapping[str, Path]
-    #: The processes' groups
-    groups: list[int]
+    #: The processes' groups, by the process's name
+    groups: dict[str, int]
 
     @property
     def url(self) -> str:
@@ -115,12 +118,12 @@ class Server:
 
     def processor_ms(self) -> float | None:
         """Processor time that the server has taken so far, which other programs' load changes little; on Linux."""
-        ticks = 0
+        ticks, groups = 0, set(self.groups.values())
         for file in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 # After the name, which may hold anything: state, parent, group, ..., user time, system time.
                 fields = file.read_text(encoding="utf-8").rpartition(")")[2].split()
-                if int(fields[2]) in self.groups:
+                if int(fields[2]) in groups:
                     ticks += int(fields[11]) + int(fields[12])
         return ticks * 1000 / os.sysconf("SC_CLK_TCK") if ticks else None
 
@@ -148,6 +151,13 @@ class Server:
             if time.monotonic() > deadline:
                 raise CommandFailed(f"The server was not ready to search.\n{self.log()}")
             time.sleep(0.1)
+
+
+def processes(procfile: Path = PROCFILE) -> dict[str, list[str]]:
+    """The commands of a Procfile by their names, with this Python."""
+    lines = [line.partition(":") for line in procfile.read_text(encoding="utf-8").splitlines() if line]
+    commands = {name: shlex.split(command) for name, _colon, command in lines}
+    return {name: [sys.executable, *words[1:]] for name, words in commands.items() if words[0] == "python"}
 
 
 class CommandFailed(Exception):

@@ -29,7 +29,7 @@ RUN DATA_DIR=/tmp/building STATIC_ROOT=/srv/staticfiles python manage.py collect
 FROM python:3.11.15-slim-trixie
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip setuptools wheel && \
     useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin site && \
-    install --directory --owner site /data
+    mkdir /data && chown site /data
 COPY --from=environment /opt/venv /opt/venv
 COPY --from=environment /srv /srv
 WORKDIR /srv

@@ -8,14 +8,26 @@ import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from benchmarks.server import processes
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
-TARGETS = {"endpoint-tensorflow.Dockerfile": "endpoint", "endpoint-openvino.Dockerfile": "openvino"}
+TARGETS = {
+    "endpoint-tensorflow.Dockerfile": "endpoint",
+    "endpoint-openvino.Dockerfile": "openvino",
+    "site.Dockerfile": "setup",
+}
+
+ENDPOINTS = [path for path in DOCKERFILES if path.name.startswith("endpoint-")]
+COMPOSE = ROOT / "docker" / "compose.yaml"
 
 each = pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
+each_endpoint = pytest.mark.parametrize("path", ENDPOINTS, ids=lambda path: path.stem)
 
 
 def instructions(path: Path) -> list[tuple[str, str]]:
@@ -71,7 +83,7 @@ def test_an_image_is_pinned_and_its_last_stage_installs_nothing(path: Path) -> N
     assert not any(tool in rest for rest in running for tool in (" install ", "apt-get", "curl", "gcc"))
 
 
-@each
+@each_endpoint
 def test_a_container_runs_as_sagemaker_starts_it_and_not_as_root(path: Path) -> None:
     assert json.loads(arguments(path, "ENTRYPOINT")[0]) == ["python", "-m", "endpoint.server"]
     assert json.loads(arguments(path, "CMD")[0]) == ["serve"]
@@ -79,6 +91,65 @@ def test_a_container_runs_as_sagemaker_starts_it_and_not_as_root(path: Path) -> 
     assert "127.0.0.1:8080/ping" in arguments(path, "HEALTHCHECK")[0]
     assert arguments(path, "USER") == ["${RUN_AS}"]
     assert arguments(path, "ARG") == ["RUN_AS=endpoint"]
+
+
+def test_the_site_s_container_is_not_root_and_writes_to_its_data_folder_alone() -> None:
+    path = ROOT / "docker" / "site.Dockerfile"
+    (user,) = arguments(path, "USER")
+    assert int(user) > 0
+    assert f"--uid {user}" in " ".join(commands(path))
+    environment = " ".join(arguments(path, "ENV"))
+    assert "DATA_DIR=/data" in environment
+    # Collected while the image is made, where the site then looks for them.
+    (collected,) = re.findall(r"STATIC_ROOT=(\S+) python manage.py collectstatic", " ".join(commands(path)))
+    assert f"STATIC_ROOT={collected} " in environment + " "
+    assert arguments(path, "HEALTHCHECK") == []  # workers have none: compose has the web server's
+
+
+def test_all_that_the_site_s_image_copies_is_let_through_and_is_there() -> None:
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {
+        rest.split()[0] for rest in arguments(ROOT / "docker" / "site.Dockerfile", "COPY") if "--from" not in rest
+    }
+    assert copied == let_through
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_compose_runs_the_site_s_processes_as_they_are_tried_without_docker() -> None:
+    services = compose()["services"]
+    site = {name: service for name, service in services.items() if service.get("image") == "lookalike-site"}
+    tried = processes(ROOT / "deploy" / "Procfile.production")
+    assert {name: [sys.executable, *site[name]["command"][1:]] for name in tried} == tried
+    assert site.keys() == {*tried, "prepare"}
+
+
+def test_compose_hardens_what_this_project_has_made() -> None:
+    for name, service in compose()["services"].items():
+        if service["image"].startswith("lookalike-"):
+            assert service["read_only"] is True, name
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_compose_has_no_secret_of_its_own_and_publishes_to_this_machine_alone() -> None:
+    text = COMPOSE.read_text(encoding="utf-8")
+    assert {"SECRET_KEY", "POSTGRES_PASSWORD", "S3_SECRET_KEY"} == set(re.findall(r"\$\{(\w+):\?", text))
+    example = (COMPOSE.parent / "compose.env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(\w+)=$", example, re.MULTILINE)) == set(re.findall(r"\$\{(\w+):\?", text))
+    published = [port for service in compose()["services"].values() for port in service.get("ports", [])]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_compose_sets_only_variables_that_the_site_reads() -> None:
+    documented = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    for name in compose()["services"]["web"]["environment"]:
+        assert f"`{name}`" in documented, name
+
+
+def compose() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    return read
 
 
 def test_what_openvino_needs_is_a_part_of_what_is_tested() -> None:
