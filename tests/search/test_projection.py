@@ -217,6 +217,28 @@ def test_the_components_are_those_of_the_centred_embeddings(learnt: Projection) 
     assert style[:50] @ style.T == pytest.approx(centred[:50] @ centred.T, abs=1e-4)
 
 
+def test_components_of_wide_embeddings_explain_as_much_as_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _labels = photos(450)
+    wide = np.concatenate([x] * (projection.MAX_WHOLE // x.shape[1] + 1), axis=1) / 8
+    assert wide.shape[1] > projection.MAX_WHOLE
+    wide += np.random.default_rng(1).standard_normal(wide.shape, np.float32) / 200
+    unit = wide / np.linalg.norm(wide, axis=1, keepdims=True)
+    products, groups = list(range(len(unit))), [None] * len(unit)
+
+    def explained() -> float:
+        learnt = projection.fit(unit, groups, {}, products).projection
+        assert learnt is not None
+        components = learnt.matrix[:, : learnt.components]
+        assert components.T @ components == pytest.approx(np.eye(learnt.components), abs=1e-3)
+        return float(((unit - unit.mean(axis=0)) @ components).var(axis=0).sum())
+
+    quick = explained()
+    assert quick == explained()
+    monkeypatch.setattr(projection, "MAX_WHOLE", unit.shape[1])
+    # Half of them are noise here, alike in every direction, where which are found matters least.
+    assert quick == pytest.approx(explained(), rel=5e-3)
+
+
 def test_rows_are_projected_alike_alone_and_among_many(learnt: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, _ = photos(30)
     whole = learnt.apply(embeddings)
