@@ -32,8 +32,8 @@ Integers: TypeAlias = NDArray[np.intp]
 
 # What was best on 3,781 photos of clothes (docs/architecture.md).
 COMPONENTS = 256
-#: The widest embeddings whose covariance is taken apart whole. 2,400 rows of 1,280 numbers take .3 s; of 2,048 numbers
-#: they take 8 s, and a randomized decomposition, which explains as much to six digits, .8 s.
+#: The widest embeddings whose covariance is taken apart whole. 2,400 rows of 1,280 numbers take .3 s; of 2,048
+#: numbers they take 8 s, and a randomized decomposition, which explains as much to six digits, .8 s.
 MAX_WHOLE = 1_536
 RIDGE_ALPHA = 3.0  # the regression's penalty, for embeddings of unit length
 RIDGE_SHARE = 0.35  # of a style block's squared length
