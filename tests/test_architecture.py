@@ -27,7 +27,6 @@ HEAVY = (
     "botocore",
     "tensorflow",
     "keras",
-    "requests",
     "storages",
 )
 
