@@ -29,6 +29,7 @@ from search.throttling import SearchThrottle
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 PROBLEMS = dict.fromkeys((400, 404, 410, 413, 415, 422, 429, 503), ProblemSerializer)
+FETCH_PROBLEMS = dict.fromkeys((502, 504), ProblemSerializer)
 
 REFINEMENTS = [
     OpenApiParameter("category", str, many=True, description="Slug; the categories below count too."),
@@ -56,10 +57,10 @@ class SearchView(APIView):
     @extend_schema(
         operation_id="search",
         request={"multipart/form-data": SearchSerializer, "application/json": SearchSerializer},
-        responses={201: FoundSerializer, **PROBLEMS},
+        responses={201: FoundSerializer, **PROBLEMS, **FETCH_PROBLEMS},
     )
     def post(self, request: Request) -> Response:
-        """Find products like a picture: uploaded, in base64, of a product, or of an earlier search."""
+        """Find products like a picture: uploaded, in base64, at an address, of a product, or of an earlier search."""
         serializer = SearchSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         query = self._query(serializer.validated_data)
@@ -76,6 +77,8 @@ class SearchView(APIView):
         if (upload := data.get("image")) is not None:
             Limits.from_settings().check_bytes(upload.size)
             return querying.ask_with_picture(upload.read())
+        if (address := data.get("image_url")) is not None:
+            return querying.ask_with_address(address)
         return querying.ask_with_picture(data["image_base64"])
 
 

@@ -82,5 +82,9 @@ class QueryGone(SearchError):
     permanent = True
 
 
+class FetchesBusy(SearchError):
+    """As many pictures as may be fetched at once are being fetched."""
+
+
 class WorkStopped(SearchError):
     """The process that does something for the index was told to end; another goes on with it."""

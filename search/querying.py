@@ -8,6 +8,7 @@ a product may be seen, and at what price, is asked of the database each time a p
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -21,14 +22,14 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from catalogue import filters, images
+from catalogue import fetching, filters, images
 from catalogue.models import Brand, Product, ProductImage
 from catalogue.tree import CategoryTree
 from search import colours, derived, indexing, pictures, vectors
 from search.blocks import Blocks, blocks
 from search.embedders import Embedder
 from search.embedders.haste import haste
-from search.exceptions import IndexMissing, NotIndexed, QueryGone
+from search.exceptions import FetchesBusy, IndexMissing, NotIndexed, QueryGone
 from search.indexes import index_of
 from search.indexes.base import Facets, Filter, Hit
 from search.matches import Match
@@ -46,6 +47,8 @@ DEFAULT_PAGE = 24
 LARGEST_PAGE = 200
 #: Rows of a ranking looked up beyond those asked for: some products may have been hidden since it was made.
 SPARE_ROWS = 6
+#: Pictures that a process fetches at once for shoppers: other people's slow sites must not hold all of its threads.
+MOST_FETCHES = 4
 #: How long the address of a forgotten query still says that it is gone.
 REMEMBERED = timedelta(days=30)
 
@@ -149,6 +152,23 @@ def ask_with_picture(data: bytes) -> Query:
         query.delete()
         raise
     return query
+
+
+def ask_with_address(address: str) -> Query:
+    """Make a query of the picture at an address, which is from then on as if it had been sent.
+
+    Raises `fetching.FetchRefused`, `FetchesBusy`, and what `ask_with_picture` does.
+    """
+    if not _fetches.acquire(blocking=False):
+        raise FetchesBusy("As many pictures as may be fetched at once are being fetched.")
+    try:
+        data = fetching.fetch(address)
+    finally:
+        _fetches.release()
+    return ask_with_picture(data)
+
+
+_fetches = threading.BoundedSemaphore(MOST_FETCHES)
 
 
 def ask_with_product(product: Product) -> Query:

@@ -25,7 +25,7 @@ from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Criteria, Refinement, Re
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 #: How a picture may be named in a request; exactly one of them.
-SOURCES = ("image", "image_base64", "product", "query")
+SOURCES = ("image", "image_base64", "image_url", "product", "query")
 
 
 class FiniteFloatField(serializers.FloatField):
@@ -126,13 +126,16 @@ def _known(slugs: list[str], known: set[str]) -> list[str]:
 
 
 class SearchSerializer(serializers.Serializer[Any]):
-    """A search: one of `image`, `image_base64`, `product` and `query`, and how to shape it."""
+    """A search: one of `image`, `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
 
     image = serializers.FileField(required=False, allow_empty_file=True, help_text=_("A picture, in a form."))
     image_base64 = serializers.CharField(
         required=False,
         trim_whitespace=True,
         help_text=_("A picture's bytes in base64; a data: address is understood too."),
+    )
+    image_url = serializers.CharField(
+        required=False, help_text=_("A picture's address on the web; it is fetched, and treated as one that is sent.")
     )
     product = serializers.CharField(required=False, help_text=_("A product's SKU."))
     query = serializers.UUIDField(required=False, help_text=_("The id of an earlier search, to refine it."))

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from django.utils.translation import gettext as _
 
+from catalogue.fetching import RemoteSlow, RemoteUnavailable
 from catalogue.images import EmptyFile, ImageRefused, TooManyBytes, UnsupportedFormat
 from search.exceptions import EmbedderError, NotIndexed, PicturesRejected, QueryGone, SearchError
 
@@ -14,6 +15,8 @@ _IMAGE_STATUS: dict[type[ImageRefused], HTTPStatus] = {
     EmptyFile: HTTPStatus.BAD_REQUEST,
     TooManyBytes: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedFormat: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    RemoteUnavailable: HTTPStatus.BAD_GATEWAY,
+    RemoteSlow: HTTPStatus.GATEWAY_TIMEOUT,
 }
 
 

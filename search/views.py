@@ -109,7 +109,8 @@ def _error_page(request: HttpRequest, status: HTTPStatus, title: str, sentence: 
 @private
 @explained
 def ask(request: HttpRequest) -> HttpResponseBase:
-    """Search with an uploaded `image`, or with the `product` of a SKU; leads to the results at their own address.
+    """Search with an uploaded `image`, the one at an `image_url`, or the `product` of a SKU; leads to the results at
+    their own address.
 
     The page's script asks for JSON: `location` of the results, or an `error` to show in place.
     """
@@ -120,7 +121,7 @@ def ask(request: HttpRequest) -> HttpResponseBase:
     try:
         query = _query_of(request)
     except (ImageRefused, PicturesRejected) as error:
-        return _ask_again(request, *_refusal(error))
+        return _ask_again(request, *_refusal(error), address=request.POST.get("image_url", ""))
     if query is None:
         return _ask_again(request, HTTPStatus.BAD_REQUEST, _("Choose a picture first, then search."))
     address = query.get_absolute_url()
@@ -137,10 +138,10 @@ def _refusal(error: ImageRefused | PicturesRejected) -> tuple[HTTPStatus, str]:
     return search_status(error), search_sentence(error)
 
 
-def _ask_again(request: HttpRequest, status: HTTPStatus, error: str) -> HttpResponse:
+def _ask_again(request: HttpRequest, status: HTTPStatus, error: str, address: str = "") -> HttpResponse:
     if _wants_json(request):
         return JsonResponse({"error": error}, status=status)
-    return render(request, "search/ask.html", {"error": error}, status=status)
+    return render(request, "search/ask.html", {"error": error, "address": address}, status=status)
 
 
 def _wants_json(request: HttpRequest) -> bool:
@@ -150,6 +151,8 @@ def _wants_json(request: HttpRequest) -> bool:
 def _query_of(request: HttpRequest) -> Query | None:
     if (sku := request.POST.get("product")) is not None:
         return querying.ask_with_product(get_object_or_404(Product.objects.visible(), sku=sku))
+    if address := request.POST.get("image_url", "").strip():
+        return querying.ask_with_address(address)
     if (upload := request.FILES.get("image")) is None:
         return None
     Limits.from_settings().check_bytes(upload.size or 0)

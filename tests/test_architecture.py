@@ -17,7 +17,18 @@ APPS = ("catalogue", "search", "visualsearch")
 SHARED = {"inference", "manifest", "package", "pooling", "precision"}
 #: what of the model server may know the site: fine-tuning on its catalogue
 KNOWING = {"endpoint/finetune.py", "endpoint/photos.py"}
-HEAVY = ("openvino", "faiss", "sklearn", "scipy", "pillow_heif", "boto3", "botocore", "tensorflow", "keras")
+HEAVY = (
+    "openvino",
+    "faiss",
+    "sklearn",
+    "scipy",
+    "pillow_heif",
+    "boto3",
+    "botocore",
+    "tensorflow",
+    "keras",
+    "storages",
+)
 
 
 def modules(app: str) -> Iterator[tuple[Path, ast.Module]]:

@@ -6,6 +6,7 @@ variable counts as one that is not set, as a line `NAME=` in a deployment's file
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tempfile
@@ -25,6 +26,9 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 #: What REST framework's throttles read: of the period they look at the first letter alone.
 _RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)\Z")
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Environment:
@@ -82,6 +86,17 @@ class Environment:
             if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path:
                 raise self._wrong(name, f"{origin!r} is no origin: write it as in https://shop.example")
         return origins
+
+    def networks(self, name: str) -> list[Network]:
+        """Addresses of machines, and ranges of them."""
+        networks = []
+        for text in self.names(name):
+            try:
+                networks.append(ipaddress.ip_network(text))
+            except ValueError as error:
+                hint = f"{text!r} is no address and no range: write them as in 10.1.0.0/16 or 127.0.0.1"
+                raise self._wrong(name, hint) from error
+        return networks
 
     def currency(self, name: str, default: str) -> str:
         """A code of ISO 4217, by its form alone."""

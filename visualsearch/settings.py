@@ -171,6 +171,9 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES + 100_000
 # The admin's page before many rows are deleted names each of them (`catalogue.admin.MOST_DELETED`).
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_100
 
+# A picture's address is asked for by this machine: of what is not public only these may be asked.
+FETCH_PRIVATE_ADDRESSES = env.networks("FETCH_PRIVATE_ADDRESSES")
+
 # The catalogue ----------------------------------------------------------------------------------------------
 
 DEFAULT_CURRENCY = env.currency("DEFAULT_CURRENCY", "EUR")
@@ -346,6 +349,8 @@ LOGGING = {
     "loggers": {
         "faiss": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
+        # Whoever gave an address that may not be asked is told so.
+        "requests_hardened": {"level": "ERROR"},
         # Anyone can send a foreign Host header; that is theirs to mend, and no traceback of ours.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
+from catalogue.fetching import is_address
 from catalogue.importers.records import PhotoSource, ProductRecord, SourceRefused
 from catalogue.models import Brand, Category, Product, ProductImage
 
@@ -28,6 +29,8 @@ PATH_SIGN = ">"
 """Parts the names of a category's path in a table."""
 PHOTO_SIGN = "|"
 """Parts photos, and their texts."""
+PHOTO_COLUMNS = frozenset({"photos", "image_url", "image_urls"})
+"""Those that say which photos a product has; the names come before the addresses."""
 MAX_PRICE = Decimal("9999999999.99")
 """What twelve digits, two of them after the point, can say."""
 MAX_STOCK = 2_147_483_647
@@ -54,7 +57,7 @@ def check_header(names: Iterable[str]) -> None:
     ]
     if "sku" not in names:
         problems.append(_("The column 'sku' is missing; it says which product a row is."))
-    if "alt" in names and "photos" not in names:
+    if "alt" in names and not PHOTO_COLUMNS & set(names):
         problems.append(_("The column 'alt' describes photos, but the column 'photos' is missing."))
     if problems:
         known_names = _("The columns are: %(names)s, and %(prefix)sNAME for an attribute.") % {
@@ -131,7 +134,8 @@ def record(row: Mapping[str, object], where: str, photo: Callable[[str], PhotoSo
                 values[name] = _PARSERS[name](name, cell)
         except BadCell as error:
             problems.append(str(error))
-    photos: tuple[str, ...] | None = values.pop("photos", None)
+    named = [values.pop(name) for name in _PARSERS if name in PHOTO_COLUMNS and name in values]
+    photos: tuple[str, ...] | None = tuple(name for names in named for name in names) if named else None
     alts: tuple[str, ...] | None = values.pop("alt", None)
     if not problems and len(alts or ()) > len(photos or ()):
         problems.append(
@@ -344,6 +348,18 @@ def _photos(name: str, cell: object) -> tuple[str, ...]:
     return tuple(text for part in cells if (text := _text(name, part)))
 
 
+def _addresses(name: str, cell: object) -> tuple[str, ...]:
+    """Addresses parted by `|` or by space, neither of which an address has, or a list of them."""
+    cells = _json_list(cell)
+    if cells is None:
+        cells = _text(name, cell).replace(PHOTO_SIGN, " ").split()
+    addresses = tuple(text for part in cells if (text := _text(name, part)))
+    for address in addresses:
+        if not is_address(address):
+            raise _bad(_("%(name)s is %(cell)s; write addresses that begin with https://."), name, address)
+    return addresses
+
+
 def _alt(name: str, cell: object) -> tuple[str, ...]:
     """Texts parted by `|`, or a list of them, one for each photo; an empty one says nothing."""
     cells = _json_list(cell)
@@ -372,5 +388,7 @@ _PARSERS: dict[str, Callable[[str, object], Any]] = {
     "visible_until": _moment,
     "stock": _stock,
     "photos": _photos,
+    "image_url": _addresses,
+    "image_urls": _addresses,
     "alt": _alt,
 }

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from django.core.files.storage import default_storage
 from django.utils.translation import gettext as _
 
+from catalogue.fetching import fetch, fetch_patiently
 from catalogue.files import is_photo_name
 from catalogue.images import ImageRefused, Limits
 
@@ -126,6 +127,18 @@ class FilePhoto:
             # RuntimeError: a loop of symbolic links; ValueError: a NUL character in the name.
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise UnreadablePhoto(f"This photo cannot be read: {reason}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class AddressedPhoto:
+    """A photo on the web, by its address."""
+
+    name: str
+    patient: bool = True
+    """Whether a site that does not answer is asked again."""
+
+    def read(self) -> bytes:
+        return fetch_patiently(self.name) if self.patient else fetch(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from typing import TextIO
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from catalogue.fetching import is_address
 from catalogue.importers import columns
-from catalogue.importers.records import FilePhoto, PhotoSource, ProductRecord, Reject, SourceRefused
+from catalogue.importers.records import AddressedPhoto, FilePhoto, PhotoSource, ProductRecord, Reject, SourceRefused
 
 DELIMITERS = ",;\t"
 MAX_LINE = 1_000_000
@@ -149,8 +150,8 @@ PhotoOf = Callable[[str], PhotoSource]
 
 
 def in_folder(folder: Path) -> PhotoOf:
-    """Photos by their paths from a folder, which must be resolved."""
-    return lambda name: FilePhoto(folder, name)
+    """Photos by their paths from a folder, which must be resolved, or by their addresses on the web."""
+    return lambda name: AddressedPhoto(name) if is_address(name) else FilePhoto(folder, name)
 
 
 def record(row: dict[str, object], where: str, sku: str, photo: PhotoOf) -> ProductRecord | Reject:

@@ -22,9 +22,11 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
+from catalogue.fetching import is_address
 from catalogue.files import is_photo_name
 from catalogue.importers.archive import ArchiveSource
 from catalogue.importers.records import (
+    AddressedPhoto,
     MissingPhoto,
     PhotoSource,
     ProductRecord,
@@ -32,6 +34,7 @@ from catalogue.importers.records import (
     Source,
     SourceRefused,
     StoredPhoto,
+    UnreadablePhoto,
 )
 from catalogue.importers.tabular import CsvSource
 from catalogue.importers.workbook import WorkbookSource
@@ -44,6 +47,9 @@ MAX_TABLE_BYTES = 30_000_000
 
 MAX_PHOTOS = 3_000
 """Photos of a zip: what is read and checked in about a minute."""
+
+MAX_ADDRESSES = 100
+"""Photos that are fetched from their addresses: slow sites take a minute for these, too."""
 
 MAX_EXPANDED_BYTES = 3_000_000_000
 """Bytes that a zip may come to when unpacked."""
@@ -128,6 +134,7 @@ class _TableSource:
                 str(error).replace(str(path), path.name).replace(path.name, _("The table"))
             ) from error
         self.total = self._table.total
+        self._fetched = 0
         if self.total > settings.IMPORT_MAX_ROWS:
             self._table.close()
             raise SourceRefused(
@@ -136,9 +143,13 @@ class _TableSource:
             )
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
+        self._fetched = 0
         return iter(self._table)
 
     def _photo(self, name: str) -> PhotoSource:
+        if is_address(name):
+            self._fetched += 1
+            return AddressedPhoto(name, patient=False) if self._fetched <= MAX_ADDRESSES else _OneTooMany(name)
         if is_photo_name(name):
             return StoredPhoto(name)
         return MissingPhoto(name) if self._archive is None else self._archive.photo(name)
@@ -147,6 +158,22 @@ class _TableSource:
         self._table.close()
         if self._archive is not None:
             self._archive.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _OneTooMany:
+    """A photo at an address beyond those that a request has time for."""
+
+    name: str
+
+    def read(self) -> bytes:
+        raise UnreadablePhoto(
+            _(
+                "At most %(limit)d photos are fetched from their addresses at once. Split the table, or import it "
+                "with the command import_catalogue."
+            )
+            % {"limit": MAX_ADDRESSES}
+        )
 
 
 def _archive(path: Path) -> ArchiveSource:

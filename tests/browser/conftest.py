@@ -101,7 +101,8 @@ def another(prepared: Site, folder: Path, **variables: str) -> Site:
 def shop(prepared: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The demo shop, as `make run` starts it, with its worker."""
     folder = tmp_path_factory.mktemp("shop")
-    site = another(prepared, folder)
+    # A picture's address may be one of this very shop's.
+    site = another(prepared, folder, FETCH_PRIVATE_ADDRESSES="127.0.0.1")
     site.run("manage.py", "load_demo", "--products", str(PRODUCTS))
     site.run("-m", "tests.browser.furnishing")
     (folder / "pictures").mkdir()

@@ -183,6 +183,25 @@ def test_a_photo_is_sent_without_scripts(no_script: Page, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("opened", ["desk", "no_script"])
+def test_the_address_of_a_picture_is_searched_with(
+    opened: str, request: pytest.FixtureRequest, shop: Shop, watch: Watch
+) -> None:
+    page: Page = request.getfixturevalue(opened)
+    page.goto("/search/")
+    photo = page.request.get("/api/v1/products/").json()["results"][0]["photos"][0]["url"]
+    field = page.get_by_label("Or give the address of a picture on the web")
+    watch.expects(422)
+    field.fill("http://10.0.0.1/dress.jpg")
+    page.get_by_role("button", name="Use this picture").click()
+    expect(page.get_by_role("alert").filter(has_text="public web site")).to_be_visible()
+    expect(field).to_be_focused()
+    expect(field).to_have_value("http://10.0.0.1/dress.jpg")
+    field.fill(photo)
+    field.press("Enter")
+    shows_results(page)
+
+
+@pytest.mark.parametrize("opened", ["desk", "no_script"])
 def test_a_file_that_is_no_picture_is_answered_with_a_sentence(
     opened: str, request: pytest.FixtureRequest, shop: Shop, watch: Watch
 ) -> None:

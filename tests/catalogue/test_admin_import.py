@@ -24,6 +24,8 @@ from catalogue.signals import photos_changed
 from tests import shop
 from tests.catalogue.staff import EDITOR, EXPORT, IMPORT, OPERATOR, PROCESS, PRODUCTS, VIEWER, file, member, page
 from tests.drawing import photo
+from tests.web import LOOPBACK, web
+from tests.web import page as web_page
 
 pytestmark = pytest.mark.django_db
 
@@ -111,6 +113,19 @@ def test_the_preview_shows_what_is_new_changed_and_unchanged_and_writes_nothing(
     assert Product.objects.count() == 2
     assert not Brand.objects.exists()
     assert Category.objects.count() == 1
+
+
+def test_photos_at_addresses_are_fetched_and_no_more_than_there_is_time_for(
+    admin_client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.FETCH_PRIVATE_ADDRESSES = LOOPBACK
+    monkeypatch.setattr(uploads, "MAX_ADDRESSES", 1)
+    with web() as site:
+        address = site.put("/hat.jpg", web_page(photo("hat")))
+        rows = table(["a", "Hat", address], ["b", "Coat", address], header=["sku", "title", "image_url"])
+        assert "import_catalogue" in page(look(admin_client, rows))
+        bring_in(admin_client, rows)
+    assert list(ProductImage.objects.values_list("product__sku", flat=True)) == ["a"]
 
 
 def test_bad_rows_are_named_with_their_line_and_reason_and_the_good_ones_go_in(admin_client: Client) -> None:

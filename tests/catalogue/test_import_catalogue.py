@@ -23,8 +23,9 @@ from django.core.management.base import CommandError
 from catalogue.importers.command import ImportCommand
 from catalogue.importers.importer import Summary
 from catalogue.management.commands.import_catalogue import Command
-from catalogue.models import Category, Product
+from catalogue.models import Category, Product, ProductImage
 from tests.drawing import encoded, picture
+from tests.web import LOOPBACK, page, web
 
 #: The catalogue's own command: in the whole project, search's stands before it.
 IMPORT = """
@@ -66,6 +67,44 @@ def table(shop: Path, *rows: list[str], name: str = "products.csv") -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     return path
+
+
+@pytest.mark.django_db
+class TestAddresses:
+    def test_photos_are_fetched_from_their_addresses(self, shop: Path, settings: Any) -> None:
+        settings.FETCH_PRIVATE_ADDRESSES = LOOPBACK
+        with web() as site:
+            front, back = (site.put(f"/{seed}.jpg", page(small(seed))) for seed in (1, 2))
+            path = table(shop, ["sku", "title", "image_urls"], ["C-1", "Coat", f"{front} {back}"])
+            summary, status, _ = run(path)
+            assert (status, summary["photos_added"]) == (0, 2)
+            summary, status, _ = run(path)
+            assert (status, summary["unchanged"], summary["photos_added"]) == (0, 1, 0)
+        assert [photo.position for photo in ProductImage.objects.order_by("pk")] == [0, 1]
+
+    def test_a_photo_that_cannot_be_fetched_fails_alone_with_its_reason(
+        self, shop: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.FETCH_PRIVATE_ADDRESSES = LOOPBACK
+        monkeypatch.setattr("catalogue.fetching.PAUSE", 0.001)
+        with web() as site:
+            site.put("/good.jpg", page(small(1)))
+            site.put("/late.jpg", page(status=503), page(small(2)))
+            site.put("/words.jpg", page(b"just words"))
+            rows = [
+                ["A", "Coat", f"{site.url}/good.jpg|{site.url}/none.jpg"],
+                ["B", "Hat", f"{site.url}/late.jpg"],
+                ["C", "Bag", f"{site.url}/words.jpg"],
+                ["D", "Shoe", "http://10.0.0.1/shoe.jpg"],
+            ]
+            summary, status, _ = run(table(shop, ["sku", "title", "image_urls"], *rows))
+        assert (status, summary["created"], summary["rejected"]) == (3, 2, 3)
+        with Path(summary["rejects_file"]).open(encoding="utf-8") as file:
+            rejects = {row["sku"]: row for row in csv.DictReader(file)}
+        assert rejects["A"]["photo"] == f"{site.url}/none.jpg"
+        assert "nothing at this address" in rejects["A"]["reason"]
+        assert "not a picture" in rejects["C"]["reason"]
+        assert "public web site" in rejects["D"]["reason"]
 
 
 @pytest.mark.django_db

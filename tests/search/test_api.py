@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+import time
+from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -16,11 +19,12 @@ from django.utils import timezone
 from PIL import Image
 
 from catalogue.models import Product
-from search import indexing
+from search import indexing, querying
 from search.matches import Match
 from search.models import IndexVersion, Query
 from tests import shop
 from tests.drawing import encoded, photo, picture
+from tests.web import LOOPBACK, Web, page, redirect, web
 
 pytestmark = pytest.mark.django_db
 
@@ -36,6 +40,14 @@ def products() -> list[Product]:
 
 def upload(client: Client, data: bytes, **fields: Any) -> Any:
     return client.post(SEARCH, {"image": SimpleUploadedFile("photo.jpg", data), **fields})
+
+
+@pytest.fixture
+def site(settings: Any) -> Iterator[Web]:
+    """Somebody else's site, which may be asked."""
+    settings.FETCH_PRIVATE_ADDRESSES = LOOPBACK
+    with web() as running:
+        yield running
 
 
 def post(client: Client, **body: Any) -> Any:
@@ -209,7 +221,60 @@ def test_all_kinds_of_pictures_are_taken(client: Client, products: list[Product]
         assert (response.status_code, skus(response)[0].split("-")[0]) == (201, "hat")
 
 
+def test_a_picture_at_an_address_is_treated_as_one_that_is_sent(
+    client: Client, products: list[Product], site: Web
+) -> None:
+    address = site.put("/dress.jpg", page(photo("dress", shop.COLOURS["blue"], seed=1)))
+    response = post(client, image_url=address, k=2)
+    assert response.status_code == 201
+    assert skus(response) == ["dress-blue-1", "dress-blue-0"]
+    query = Query.objects.get()
+    assert query.kind == Query.Kind.PICTURE
+    assert client.delete(f"{SEARCH}{query.pk}/").status_code == 204
+
+
 # What it refuses --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1/a.jpg", "http://169.254.169.254/", "ftp://a.example/b", "?"])
+def test_an_address_that_is_not_asked_is_the_clients_to_mend(client: Client, address: str) -> None:
+    response = post(client, image_url=address)
+    assert is_problem(response, 422)
+    assert response.json()["code"] == "address_refused"
+
+
+def test_a_site_that_fails_is_told_from_an_address_that_is_wrong(
+    client: Client, products: list[Product], site: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalogue.fetching.SECONDS", 1.0)
+    site.put("/down", page(status=503))
+    site.put("/html", page(b"<html>", kind="text/html"))
+    site.put("/words", page(b"Dear shop, ..."))
+    site.put("/inside", redirect("http://10.0.0.1/"))
+    site.put("/slow", lambda request: time.sleep(2))
+    expected = {
+        "/down": (502, "remote_unavailable"),
+        "/slow": (504, "remote_slow"),
+        "/none": (422, "remote_refused"),
+        "/html": (422, "remote_refused"),
+        "/inside": (422, "address_refused"),
+        "/words": (415, "unsupported_format"),
+    }
+    for path, (status, code) in expected.items():
+        response = post(client, image_url=site.url + path)
+        assert is_problem(response, status), path
+        assert response.json()["code"] == code
+    assert not Query.objects.exists()
+
+
+def test_too_many_fetches_at_once_are_asked_to_come_again(
+    client: Client, site: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(querying, "_fetches", threading.BoundedSemaphore(1))
+    with querying._fetches:
+        response = post(client, image_url=site.put("/dress.jpg", page(photo())))
+    assert is_problem(response, 503, "Try again in a minute")
+    assert site.asked == []
 
 
 @pytest.mark.parametrize(

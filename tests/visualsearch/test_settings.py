@@ -161,6 +161,7 @@ def test_a_wrong_name_of_an_endpoint_fails_the_check(tmp_path: Path) -> None:
         ("DEFAULT_CURRENCY", "euro", "EUR"),
         ("EMBEDDER_PACKAGE", "/no/such/model.tar.gz", "no such file"),
         ("EMBEDDER_VARIANT", "lite9", "lite0, lite1, lite2"),
+        ("FETCH_PRIVATE_ADDRESSES", "10.1.2.3/16", "10.1.0.0/16"),
         ("HTTPS", "2", "true or false"),
         ("IMAGE_MAX_BYTES", "10MB", "whole number"),
         ("IMAGE_MAX_PIXELS", "-1", "at least"),

@@ -57,6 +57,29 @@ def test_every_cell_becomes_what_the_model_has() -> None:
     assert taken.alts == ("front", "back")
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "https://a.example/1.jpg | http://a.example/2;x,y.jpg",
+        "https://a.example/1.jpg\nhttp://a.example/2;x,y.jpg",
+        '["https://a.example/1.jpg", "http://a.example/2;x,y.jpg"]',
+        ["https://a.example/1.jpg", "http://a.example/2;x,y.jpg"],
+    ],
+)
+def test_addresses_of_photos_come_after_their_names(cell: object) -> None:
+    taken = record(image_urls=cell, photos="a.jpg", alt="front|back|above")
+    names = ["a.jpg", "https://a.example/1.jpg", "http://a.example/2;x,y.jpg"]
+    assert [photo.name for photo in taken.photos or ()] == names
+    assert taken.alts == ("front", "back", "above")
+
+
+def test_the_column_of_addresses_may_be_of_one() -> None:
+    assert [photo.name for photo in record(image_url="https://a.example/1.jpg").photos or ()] == [
+        "https://a.example/1.jpg"
+    ]
+    assert record(image_url="").photos == ()
+
+
 def test_columns_that_are_absent_are_not_spoken_of() -> None:
     taken = record(title="Coat")
     assert taken.values == {"title": "Coat"}
@@ -153,6 +176,7 @@ def test_a_bad_date_is_refused(moment: str) -> None:
         ("attributes", '{"a": "\\ud800"}', "write a JSON object"),
         ("attributes", "[" * 100_000, "write a JSON object"),
         ("alt", "a|b", "alt has 2 texts for 0 photos"),
+        ("image_urls", "https://a.example/1.jpg|b.jpg", "image_urls is 'b.jpg'; write addresses"),
     ],
 )
 def test_a_bad_cell_is_refused_with_the_column_and_the_value(name: str, cell: str, sentence: str) -> None:

@@ -1,0 +1,148 @@
+"""Connections to other people's sites: to public addresses alone, and cut when their time is over.
+
+`requests-hardened` looks up a name, refuses what is not public, and connects to the very address that it has
+checked, so that a name cannot mean another one a moment later. An address that `FETCH_PRIVATE_ADDRESSES` allows is
+connected to by its name, and every connection's other end is looked at once more before anything is sent.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from threading import Lock
+from typing import Any
+
+from django.conf import settings
+from requests import PreparedRequest, Session
+from requests.adapters import HTTPAdapter
+from requests_hardened import Config, Manager
+from requests_hardened.ip_filter import InvalidIPAddress
+from requests_hardened.ip_filter_adapter import IPFilterAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from catalogue.fetching import private_address
+
+Address = IPv4Address | IPv6Address
+
+
+class Guard:
+    """Watches the connection of one fetch, which may be in another thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._lock = Lock()
+        self._cut = False
+        self._socket: socket.socket | None = None
+
+    @property
+    def seconds_left(self) -> float:
+        """Never 0, which would mean for ever to a socket."""
+        return max(self._end - time.monotonic(), 0.001)
+
+    @property
+    def over(self) -> bool:
+        return self._cut or time.monotonic() >= self._end
+
+    def admit(self, connection: socket.socket) -> None:
+        """Look at a new connection, and remember it. Raises `AddressRefused`; TimeoutError if it comes too late."""
+        peer = ip_address(connection.getpeername()[0].partition("%")[0])
+        if not (_plain(peer).is_global or allowed(peer)):
+            raise private_address()
+        with self._lock:
+            if self._cut:
+                raise TimeoutError
+            self._forget()
+            # Its own handle, since TLS takes the connection's away.
+            self._socket = connection.dup()
+
+    def cut(self) -> None:
+        """End the connection, whatever is being waited for."""
+        with self._lock:
+            self._cut = True
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # the other side was first
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+            self._socket = None
+
+
+def allowed(address: Address) -> bool:
+    """Whether the site's settings allow an address that is not public."""
+    return any(_plain(address) in network for network in settings.FETCH_PRIVATE_ADDRESSES)
+
+
+def _plain(address: Address) -> Address:
+    """An IPv4 address that is written as one of IPv6 is itself."""
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+@contextmanager
+def opened(guard: Guard) -> Iterator[Session]:
+    """A session that follows no redirect, sends no cookies or passwords, and asks no proxy."""
+    config = Config(
+        default_timeout=guard.seconds_left,
+        never_redirect=True,
+        ip_filter_enable=True,
+        ip_filter_allow_loopback_ips=False,
+        user_agent_override="visualsearch",
+    )
+    token = _guard.set(guard)
+    try:
+        with Manager(config).get_session() as session:
+            session.trust_env = False  # neither proxies of the environment nor a .netrc
+            session.headers.update({"Accept": "image/*", "Accept-Encoding": "identity"})
+            for scheme in ("http", "https"):
+                session.mount(f"{scheme}://", _Adapter(is_https_proto=scheme == "https"))
+            yield session
+    finally:
+        _guard.reset(token)
+
+
+_guard: ContextVar[Guard] = ContextVar("guard")
+
+
+class _Guarded(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        try:
+            _guard.get().admit(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class _GuardedTls(_Guarded, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Guarded
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _GuardedTls
+
+
+class _Adapter(IPFilterAdapter):  # type: ignore[misc]
+    """The library's, with guarded connections, and with the exceptions that the settings name."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def build_connection_pool_key_attributes(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().build_connection_pool_key_attributes(request, *args, **kwargs)
+        except InvalidIPAddress as error:
+            if not allowed(error.args[0]):
+                raise
+            return HTTPAdapter.build_connection_pool_key_attributes(self, request, *args, **kwargs)

@@ -1,0 +1,440 @@
+"""A picture's bytes from its address: what is fetched, and what is refused."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from catalogue import fetching
+from catalogue.fetching import AddressRefused, FetchRefused, RemoteRefused, RemoteSlow, RemoteUnavailable, fetch
+from tests.drawing import photo
+from tests.web import LOOPBACK, Web, page, redirect, web
+
+PICTURE = photo()
+
+
+@pytest.fixture
+def site() -> Iterator[Web]:
+    with web() as running:
+        yield running
+
+
+@pytest.fixture
+def intranet(settings: Any, site: Web) -> Web:
+    """The same, where the settings allow this machine."""
+    settings.FETCH_PRIVATE_ADDRESSES = LOOPBACK
+    return site
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "SECONDS", 0.5)
+
+
+def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Let every name mean these addresses in turn, the last for good."""
+    answers = list(addresses)
+    look_up = socket.getaddrinfo
+
+    def answer(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host != "pictures.example":
+            return look_up(host, port, *args, **kwargs)
+        return look_up(answers.pop(0) if len(answers) > 1 else answers[0], port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
+# What is fetched --------------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_fetched_as_it_is(intranet: Web) -> None:
+    assert fetch(intranet.put("/dress.jpg", page(PICTURE))) == PICTURE
+
+
+def test_space_around_an_address_and_a_fragment_do_not_matter(intranet: Web) -> None:
+    assert fetch(f"  {intranet.put('/dress.jpg', page(PICTURE))}#detail\n") == PICTURE
+
+
+def test_three_redirects_are_followed(intranet: Web) -> None:
+    intranet.put("/d", page(PICTURE))
+    for here, there in (("/a", "/b"), ("/b", intranet.url + "/c"), ("/c", "d")):
+        intranet.put(here, redirect(there))
+    assert fetch(intranet.url + "/a") == PICTURE
+    assert intranet.asked == ["/a", "/b", "/c", "/d"]
+
+
+@pytest.mark.parametrize("kind", ["image/png", "IMAGE/JPEG; charset=binary", "binary/octet-stream", None])
+def test_what_may_be_a_picture_by_its_type_is_fetched(intranet: Web, kind: str | None) -> None:
+    assert fetch(intranet.put("/dress", page(PICTURE, kind=kind))) == PICTURE
+
+
+def test_a_picture_of_unknown_length_is_fetched(intranet: Web) -> None:
+    def chunked(request: BaseHTTPRequestHandler) -> None:
+        request.protocol_version = "HTTP/1.1"
+        request.send_response(200)
+        request.send_header("Content-Type", "image/jpeg")
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        for start in range(0, len(PICTURE), 1000):
+            part = PICTURE[start : start + 1000]
+            request.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        request.wfile.write(b"0\r\n\r\n")
+        request.close_connection = True
+
+    assert fetch(intranet.put("/dress", chunked)) == PICTURE
+
+
+def test_nobody_is_told_more_than_what_is_asked_for(
+    intranet: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login shop password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    fetch(intranet.put("/dress.jpg", page(PICTURE)))
+    assert set(intranet.headers[0]) == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection"}
+
+
+def test_the_environments_proxy_is_not_asked(intranet: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert fetch(intranet.put("/dress.jpg", page(PICTURE))) == PICTURE
+
+
+# What is refused for its text -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("ftp://pictures.example/a.jpg", "https://"),
+        ("file:///etc/passwd", "https://"),
+        ("data:image/png;base64,AAAA", "https://"),
+        ("//pictures.example/a.jpg", "https://"),
+        ("a dress", "https://"),
+        ("", "https://"),
+        ("https://", "Copy it whole"),
+        ("https://[::1/a.jpg", "Copy it whole"),
+        ("https://pictures.example:port/", "Copy it whole"),
+        (f"https://{'a' * 64}.example/", "Copy it whole"),
+        (f"https://pictures.example/{'a' * 2000}", "Copy it whole"),
+        ("https://pictures.example/a b.jpg", "Copy it whole"),
+        ("https://pictures.example\\@127.0.0.1/", "Copy it whole"),
+        ("https://pictures.example/\x00", "Copy it whole"),
+        ("https://shop:secret@pictures.example/a.jpg", "password"),
+        ("https://@pictures.example/a.jpg", "password"),
+        ("http://pictures.example:25/", "port 25"),
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_refused_with_a_sentence(address: str, words: str) -> None:
+    with pytest.raises(AddressRefused, match=words) as refused:
+        fetch(address)
+    assert refused.value.permanent
+    assert "secret" not in str(refused.value)
+
+
+# What is refused for where it leads -------------------------------------------------------------------------
+
+PRIVATE = [
+    "http://127.0.0.1{port}/dress.jpg",
+    "http://localhost{port}/dress.jpg",
+    "http://2130706433{port}/dress.jpg",
+    "http://0177.0.0.1{port}/dress.jpg",
+    "http://0x7f.1{port}/dress.jpg",
+    "http://127.1{port}/dress.jpg",
+    "http://0.0.0.0{port}/dress.jpg",
+    "http://[::ffff:127.0.0.1]{port}/dress.jpg",
+    "http://[::ffff:7f00:1]{port}/dress.jpg",
+    "http://[::1]{port}/dress.jpg",
+    "http://10.0.0.1/dress.jpg",
+    "http://172.16.0.1/dress.jpg",
+    "http://192.168.1.1/dress.jpg",
+    "http://100.64.0.1/dress.jpg",
+    "http://169.254.169.254/latest/meta-data/",
+    "https://169.254.169.254/latest/meta-data/",
+    "http://[fd00:ec2::254]/latest/meta-data/",
+    "http://[fe80::1]/dress.jpg",
+    "http://224.0.0.1/dress.jpg",
+]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_what_is_not_on_the_public_internet_is_refused(site: Web, address: str) -> None:
+    site.put("/dress.jpg", page(PICTURE))
+    with pytest.raises(AddressRefused, match="public") as refused:
+        fetch(address.format(port=f":{site.url.rpartition(':')[2]}"))
+    assert refused.value.permanent
+    assert site.asked == []
+
+
+def test_a_name_that_means_a_private_address_is_refused(site: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    names(monkeypatch, "127.0.0.1")
+    with pytest.raises(AddressRefused, match="public"):
+        fetch(site.url.replace("127.0.0.1", "pictures.example") + "/dress.jpg")
+    assert site.asked == []
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
+    site: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.put("/dress.jpg", page(PICTURE))
+    names(monkeypatch, "93.184.215.14", "127.0.0.1")
+    connected: list[str] = []
+
+    def connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> socket.socket:
+        """Nothing of a test leaves the machine."""
+        connected.append(socket.getaddrinfo(*address)[0][4][0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", connect)
+    with pytest.raises(RemoteUnavailable):
+        fetch(site.url.replace("127.0.0.1", "pictures.example") + "/dress.jpg")
+    assert connected == ["93.184.215.14"]
+
+
+@pytest.mark.parametrize(
+    "where", ["http://10.0.0.1/", "http://[::1]/", "//169.254.169.254/", "http://127.0.0.2:{port}/x"]
+)
+def test_a_redirect_to_what_may_not_be_reached_is_refused(settings: Any, site: Web, where: str) -> None:
+    settings.FETCH_PRIVATE_ADDRESSES = [ip_network("127.0.0.1")]
+    port = site.url.rpartition(":")[2]
+    address = site.put("/a", redirect(where.format(port=port)))
+    with pytest.raises(AddressRefused, match="public"):
+        fetch(address)
+    assert site.asked == ["/a"]
+
+
+@pytest.mark.parametrize("where", ["file:///etc/passwd", "http://shop:secret@127.0.0.1/", "http://127.0.0.1:25/"])
+def test_a_redirect_is_checked_as_the_address_itself(intranet: Web, where: str) -> None:
+    with pytest.raises(AddressRefused):
+        fetch(intranet.put("/a", redirect(where)))
+    assert intranet.asked == ["/a"]
+
+
+def test_allowing_some_private_addresses_allows_no_others(settings: Any, site: Web) -> None:
+    settings.FETCH_PRIVATE_ADDRESSES = [ip_network("127.0.0.1")]
+    address = site.put("/dress.jpg", page(PICTURE))
+    assert fetch(address) == PICTURE
+    with pytest.raises(AddressRefused, match="public"):
+        fetch("http://169.254.169.254/latest/meta-data/")
+    with pytest.raises(AddressRefused, match="public"):
+        fetch(address.replace("127.0.0.1", "127.0.0.2"))
+
+
+def test_a_name_that_is_allowed_and_then_means_another_machine_is_refused(
+    settings: Any, site: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.FETCH_PRIVATE_ADDRESSES = [ip_network("127.0.0.9")]
+    site.put("/dress.jpg", page(PICTURE))
+    names(monkeypatch, "127.0.0.9", "127.0.0.1")
+    with pytest.raises(AddressRefused, match="public"):
+        fetch(site.url.replace("127.0.0.1", "pictures.example") + "/dress.jpg")
+    assert site.asked == []
+
+
+# What is refused for what comes of it -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 418, 204])
+def test_a_site_that_gives_no_picture_is_not_asked_again(intranet: Web, status: int) -> None:
+    with pytest.raises(RemoteRefused) as refused:
+        fetch(intranet.put("/a", page(status=status, kind="text/html")))
+    assert refused.value.permanent
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_site_in_trouble_is_worth_another_try(intranet: Web, status: int) -> None:
+    with pytest.raises(RemoteUnavailable) as refused:
+        fetch(intranet.put("/a", page(status=status)))
+    assert not refused.value.permanent
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json", "video/mp4"])
+def test_what_says_that_it_is_no_picture_is_refused(intranet: Web, kind: str) -> None:
+    with pytest.raises(RemoteRefused, match="no picture"):
+        fetch(intranet.put("/a", page(b"<html>", kind=kind)))
+
+
+def test_a_fourth_redirect_is_refused(intranet: Web) -> None:
+    with pytest.raises(RemoteRefused, match="more than 3 times"):
+        fetch(intranet.put("/a", redirect("/a")))
+    assert len(intranet.asked) == 4
+
+
+def test_a_picture_that_says_it_is_too_large_is_not_read(intranet: Web, settings: Any) -> None:
+    settings.IMAGE_MAX_BYTES = 2_500_000
+    address = intranet.put("/a", page(b"", Content_Length="2500001"))
+    with pytest.raises(RemoteRefused, match=r"larger than 2\.5 MB"):
+        fetch(address)
+
+
+def test_reading_ends_where_a_picture_turns_out_too_large(intranet: Web, settings: Any) -> None:
+    settings.IMAGE_MAX_BYTES = 100_000
+    sent = []
+
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Type", "image/jpeg")
+        request.end_headers()
+        for _ in range(10_000):
+            request.wfile.write(bytes(65_536))
+            sent.append(65_536)
+
+    with pytest.raises(RemoteRefused, match=r"larger than 0\.1 MB"):
+        fetch(intranet.put("/a", endless))
+    assert sum(sent) < 50_000_000
+
+
+def test_what_is_packed_is_not_unpacked(intranet: Web) -> None:
+    import gzip
+
+    bomb = gzip.compress(bytes(50_000_000))
+    assert fetch(intranet.put("/a", page(bomb, Content_Encoding="gzip"))) == bomb
+
+
+def test_a_picture_that_breaks_off_is_worth_another_try(intranet: Web) -> None:
+    with pytest.raises(RemoteUnavailable):
+        fetch(intranet.put("/a", page(PICTURE, Content_Length=str(len(PICTURE) + 10))))
+
+
+def test_a_site_that_is_down_is_worth_another_try(settings: Any) -> None:
+    settings.FETCH_PRIVATE_ADDRESSES = LOOPBACK
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(RemoteUnavailable) as refused:
+        fetch(f"http://127.0.0.1:{port}/a")
+    assert not refused.value.permanent
+
+
+def test_a_name_that_nobody_has_is_refused_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*args: Any, **kwargs: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(AddressRefused, match="no web site of this name"):
+        fetch("https://pictures.example/a.jpg")
+
+
+def test_name_servers_that_are_away_are_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*args: Any, **kwargs: Any) -> Any:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", away)
+    with pytest.raises(RemoteUnavailable):
+        fetch("https://pictures.example/a.jpg")
+
+
+# What takes too long ----------------------------------------------------------------------------------------
+
+
+def drip_head(request: BaseHTTPRequestHandler) -> None:
+    request.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        request.wfile.write(b"X-Slow: 1\r\n"[:1])
+        time.sleep(0.05)
+
+
+def drip_body(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("Content-Type", "image/jpeg")
+    request.end_headers()
+    while True:
+        request.wfile.write(b".")
+        time.sleep(0.05)
+
+
+def say_nothing(request: BaseHTTPRequestHandler) -> None:
+    time.sleep(3)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("slow", [drip_head, drip_body, say_nothing])
+def test_a_slow_site_is_given_up_in_time(intranet: Web, slow: Any) -> None:
+    began = time.monotonic()
+    with pytest.raises(RemoteSlow, match="Try again") as refused:
+        fetch(intranet.put("/a", slow))
+    assert time.monotonic() - began < 2
+    assert not refused.value.permanent
+    assert fetches_end()
+
+
+@pytest.mark.usefixtures("short")
+def test_slow_redirects_share_one_time(intranet: Web) -> None:
+    def slowly(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.3)
+        redirect("/a")(request)
+
+    with pytest.raises(RemoteSlow):
+        fetch(intranet.put("/a", slowly))
+    assert len(intranet.asked) <= 2
+
+
+@pytest.mark.usefixtures("short")
+def test_slow_name_servers_are_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        answered.wait(5)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    began = time.monotonic()
+    with pytest.raises(RemoteSlow):
+        fetch("https://pictures.example/a.jpg")
+    assert time.monotonic() - began < 2
+    answered.set()
+    assert fetches_end()
+
+
+def fetches_end() -> bool:
+    """Whether no thread goes on with what was given up."""
+    for _ in range(100):
+        if not any(thread.name == "fetch" for thread in threading.enumerate()):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+# With patience ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "PAUSE", 0.001)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_patience_asks_again_where_that_may_help(intranet: Web) -> None:
+    address = intranet.put("/a", page(status=503), page(status=429), page(PICTURE))
+    assert fetching.fetch_patiently(address) == PICTURE
+
+
+@pytest.mark.usefixtures("hasty")
+def test_patience_ends(intranet: Web) -> None:
+    with pytest.raises(RemoteUnavailable):
+        fetching.fetch_patiently(intranet.put("/a", page(status=503)))
+    assert len(intranet.asked) == fetching.TRIES
+
+
+@pytest.mark.usefixtures("hasty")
+def test_what_is_refused_for_good_is_asked_for_once(intranet: Web) -> None:
+    with pytest.raises(RemoteRefused):
+        fetching.fetch_patiently(intranet.url + "/nothing")
+    assert len(intranet.asked) == 1
+
+
+def test_refusals_are_in_the_language_of_who_asks(intranet: Web) -> None:
+    with translation.override("ja"), pytest.raises(FetchRefused) as refused:
+        fetch(intranet.url + "/nothing")
+    with translation.override("ja"):
+        assert str(refused.value) == translation.gettext(
+            "There is nothing at this address. Check it, or send the picture itself."
+        )
