@@ -68,6 +68,18 @@ class BuildInterrupted(SearchError):
     """A build could not go on because the model or the index is away; the next call goes on with it."""
 
 
+class BuildPaused(SearchError):
+    """A build was paused by staff; what is done is kept until it is gone on with or discarded."""
+
+
+class BuildRefused(SearchError):
+    """A version is not switched to: it is not complete, or worse than the live one."""
+
+
+class RollbackRefused(SearchError):
+    """The version that was live before cannot be gone back to."""
+
+
 class PhotosPostponed(SearchError):
     """Some photos could not be indexed now and wait for another try."""
 

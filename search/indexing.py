@@ -383,28 +383,35 @@ def embed(photos: Iterable[ProductImage], embedder: Embedder, progress: Progress
     made: list[Embedding] = []
     prepared = _prepared(missing, embedder, result)
     until = time.monotonic() + CLAIM_SECONDS
-    with closing(prepared):
-        while batch := list(islice(prepared, embedder.batch_size)):
-            try:
-                made += _embed_batch(batch, embedder, result)
-            except EmbedderUnavailable as error:
-                result.postponed.update(dict.fromkeys(_unsettled(missing, made, result), str(error)))
-                break
-            if progress:
-                progress(0)
-            if time.monotonic() >= until:
-                result.left = _unsettled(missing, made, result)
-                break
-    if made:
-        Embedding.objects.bulk_create(
-            made,
-            update_conflicts=True,
-            unique_fields=["digest", "fingerprint"],
-            update_fields=["embedding", "colour", "colours_version", "colours"],
-            batch_size=100,
-        )
-        result.found.update({row.digest: row for row in made})
+    try:
+        with closing(prepared):
+            while batch := list(islice(prepared, embedder.batch_size)):
+                try:
+                    made += _embed_batch(batch, embedder, result)
+                except EmbedderUnavailable as error:
+                    result.postponed.update(dict.fromkeys(_unsettled(missing, made, result), str(error)))
+                    break
+                if progress:
+                    progress(0)
+                if time.monotonic() >= until:
+                    result.left = _unsettled(missing, made, result)
+                    break
+    finally:
+        # Also where the process was told to stop between two batches: what is made is kept.
+        if made:
+            _keep(made)
+    result.found.update({row.digest: row for row in made})
     return result
+
+
+def _keep(made: Sequence[Embedding]) -> None:
+    Embedding.objects.bulk_create(
+        made,
+        update_conflicts=True,
+        unique_fields=["digest", "fingerprint"],
+        update_fields=["embedding", "colour", "colours_version", "colours"],
+        batch_size=100,
+    )
 
 
 def _stored(digests: Iterable[str], fingerprint: str, colours_version: int) -> dict[str, Embedding]:
@@ -493,7 +500,7 @@ def try_again(photo_ids: Iterable[int]) -> None:
     """Make photos pending once more, whatever their state."""
     ids = sorted(set(photo_ids))
     with transaction.atomic():
-        for version in IndexVersion.objects.writable():
+        for version in IndexVersion.objects.noted():
             IndexEntry.objects.change(version, ids)
 
 

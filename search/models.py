@@ -13,7 +13,7 @@ import numpy.typing as npt
 from django.conf import settings
 from django.core.files.storage import storages
 from django.db import connections, models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -26,6 +26,9 @@ from search.projection import Projection
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
+
+#: How long the version that was live before the present one is kept to be gone back to.
+KEPT = timedelta(days=7)
 
 
 class Embedding(models.Model):
@@ -63,10 +66,35 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
         """The version that answers searches."""
         return self.defer("projection_bytes").filter(state=IndexVersion.State.LIVE).first()
 
+    def unfinished(self) -> IndexVersion | None:
+        """The version that is not live yet: a build, or a former version on its way back."""
+        return self.defer("projection_bytes").filter(state__in=["building", "ready"]).first()
+
+    def former(self) -> IndexVersion | None:
+        """The version that was live before, as long as it can be gone back to."""
+        return self.defer("projection_bytes").filter(retired__gt=timezone.now() - KEPT).last_retired()
+
+    def last_retired(self) -> IndexVersion | None:
+        """Of those that were live, the one that was retired last."""
+        were_live = self.filter(state=IndexVersion.State.RETIRED, activated__isnull=False)
+        return were_live.order_by("-retired", "-pk").first()
+
     def writable(self) -> IndexVersionQuerySet:
-        """The versions that changes go to: the live one and one that is being built."""
-        states = [IndexVersion.State.LIVE, IndexVersion.State.BUILDING, IndexVersion.State.READY]
-        return self.defer("projection_bytes").filter(state__in=states).order_by("pk")
+        """The versions that are indexed into: the live one, and one that is being built, unless that is paused."""
+        paused = IndexRun.objects.filter(state=IndexRun.State.PAUSED)
+        building = Q(state__in=["building", "ready"]) & ~Exists(paused)
+        return self.defer("projection_bytes").filter(building | Q(state=IndexVersion.State.LIVE)).order_by("pk")
+
+    def noted(self) -> list[IndexVersion]:
+        """The versions whose ledger learns of every change: one query.
+
+        Also a paused build, and the version that can be gone back to: what is pending in it waits until then.
+        """
+        versions = list(self.defer("projection_bytes").order_by("retired", "pk"))
+        standing = [version for version in versions if version.state != IndexVersion.State.RETIRED]
+        former = [version for version in versions if version not in standing and version.activated][-1:]
+        oldest = timezone.now() - KEPT
+        return standing + [version for version in former if version.retired and version.retired > oldest]
 
 
 class IndexVersion(models.Model):
@@ -128,6 +156,16 @@ class IndexVersion(models.Model):
     def space(self) -> str:
         digest = self.projection.digest if self.projection else None
         return vectors.space(self.fingerprint, digest, self.colours_version)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was measured and found worse than the live version."""
+        return bool(self.quality.get("gate", {}).get("verdict") == "refused")
+
+    @property
+    def returning(self) -> bool:
+        """Whether it was live before and is on its way back."""
+        return self.state == self.State.READY and self.activated is not None
 
     def next_sequence(self) -> int:
         """Take the next number of this version's changes; must run inside the transaction that makes the change."""
@@ -195,6 +233,18 @@ class IndexEntryQuerySet(models.QuerySet["IndexEntry"]):
                 reason="",
                 leased_until=None,
             )
+
+    def overtake(self, version: IndexVersion, generations: dict[int, int]) -> None:
+        """Make photos pending with a generation above the one at which the index has each (photo id -> generation).
+
+        So that the next write holds also where the index knows newer ones than the ledger, as after the database
+        was set back.
+        """
+        with transaction.atomic():
+            self.change(version, sorted(generations))
+            for photo_id, generation in generations.items():
+                behind = self.filter(version=version, photo_id=photo_id, generation__lte=generation)
+                behind.update(generation=generation + 1)
 
     def claim(self, limit: int, *, lease: timedelta) -> list[IndexEntry]:
         """Take up to `limit` entries that are due, for the time of a lease; a dead worker's come back after it."""
@@ -333,22 +383,28 @@ class Query(models.Model):
 class IndexRun(models.Model):
     """A piece of work on the index: what staff ask for and the worker does, and any rebuild, whoever began it.
 
-    It is how a process tells others how far it is, and what the last rebuild was like. One at most is waiting and
-    one at most is running: two operators who press at once ask for one.
+    It is how a process tells others how far it is, and what the last rebuild was like. One at most is waiting, one
+    at most is running and one at most is paused: two operators who press at once ask for one.
     """
 
     class Kind(models.TextChoices):
         SYNC = "sync", _("sync")
         REBUILD = "rebuild", _("rebuild")
+        ROLLBACK = "rollback", _("rollback")
+        DISCARD = "discard", _("discard")
+        AUDIT = "audit", _("audit")
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
         RUNNING = "running", _("running")
+        PAUSED = "paused", _("paused")
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
         CANCELLED = "cancelled", _("cancelled")
 
-    kind = models.CharField(_("kind"), max_length=7, choices=Kind.choices)
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices)
+    #: how it is to be done: a rebuild's `model` and `force`, an audit's `repair`
+    options = models.JSONField(default=dict)
     state = models.CharField(_("state"), max_length=9, choices=State.choices, default=State.WAITING)
     #: Whether a worker is to do it; otherwise a process has written down what it does by itself.
     asked = models.BooleanField(default=False)
@@ -364,6 +420,8 @@ class IndexRun(models.Model):
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     photos = models.PositiveIntegerField(_("photos"), default=0)
+    #: what an audit has found
+    result = models.JSONField(default=dict)
     version = models.ForeignKey(IndexVersion, models.SET_NULL, null=True, related_name="runs")
     reason = models.TextField(_("reason"), blank=True)
 
@@ -373,7 +431,9 @@ class IndexRun(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["state"], condition=Q(state__in=["waiting", "running"]), name="one_run_waiting_one_running"
+                fields=["state"],
+                condition=Q(state__in=["waiting", "running", "paused"]),
+                name="one_run_in_each_standing_state",
             ),
         ]
 

@@ -18,7 +18,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from search.exceptions import SearchError, WorkStopped
+from search.exceptions import BuildPaused, SearchError, WorkStopped
 from search.models import IndexedMinute, IndexRun, IndexVersion, Worker
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ AWAY = timedelta(seconds=90)
 REMEMBERED = timedelta(days=1)
 RUNS_REMEMBERED = timedelta(days=90)
 
+_STANDING = (IndexRun.State.RUNNING, IndexRun.State.PAUSED)
+
 #: Told of a stage by name, with the photos done and the photos in all.
 Progress = Callable[[str, int, int], object]
 
@@ -45,8 +47,8 @@ Progress = Callable[[str, int, int], object]
 # What staff ask for -----------------------------------------------------------------------------------------
 
 
-def ask(kind: IndexRun.Kind, by: Any = None) -> tuple[IndexRun, bool]:
-    """Ask for a sync or a rebuild. Returns the request, and whether it is new.
+def ask(kind: IndexRun.Kind, by: Any = None, options: dict[str, Any] | None = None) -> tuple[IndexRun, bool]:
+    """Ask for a sync, a rebuild, ... Returns the request, and whether it is new.
 
     There is one already where the same is waiting or running, or where another kind of work is waiting.
     """
@@ -56,16 +58,67 @@ def ask(kind: IndexRun.Kind, by: Any = None) -> tuple[IndexRun, bool]:
         return run, False
     try:
         with transaction.atomic():
-            return IndexRun.objects.create(kind=kind, asked=True, asked_by=by), True
+            return IndexRun.objects.create(kind=kind, asked=True, asked_by=by, options=options or {}), True
     except IntegrityError:
         run = IndexRun.objects.filter(state=IndexRun.State.WAITING).first()
-        return (run, False) if run else ask(kind, by)  # it has begun or ended in between
+        return (run, False) if run else ask(kind, by, options)  # it has begun or ended in between
 
 
 def cancel(pk: int) -> bool:
     """Take back a request that no worker has begun; returns whether that was so."""
     waiting = IndexRun.objects.filter(pk=pk, state=IndexRun.State.WAITING)
     return bool(waiting.update(state=IndexRun.State.CANCELLED, ended=timezone.now()))
+
+
+def running(kind: IndexRun.Kind) -> IndexRun | None:
+    """The run of a kind that a living process is at."""
+    run = IndexRun.objects.filter(kind=kind, state=IndexRun.State.RUNNING).first()
+    return run if run is not None and _alive(run) else None
+
+
+def paused() -> IndexRun | None:
+    """The rebuild that is paused."""
+    return IndexRun.objects.filter(state=IndexRun.State.PAUSED).first()
+
+
+def pause() -> IndexRun | None:
+    """Pause the rebuild that is under way: its process finds it paused at its next step. None where there is none.
+
+    Also where a process that is not written down builds, or has died: nobody goes on with its version then.
+    """
+    try:
+        with transaction.atomic():
+            rebuild = IndexRun.objects.filter(kind=IndexRun.Kind.REBUILD, state=IndexRun.State.RUNNING)
+            if rebuild.update(state=IndexRun.State.PAUSED):
+                return paused()
+            version = IndexVersion.objects.unfinished()
+            if version is not None and version.state == IndexVersion.State.BUILDING:
+                return IndexRun.objects.create(
+                    kind=IndexRun.Kind.REBUILD, state=IndexRun.State.PAUSED, options={"model": version.embedder}
+                )
+    except IntegrityError:  # it is paused already
+        return paused()
+    return None
+
+
+def resume(by: Any = None) -> IndexRun | None:
+    """Let the paused rebuild wait for a worker, as it was asked for. None where none is paused or another waits."""
+    run = paused()
+    try:
+        with transaction.atomic():
+            if run is None or not IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.PAUSED).update(
+                state=IndexRun.State.WAITING, asked=True, asked_by=by or run.asked_by, started=None, attempts=0
+            ):
+                return None
+    except IntegrityError:
+        return None
+    return run
+
+
+def give_up_paused(reason: str) -> bool:
+    """Cancel the paused rebuild; returns whether there was one."""
+    standing = IndexRun.objects.filter(state=IndexRun.State.PAUSED)
+    return bool(standing.update(state=IndexRun.State.CANCELLED, ended=timezone.now(), reason=reason))
 
 
 def due() -> IndexRun | None:
@@ -124,25 +177,40 @@ def _begin(run: IndexRun) -> bool:
             begun = IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.WAITING).update(
                 state=IndexRun.State.RUNNING, started=now, seen=now, attempts=F("attempts") + 1
             )
+            if begun and run.kind == IndexRun.Kind.REBUILD:
+                _go_on_with_paused()
     except IntegrityError:  # another is running
         return False
     run.state, run.started, run.seen = IndexRun.State.RUNNING, now, now
     return bool(begun)
 
 
+def _go_on_with_paused() -> None:
+    give_up_paused(gettext("Another rebuild has gone on with it."))
+
+
 # What is being done -----------------------------------------------------------------------------------------
 
 
 @contextmanager
-def recorded(kind: IndexRun.Kind, progress: Progress | None = None, run: IndexRun | None = None) -> Iterator[Record]:
+def recorded(
+    kind: IndexRun.Kind,
+    progress: Progress | None = None,
+    run: IndexRun | None = None,
+    options: dict[str, Any] | None = None,
+) -> Iterator[Record]:
     """Write down a piece of work as it goes on and how it ends; `run` is one that was taken.
 
-    The record is a `Progress`. Where another process writes down the same, as when two build together, it tells
-    `progress` alone.
+    The record is a `Progress`. Where another process is at something that is written down, as when two build
+    together, it tells `progress` alone until that has ended. Raises BuildPaused in a rebuild that was paused.
     """
-    record = Record(_own(kind) if run is None else run, progress)
+    record = Record(kind, _own(kind, options or {}) if run is None else run, progress, options)
+    if record.run is None and (other := IndexRun.objects.filter(state=IndexRun.State.RUNNING).first()):
+        logger.warning("Another process is at it: %s, begun at %s; the work is shared.", other, other.started)
     try:
         yield record
+    except BuildPaused:
+        raise  # it is written down by whoever paused it
     except WorkStopped as stopped:
         record.stop(str(stopped))
         raise
@@ -152,13 +220,18 @@ def recorded(kind: IndexRun.Kind, progress: Progress | None = None, run: IndexRu
     record.end(IndexRun.State.DONE)
 
 
-def _own(kind: IndexRun.Kind) -> IndexRun | None:
+def _own(kind: IndexRun.Kind, options: dict[str, Any]) -> IndexRun | None:
     """A run that nobody asked for, begun here; None where another is running."""
     now = timezone.now()
     _write_off()
     try:
         with transaction.atomic():
-            return IndexRun.objects.create(kind=kind, state=IndexRun.State.RUNNING, started=now, seen=now)
+            run = IndexRun.objects.create(
+                kind=kind, state=IndexRun.State.RUNNING, started=now, seen=now, options=options
+            )
+            if kind == IndexRun.Kind.REBUILD:
+                _go_on_with_paused()
+            return run
     except IntegrityError:
         return None
 
@@ -166,8 +239,16 @@ def _own(kind: IndexRun.Kind) -> IndexRun | None:
 class Record:
     """One run's row in the database, brought up to date about once a second."""
 
-    def __init__(self, run: IndexRun | None, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        kind: IndexRun.Kind,
+        run: IndexRun | None,
+        progress: Progress | None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.kind = kind
         self.run = run
+        self._options = options or {}
         self._progress = progress
         self._stage = ""
         self._noted = 0.0
@@ -176,13 +257,13 @@ class Record:
         now = time.monotonic()
         if stage != self._stage or now - self._noted >= NOTE:
             self._stage, self._noted = stage, now
-            self._write(stage=stage, done=done, total=total, seen=timezone.now())
+            self._note(stage=stage, done=done, total=total, seen=timezone.now())
         if self._progress:
             self._progress(stage, done, total)
 
-    def of(self, version: IndexVersion | None, photos: int) -> None:
-        """Say what came of it: a version, and the photos in it."""
-        self._write(version=version, photos=photos)
+    def of(self, version: IndexVersion | None, photos: int, result: dict[str, Any] | None = None) -> None:
+        """Say what came of it: a version, the photos in it, and what an audit has found."""
+        self._write(version=version, photos=photos, result=result or {})
 
     def stop(self, reason: str) -> None:
         """The process has to end: another goes on with what was asked for."""
@@ -196,16 +277,34 @@ class Record:
     def end(self, state: IndexRun.State, reason: str = "") -> None:
         self._write(state=state, reason=reason, ended=timezone.now())
 
-    def _write(self, **values: Any) -> None:
-        """Only while it is running here: one that was given up in between belongs to whoever began it again."""
-        if self.run is None:
+    def _note(self, **values: Any) -> None:
+        """Write, and obey: a rebuild ends here if it was paused, whoever writes it down."""
+        if self.run is None and not IndexRun.objects.filter(state__in=_STANDING).exists():
+            self.run = _own(self.kind, self._options)  # what was written down has ended
+        if self._write(**values) or self.kind != IndexRun.Kind.REBUILD:
             return
+        if paused():
+            raise BuildPaused(
+                gettext(
+                    "The rebuild is paused; what is done is kept. Go on with “manage.py rebuild_index --resume”, or "
+                    "press “Go on” in the admin."
+                )
+            )
+
+    def _write(self, **values: Any) -> bool:
+        """Only while it is running here: one that was given up in between belongs to whoever began it again.
+
+        Returns whether it is written down, or could not be asked.
+        """
+        if self.run is None:
+            return False
         try:
             mine = IndexRun.objects.filter(pk=self.run.pk, state=IndexRun.State.RUNNING, started=self.run.started)
-            mine.update(**values)
+            return bool(mine.update(**values))
         except DatabaseError:
             # The work matters more than its record, which is taken for left after a while.
             logger.exception("A run's record could not be written.")
+            return True
 
 
 def reason_of(error: BaseException) -> str:
@@ -276,11 +375,15 @@ def last_worker() -> tuple[bool, datetime | None]:
     return False, last.seen if last else None
 
 
+def last(kind: IndexRun.Kind) -> IndexRun | None:
+    """The last run of a kind that ended well."""
+    return IndexRun.objects.filter(kind=kind, state=IndexRun.State.DONE).first()
+
+
 def forget() -> None:
-    """Housekeeping: minutes, workers and runs of long ago; the last rebuild that ended well stays."""
+    """Housekeeping: minutes, workers and runs of long ago; the last rebuild and audit that ended well stay."""
     now = timezone.now()
     IndexedMinute.objects.filter(minute__lt=now - REMEMBERED).delete()
     Worker.objects.filter(seen__lt=now - REMEMBERED).delete()
-    last = IndexRun.objects.filter(kind=IndexRun.Kind.REBUILD, state=IndexRun.State.DONE).first()
-    old = IndexRun.objects.filter(ended__lt=now - RUNS_REMEMBERED)
-    old.exclude(pk=last.pk if last else 0).delete()
+    kept = [run.pk for kind in (IndexRun.Kind.REBUILD, IndexRun.Kind.AUDIT) if (run := last(kind))]
+    IndexRun.objects.filter(ended__lt=now - RUNS_REMEMBERED).exclude(pk__in=kept).delete()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -119,6 +119,11 @@ class VectorIndex(ABC):
     @abstractmethod
     def ids(self) -> Iterator[tuple[int, int]]:
         """Photo ids with their generations, ids ascending."""
+
+    def generations(self, photo_ids: Collection[int]) -> dict[int, int]:
+        """The generations of the documents of some photos, as of now; those without a document are left out."""
+        asked = set(photo_ids)
+        return {photo_id: generation for photo_id, generation in self.ids() if photo_id in asked}
 
     @abstractmethod
     def refresh(self) -> None:

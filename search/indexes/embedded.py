@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,6 +126,9 @@ class EmbeddedIndex(VectorIndex):
 
     def ids(self) -> Iterator[tuple[int, int]]:
         return iter(self._current().ids())
+
+    def generations(self, photo_ids: Collection[int]) -> dict[int, int]:
+        return self._current().generations(np.fromiter(photo_ids, np.int64, len(photo_ids)))
 
     def refresh(self) -> None:
         self._current()

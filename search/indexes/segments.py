@@ -165,6 +165,15 @@ class Contents:
             pairs += zip(ids.tolist(), generations.tolist(), strict=True)
         return sorted(pairs)
 
+    def generations(self, photo_ids: Int64s) -> dict[int, int]:
+        """The generations of the documents of some photos (m,)."""
+        found: dict[int, int] = {}
+        for segment in self.segments:
+            which = segment.alive & np.isin(segment.rows.photo_id, photo_ids)
+            rows = segment.rows
+            found.update(zip(rows.photo_id[which].tolist(), rows.generation[which].tolist(), strict=True))
+        return found
+
 
 def _index(vectors: npt.NDArray[np.float16]) -> Any:
     """A faiss index of float16 (n, width), C-contiguous, that looks at them where they lie: keep them alive.

@@ -14,7 +14,13 @@ from tqdm import tqdm
 from search.exceptions import SearchError
 from search.runs import Progress
 
-STAGES = {"embed": "Embedding", "fit": "Learning", "index": "Indexing"}
+STAGES = {
+    "embed": "Embedding",
+    "fit": "Learning",
+    "index": "Indexing",
+    "check": "Checking",
+    "audit": "Comparing",
+}
 #: As shells report a process that SIGINT ended.
 INTERRUPTED = 130
 

@@ -15,7 +15,7 @@ from search import building, colours, indexing, matches, runs
 from search.embedders import embedders
 from search.exceptions import BuildInterrupted, IndexMissing, PicturesRejected
 from search.indexes import index_of
-from search.models import Embedding, IndexDelta, IndexEntry, IndexRun, IndexVersion
+from search.models import KEPT, Embedding, IndexDelta, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
 from tests.search.test_indexing import Grid
@@ -187,11 +187,14 @@ def test_a_refit_keeps_the_model_and_what_staff_ask_for_takes_the_default(
     assert (indexing.live_version().embedder, indexing.live_version().fingerprint) == ("default", "new")
 
 
-def test_an_unfinished_build_of_another_model_is_dropped(settings: Any) -> None:
+def test_an_unfinished_build_of_another_model_is_given_up_and_dropped() -> None:
     shop.product("a", photo())
     indexing.reconcile()
     old = IndexVersion.objects.create(fingerprint="gone", colours_version=1, width=317)
     building.rebuild()
+    old.refresh_from_db()
+    assert (old.state, old.activated) == ("retired", None)
+    assert building.drop_retired(timedelta()) == 1
     assert not IndexVersion.objects.filter(pk=old.pk).exists()
 
 
@@ -204,18 +207,38 @@ def test_there_is_one_live_version_and_one_build() -> None:
         IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="ready")
 
 
-def test_retired_versions_are_dropped_after_a_grace_period() -> None:
+def age(version: IndexVersion, by: timedelta) -> None:
+    """As if it had been retired longer ago."""
+    IndexVersion.objects.filter(pk=version.pk).update(retired=timezone.now() - by)
+
+
+def test_a_retired_version_is_dropped_a_grace_period_after_the_next_was_retired() -> None:
     shop.product("a", photo())
     indexing.reconcile()
     old = indexing.live_version()
+    former = building.rebuild()
     building.rebuild()
+    age(old, timedelta(days=1))
     assert building.drop_retired() == 0
     assert index_of(old).count() == 1
-    IndexVersion.objects.filter(pk=old.pk).update(retired=timezone.now() - building.GRACE - timedelta(seconds=1))
+    age(former, building.GRACE + timedelta(seconds=1))
     assert building.drop_retired() == 1
     assert not IndexDelta.objects.filter(version_id=old.pk).exists()
     with pytest.raises(IndexMissing):
         index_of(old).count()
+    assert index_of(former).count() == 1
+
+
+def test_the_version_that_was_live_before_is_kept_for_days() -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    former = indexing.live_version()
+    building.rebuild()
+    age(former, KEPT)
+    assert building.drop_retired() == 0
+    assert IndexVersion.objects.former() is None
+    age(former, KEPT + building.GRACE + timedelta(seconds=1))
+    assert building.drop_retired() == 1
 
 
 def test_the_worker_refits_when_the_catalogue_has_grown_enough() -> None:
@@ -256,7 +279,7 @@ def test_a_build_that_finds_another_begun_goes_on_with_it(monkeypatch: pytest.Mo
 
     version = building.rebuild(progress=begin_first)
     assert version.pk == begun[0].pk
-    assert building._activate(version).retired is None
+    assert building._activate(version, lambda *_: None).retired is None
     assert indexing.live_version().pk == version.pk
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from django.db.models import Count
 
 from catalogue.models import ProductImage
-from search import indexing
+from search import indexing, runs
 from search.indexes import index_of
 from search.management.base import SearchCommand
-from search.models import Embedding, IndexEntry, IndexVersion
+from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 
 
 class Command(SearchCommand):
@@ -21,7 +21,8 @@ class Command(SearchCommand):
         entries = IndexEntry.objects.filter(version=version)
         states = dict(entries.order_by().values_list("state").annotate(Count("pk")))
         reasons = entries.exclude(reason="").order_by().values_list("reason").annotate(number=Count("pk"))
-        building = IndexVersion.objects.filter(state__in=["building", "ready"]).first()
+        building, former = IndexVersion.objects.unfinished(), IndexVersion.objects.former()
+        paused, audited = runs.paused(), runs.last(IndexRun.Kind.AUDIT)
         return {
             "photos": ProductImage.objects.count(),
             "embeddings": Embedding.objects.filter(fingerprint=version.fingerprint).count(),
@@ -35,5 +36,11 @@ class Command(SearchCommand):
             "width": version.width,
             "projection": version.quality.get("kept", "nothing"),
             "activated": version.activated,
+            "gate": version.quality.get("gate"),
             "building": building.pk if building else None,
+            "building_gate": building.quality.get("gate") if building else None,
+            "paused": paused is not None,
+            "former": former.pk if former else None,
+            "audited": audited.ended if audited else None,
+            "audit": audited.result if audited else None,
         }

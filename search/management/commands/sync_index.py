@@ -6,7 +6,7 @@ from typing import Any
 
 from search import indexing
 from search.management.base import SearchCommand
-from search.models import IndexEntry
+from search.models import IndexEntry, IndexVersion
 
 
 class Command(SearchCommand):
@@ -14,7 +14,8 @@ class Command(SearchCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         indexing.add_missing(indexing.live_version())
-        pending = IndexEntry.objects.filter(state=IndexEntry.State.PENDING).count()
+        written = IndexVersion.objects.writable().values("pk")
+        pending = IndexEntry.objects.filter(version__in=written, state=IndexEntry.State.PENDING).count()
         with self.bar(pending, "Indexing") as bar:
             outcome = indexing.sync(progress=bar.update)
         if outcome.postponed:
