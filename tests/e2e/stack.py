@@ -97,8 +97,11 @@ def photos() -> dict[str, bytes]:
 
 
 @contextmanager
-def stack(folder: Path) -> Iterator[Stack]:
-    """Production from nothing: its database made, a catalogue imported from the bucket, and all processes started."""
+def stack(folder: Path, source: Path | None = None) -> Iterator[Stack]:
+    """Production from nothing: its database made, a catalogue imported, and all processes started.
+
+    The catalogue is that of `photos`, from the bucket, or that of a folder or file.
+    """
     started = os.environ.get("SERVERS", "").split()
     if missing := sorted(SERVERS.keys() - set(started)):
         raise CommandFailed(f"These tests need {', '.join(missing)}: run them with “make e2e”.")
@@ -115,12 +118,14 @@ def stack(folder: Path) -> Iterator[Stack]:
     }
     site = Site(folder / "data", variables)
     whole = Stack(site, Server(0, {}, {}), dict(os.environ))
-    for path, data in photos().items():
-        whole.s3().put_object(Bucket=whole.bucket, Key=f"{PREFIX}/{path}", Body=data)
+    if source is None:
+        client = whole.s3()
+        for path, data in photos().items():
+            client.put_object(Bucket=whole.bucket, Key=f"{PREFIX}/{path}", Body=data)
     site.run("manage.py", "migrate", "-v0")
     site.run("manage.py", "collectstatic", "--no-input", "-v0")
     site.run("-m", "tests.browser.furnishing", "superuser")
-    site.run("manage.py", "import_catalogue", f"s3://{whole.bucket}/{PREFIX}")
+    site.run("manage.py", "import_catalogue", str(source or f"s3://{whole.bucket}/{PREFIX}"))
     logs = folder / "logs"
     logs.mkdir()
     with site.serve(worker=True, procfile=PROCFILE, logs=logs) as server:
