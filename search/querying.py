@@ -136,12 +136,7 @@ class _Seen:
 @haste()
 def ask_with_picture(data: bytes) -> Query:
     """Make a query of a picture's bytes. Raises `images.ImageRefused` and what the model raises."""
-    version = _live()
-    embedder = indexing.embedder_of(version)
-    # Decoded once, at the scale that storing it takes: the model's square is cut from the same pixels.
-    picture = images.read(data, short_side=max(pictures.short_side(embedder.size), STORED_SIDE // 2))
-    seen = blocks(picture.image, embedder.size)
-    query = Query(width=picture.width, height=picture.height, **_fields(seen, embedder))
+    query, picture = _look_at(data)
     stored = ContentFile(images.encode(picture.image, STORED_SIDE))
     # The row first: whatever happens next, the purge knows of the picture.
     query.picture.name = f"{query.pk}.jpg"
@@ -154,18 +149,32 @@ def ask_with_picture(data: bytes) -> Query:
     return query
 
 
+def _look_at(data: bytes) -> tuple[Query, images.Picture]:
+    """A query of a picture's bytes, not saved, and the picture."""
+    version = _live()
+    embedder = indexing.embedder_of(version)
+    # Decoded once, at the scale that storing it takes: the model's square is cut from the same pixels.
+    picture = images.read(data, short_side=max(pictures.short_side(embedder.size), STORED_SIDE // 2))
+    seen = blocks(picture.image, embedder.size)
+    return Query(width=picture.width, height=picture.height, **_fields(seen, embedder)), picture
+
+
 def ask_with_address(address: str) -> Query:
     """Make a query of the picture at an address, which is from then on as if it had been sent.
 
-    Raises `fetching.FetchRefused`, `FetchesBusy`, and what `ask_with_picture` does.
+    Raises what `fetched` and `ask_with_picture` do.
     """
+    return ask_with_picture(fetched(address))
+
+
+def fetched(address: str) -> bytes:
+    """The bytes at an address that a shopper gives. Raises `fetching.FetchRefused` and `FetchesBusy`."""
     if not _fetches.acquire(blocking=False):
         raise FetchesBusy("As many pictures as may be fetched at once are being fetched.")
     try:
-        data = fetching.fetch(address)
+        return fetching.fetch(address)
     finally:
         _fetches.release()
-    return ask_with_picture(data)
 
 
 _fetches = threading.BoundedSemaphore(MOST_FETCHES)
@@ -181,8 +190,17 @@ def ask_with_product(product: Product) -> Query:
 def similar_to(product: Product, size: int, refinement: Refinement | None = None) -> list[Result]:
     """Products like a product, best first; nothing is stored. Raises `NotIndexed` as `ask_with_product` does."""
     version = _live()
-    refinement = refinement or Refinement()
-    query = _query_of(product, version)
+    return _similar(_query_of(product, version), version, size, refinement or Refinement())
+
+
+@haste()
+def similar_to_picture(data: bytes, size: int) -> list[Result]:
+    """Products like a picture, best first; nothing is stored. Raises what `ask_with_picture` does."""
+    query, _picture = _look_at(data)
+    return _similar(query, _live(), size, Refinement())
+
+
+def _similar(query: Query, version: IndexVersion, size: int, refinement: Refinement) -> list[Result]:
     # A few more than are asked for, since some may have been hidden a moment ago.
     rows = _search(query, _see(query, None, version), refinement, version, at_most=size + NEAREST)
     ranking = Ranking("", version, rows, alike=True)

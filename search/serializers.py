@@ -52,6 +52,21 @@ class ManyField(serializers.ListField):
         return parsed if isinstance(parsed, list) else value[0].split(",")
 
 
+class Base64Field(serializers.CharField):
+    """A picture in base64, perhaps as a data: address -> its bytes."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        if text.startswith("data:"):
+            text = text.partition(",")[2]
+        try:
+            return base64.b64decode("".join(text.split()), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise serializers.ValidationError(
+                _("This is not base64. Encode the picture's bytes with the standard alphabet and padding.")
+            ) from error
+
+
 class BoxField(ManyField):
     """[left, top, right, bottom] -> `Box`."""
 
@@ -129,9 +144,8 @@ class SearchSerializer(serializers.Serializer[Any]):
     """A search: one of `image`, `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
 
     image = serializers.FileField(required=False, allow_empty_file=True, help_text=_("A picture, in a form."))
-    image_base64 = serializers.CharField(
+    image_base64 = Base64Field(
         required=False,
-        trim_whitespace=True,
         help_text=_("A picture's bytes in base64; a data: address is understood too."),
     )
     image_url = serializers.CharField(
@@ -158,16 +172,6 @@ class SearchSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text=_("[left, top, right, bottom] of the part to search with, as fractions of the upright picture."),
     )
-
-    def validate_image_base64(self, text: str) -> bytes:
-        if text.startswith("data:"):
-            text = text.partition(",")[2]
-        try:
-            return base64.b64decode("".join(text.split()), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise serializers.ValidationError(
-                _("This is not base64. Encode the picture's bytes with the standard alphabet and padding.")
-            ) from error
 
     def validate_like(self, skus: list[str]) -> list[str]:
         return _known(skus, set(Product.objects.visible().filter(sku__in=skus).values_list("sku", flat=True)))

@@ -11,6 +11,8 @@ from django.urls import reverse, translate_url
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
+from visualsearch.security import in_api
+
 
 class Translation(NamedTuple):
     """The address of this page in a language."""
@@ -26,7 +28,7 @@ class PageLanguage(LocaleMiddleware):
     none, answers in the language that a client asks for."""
 
     def process_request(self, request: HttpRequest) -> None:
-        if request.path_info.startswith("/api/"):
+        if in_api(request.path_info):
             activate(get_language_from_request(request))
             request.LANGUAGE_CODE = get_language_from_request(request)
         else:

@@ -19,12 +19,20 @@ from visualsearch.problems import CONTENT_TYPE, problem
 #: The API's documentation starts itself with a script in the page.
 EXEMPT = "/api/docs"
 
+SAMPLE = ("/postImage", "/postURL")
+"""The addresses of `search.sample`."""
+
 
 def in_admin(path: str) -> bool:
     """Whether an address is the admin's, in whichever language: /admin/..., /ja/admin/..."""
     first, _slash, rest = path.removeprefix("/").partition("/")
     languages = {code for code, _name in settings.LANGUAGES}
     return first == "admin" or (first in languages and rest.partition("/")[0] == "admin")
+
+
+def in_api(path: str) -> bool:
+    """Whether an address is the API's, or one of the sample's whose clients it serves too."""
+    return path.startswith("/api/") or path in SAMPLE
 
 
 class BodyLimit:
@@ -63,7 +71,7 @@ class BodyLimit:
             }
             members = {"code": TooManyBytes.code}
         response: HttpResponseBase
-        if request.path.startswith("/api/"):
+        if in_api(request.path_info):
             body = problem(status, sentence, **members)
             response = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
         else:

@@ -52,6 +52,7 @@ DEBUG = env.truth("DEBUG", default=False)
 HTTPS = env.truth("HTTPS", default=False)
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
+CORS_ORIGINS = [origin.lower() for origin in env.origins("CORS_ORIGINS")]
 SHOP_NAME = env.text("SHOP_NAME", "Lookalike")
 
 INSTALLED_APPS = [
@@ -78,6 +79,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "visualsearch.cors.CrossOrigin",
     "visualsearch.security.ContentSecurityPolicy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

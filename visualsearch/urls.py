@@ -4,6 +4,7 @@ from django.contrib.sitemaps import views as sitemaps
 from django.urls import include, path
 from django.views.i18n import set_language
 
+from search.sample import PostImageView, PostURLView
 from visualsearch import (
     accounts,  # noqa: F401 - registers users and groups with the admin
     health,
@@ -18,6 +19,8 @@ urlpatterns = [
     path("sitemap-<section>.xml", sitemaps.sitemap, {"sitemaps": SITEMAPS}, name="sitemap"),
     path("language/", set_language, name="set_language"),
     path("api/", include("visualsearch.api_urls")),
+    path("postImage", PostImageView.as_view(), name="post-image"),
+    path("postURL", PostURLView.as_view(), name="post-url"),
     # A page says in its address which language it is in: /hats/ in the site's own, /ja/hats/ in Japanese.
     *i18n_patterns(
         path("admin/", admin.site.urls),

@@ -155,6 +155,7 @@ def test_a_wrong_name_of_an_endpoint_fails_the_check(tmp_path: Path) -> None:
     ("name", "value", "hint"),
     [
         ("ALLOWED_HOSTS", "https://shop.example", "shop.example"),
+        ("CORS_ORIGINS", "https://shop.example/", "https://shop.example"),
         ("CSRF_TRUSTED_ORIGINS", "shop.example", "https://shop.example"),
         ("DATABASE_URL", "shop.sqlite3", "sqlite:////"),
         ("DEBUG", "maybe", "true or false"),
