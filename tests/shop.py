@@ -12,7 +12,8 @@ COLOURS = {"red": "#b03030", "blue": "#2050b0", "green": "#308040"}
 
 
 def category(name: str, parent: Category | None = None) -> Category:
-    return Category.objects.get_or_create(name=name, parent=parent, defaults={"slug": name.lower()})[0]
+    made: Category = Category.objects.get_or_create(name=name, parent=parent, defaults={"slug": name.lower()})[0]
+    return made
 
 
 def brand(name: str) -> Brand:
