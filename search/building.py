@@ -14,6 +14,7 @@ from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -161,13 +162,13 @@ def forget_orphans() -> int:
 
 
 def _unfinished(alias: str, embedder: Embedder) -> IndexVersion | None:
-    """A build of the same model that was interrupted; one of another model is dropped."""
+    """A build of the same model that was interrupted; one of another model, or in another index, is dropped."""
     states = [IndexVersion.State.BUILDING, IndexVersion.State.READY]
     version = IndexVersion.objects.filter(state__in=states).first()
     if version is None:
         return None
-    space = (version.embedder, version.fingerprint, version.colours_version)
-    if space == (alias, embedder.fingerprint, colours.COLOURS_VERSION):
+    space = (version.backend, version.embedder, version.fingerprint, version.colours_version)
+    if space == (settings.VECTOR_INDEX, alias, embedder.fingerprint, colours.COLOURS_VERSION):
         try:
             index_of(version).count()
         except IndexMissing:  # what the ledger says of it is no longer true
@@ -213,6 +214,7 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
     try:
         with transaction.atomic():
             version = IndexVersion.objects.create(
+                backend=settings.VECTOR_INDEX,
                 embedder=alias,
                 fingerprint=fingerprint,
                 colours_version=colours.COLOURS_VERSION,
@@ -296,7 +298,7 @@ def _interrupted(reason: str) -> BuildInterrupted:
 
 def _activate(version: IndexVersion) -> IndexVersion:
     """Switch to a version in one step."""
-    index_of(version).refresh()
+    index_of(version).activate()
     now = timezone.now()
     with transaction.atomic():
         # Of two processes that built it together, the second finds it live.

@@ -18,6 +18,7 @@ SHARED = {"inference", "manifest", "package", "pooling", "precision"}
 #: what of the model server may know the site: fine-tuning on its catalogue
 KNOWING = {"endpoint/finetune.py", "endpoint/photos.py"}
 HEAVY = ("openvino", "faiss", "sklearn", "scipy", "pillow_heif", "boto3", "botocore", "tensorflow", "keras")
+HEAVY += ("opensearchpy",)
 
 
 def modules(app: str) -> Iterator[tuple[Path, ast.Module]]:
