@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
@@ -289,12 +290,13 @@ def forget_orphans() -> int:
 
 
 def _unfinished(alias: str, embedder: Embedder) -> IndexVersion | None:
-    """A build of the same model that was interrupted; one of another model is given up."""
+    """A build of the same model that was interrupted; one of another model, or in another index, is given up."""
     version = IndexVersion.objects.unfinished()
     if version is None:
         return None
-    space = (version.embedder, version.fingerprint, version.colours_version)
-    if space == (alias, embedder.fingerprint, colours.COLOURS_VERSION) and not version.returning:
+    space = (version.backend, version.embedder, version.fingerprint, version.colours_version)
+    wanted = (settings.VECTOR_INDEX, alias, embedder.fingerprint, colours.COLOURS_VERSION)
+    if space == wanted and not version.returning:
         try:
             index_of(version).count()
         except IndexMissing:  # what the ledger says of it is no longer true
@@ -385,6 +387,7 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
     try:
         with transaction.atomic():
             version = IndexVersion.objects.create(
+                backend=settings.VECTOR_INDEX,
                 embedder=alias,
                 fingerprint=fingerprint,
                 colours_version=colours.COLOURS_VERSION,
@@ -478,6 +481,7 @@ def _activate(version: IndexVersion, report: Progress, *, force: bool = False, c
     if live is not None and live.pk != version.pk:
         _judge(version, live if compare else None, report, force=force)
         _index_all(version, report)  # what came while it was measured
+    index_of(version).activate()
     now = timezone.now()
     with transaction.atomic():
         standing = IndexVersion.objects.select_for_update().filter(pk=version.pk)

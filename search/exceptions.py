@@ -56,6 +56,19 @@ class IndexMissing(VectorIndexError):
     permanent = True
 
 
+class DocumentsRejected(VectorIndexError):
+    """The index refuses some of the documents that it was given and will refuse them again; the others are in.
+
+    reasons: the photo of each refused document, and why, in a sentence for staff.
+    """
+
+    permanent = True
+
+    def __init__(self, reasons: dict[int, str]) -> None:
+        super().__init__(next(iter(reasons.values())))
+        self.reasons = reasons
+
+
 class SpaceMismatch(SearchError):
     """A vector of one space met an index of another; comparing them would give nonsense."""
 

@@ -20,6 +20,7 @@ from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef
@@ -31,7 +32,14 @@ from catalogue.models import ProductImage
 from search import colours, pictures, runs, vectors
 from search.blocks import Blocks, blocks
 from search.embedders import Embedder, embedders
-from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected, SpaceMismatch, VectorIndexError
+from search.exceptions import (
+    DocumentsRejected,
+    EmbedderError,
+    EmbedderUnavailable,
+    PicturesRejected,
+    SpaceMismatch,
+    VectorIndexError,
+)
 from search.indexes import index_of
 from search.indexes.base import Document
 from search.models import Embedding, IndexEntry, IndexVersion
@@ -100,6 +108,7 @@ def live_version() -> IndexVersion:
         try:
             with transaction.atomic():
                 version = IndexVersion.objects.create(
+                    backend=settings.VECTOR_INDEX,
                     fingerprint=fingerprint,
                     colours_version=colours.COLOURS_VERSION,
                     width=dimensions + colours.WIDTH,
@@ -259,7 +268,13 @@ def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry], progress
 
     index = index_of(version)
     try:
-        index.upsert(documents(version, [(e, photos[e.photo_id]) for e in ready], embedded.found))
+        try:
+            index.upsert(documents(version, [(e, photos[e.photo_id]) for e in ready], embedded.found))
+        except DocumentsRejected as rejected:
+            failed |= {
+                entry: rejected.reasons[entry.photo_id] for entry in ready if entry.photo_id in rejected.reasons
+            }
+            ready = [entry for entry in ready if entry not in failed]
         # A photo that can no longer be embedded must not be found by what it showed before.
         index.delete({entry.photo_id: entry.generation for entry in [*gone, *failed]})
     except VectorIndexError as error:

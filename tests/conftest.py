@@ -41,6 +41,7 @@ def _own_folders(
     }
     monkeypatch.setattr(Query._meta.get_field("picture"), "storage", storages["queries"])
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.VECTOR_INDEX = "default"
     settings.VECTOR_INDEXES = {
         "default": {
             "BACKEND": "search.indexes.embedded.EmbeddedBackend",

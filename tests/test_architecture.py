@@ -28,6 +28,7 @@ HEAVY = (
     "tensorflow",
     "keras",
     "storages",
+    "opensearchpy",
 )
 
 

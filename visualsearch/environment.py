@@ -98,6 +98,23 @@ class Environment:
                 raise self._wrong(name, hint) from error
         return networks
 
+    def urls(self, name: str) -> list[str]:
+        """Addresses of servers, which may hold a user and a password; messages do not show them."""
+        urls = self.names(name)
+        for url in urls:
+            try:
+                parts = urlsplit(url)
+                whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
+            except ValueError:
+                whole = False
+            if not whole or parts.query or parts.fragment:
+                raise ImproperlyConfigured(
+                    f"The environment variable {name} is no list of addresses: write them as in "
+                    "https://user:password@host:9200, with commas between. Signs such as @, /, : and , in a password "
+                    "are written as %40, %2F, %3A and %2C."
+                )
+        return urls
+
     def currency(self, name: str, default: str) -> str:
         """A code of ISO 4217, by its form alone."""
         value = self.text(name, default)

@@ -232,6 +232,29 @@ VECTOR_INDEXES: dict[str, dict[str, Any]] = {
         "OPTIONS": {"folder": DATA_DIR / "indexes"},
     }
 }
+#: The alias that new versions of the index are built at. Those at another go on answering until one is built.
+VECTOR_INDEX = "default"
+if "OPENSEARCH_URL" in env:
+    VECTOR_INDEX = "opensearch"
+    VECTOR_INDEXES["opensearch"] = {
+        "BACKEND": "search.indexes.opensearch.backend.OpenSearchBackend",
+        "OPTIONS": {
+            "hosts": env.urls("OPENSEARCH_URL"),
+            "username": env.text("OPENSEARCH_USER"),
+            "password": env.text("OPENSEARCH_PASSWORD"),
+            "ca_file": env.existing("OPENSEARCH_CA_FILE") if "OPENSEARCH_CA_FILE" in env else None,
+            "region": env.text("OPENSEARCH_AWS_REGION"),
+            "prefix": env.text("OPENSEARCH_PREFIX", "lookalike"),
+            "engine": env.choice("OPENSEARCH_ENGINE", "lucene", ("lucene", "faiss")),
+            "space": env.choice("OPENSEARCH_SPACE", "cosine", ("cosine", "l2")),
+            "m": env.number("OPENSEARCH_M", 16, minimum=2, maximum=100),
+            "ef_construction": env.number("OPENSEARCH_EF_CONSTRUCTION", 128, minimum=2, maximum=2_000),
+            "width": env.number("OPENSEARCH_SEARCH_WIDTH", 512, minimum=1, maximum=10_000),
+            "shards": env.number("OPENSEARCH_SHARDS", 1, minimum=1, maximum=100),
+            "replicas": env.number("OPENSEARCH_REPLICAS", 1, minimum=0, maximum=10),
+            "timeout": env.number("OPENSEARCH_TIMEOUT", 10, minimum=1, maximum=60),
+        },
+    }
 QUERY_LIFETIME_HOURS = env.number("QUERY_LIFETIME_HOURS", 24, minimum=1)
 SEARCH_RATE = env.rate("SEARCH_RATE", "60/min")
 
@@ -353,6 +376,8 @@ LOGGING = {
         "botocore": {"level": "WARNING"},
         # Whoever gave an address that may not be asked is told so.
         "requests_hardened": {"level": "ERROR"},
+        # opensearch-py's, which writes a line for each request; what goes wrong, the index says itself.
+        "opensearch": {"level": "CRITICAL"},
         # Anyone can send a foreign Host header; that is theirs to mend, and no traceback of ours.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

@@ -95,7 +95,9 @@ class VectorIndex(ABC):
     @abstractmethod
     def upsert(self, documents: Sequence[Document]) -> None:
         """Add documents or replace those of the same photo, unless a document or deletion of a higher or equal
-        generation is there already. `ValueError` for a vector of another width or one that is not finite."""
+        generation is there already. `ValueError` for a vector of another width or one that is not finite; nothing is
+        written then. `search.exceptions.DocumentsRejected` names those that the service refuses; the others are in.
+        """
 
     @abstractmethod
     def delete(self, generations: dict[int, int]) -> None:
@@ -128,6 +130,10 @@ class VectorIndex(ABC):
     @abstractmethod
     def refresh(self) -> None:
         """Return when every change made before is seen by searches."""
+
+    def activate(self) -> None:
+        """Make ready to answer; called when all documents are in, before the version goes live."""
+        self.refresh()
 
     @abstractmethod
     def drop(self) -> None:

@@ -96,9 +96,9 @@ class Rows(NamedTuple):
         if where.price_min is not None or where.price_max is not None:
             mask &= self.price != _NONE
         if where.price_min is not None:
-            mask &= self.price >= _cents(where.price_min, ROUND_CEILING)
+            mask &= self.price >= cents(where.price_min, ROUND_CEILING)
         if where.price_max is not None:
-            mask &= self.price <= _cents(where.price_max, ROUND_FLOOR)
+            mask &= self.price <= cents(where.price_max, ROUND_FLOOR)
         if where.in_stock:
             mask &= self.in_stock
         if where.visible_at is not None:
@@ -129,7 +129,7 @@ def attributes(document: Document) -> dict[str, Any]:
         "category_id": document.category_id,
         "brand_id": document.brand_id,
         "colours": _mask_of(document.colours),
-        "price": None if document.price is None else _cents(document.price, ROUND_FLOOR),
+        "price": None if document.price is None else cents(document.price, ROUND_FLOOR),
         "in_stock": document.in_stock,
         "visible_from": _seconds(document.visible_from),
         "visible_until": _seconds(document.visible_until),
@@ -172,7 +172,8 @@ def _mask_of(names: Iterable[str]) -> int:
     return sum(1 << NAMES.index(name) for name in set(names) if name in NAMES)
 
 
-def _cents(price: Decimal, rounding: str) -> int:
+def cents(price: Decimal, rounding: str) -> int:
+    """A price in hundredths of its currency, for exact comparison."""
     return int((price * 100).to_integral_value(rounding))
 
 

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 from tests.servers.base import HOST, PATIENCE, Server, free_port, installed
 
@@ -195,6 +196,15 @@ def ask(port: int, method: str, path: str, body: Any = None) -> Any:
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()
+
+
+def remove(url: str, indexes: str) -> None:
+    """Delete the indexes of a name with a star; no other's."""
+    address = urlsplit(url.partition(",")[0])
+    assert address.port
+    names = ask(address.port, "GET", f"/_cat/indices/{indexes}?format=json&h=index&expand_wildcards=all")
+    for row in names:
+        ask(address.port, "DELETE", f"/{row['index']}")
 
 
 def _jars(version: str) -> Path:

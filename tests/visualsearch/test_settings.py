@@ -151,6 +151,77 @@ def test_a_wrong_name_of_an_endpoint_fails_the_check(tmp_path: Path) -> None:
     assert "is no name of an endpoint" in done.stderr
 
 
+def test_the_index_is_in_memory_where_nothing_says_otherwise(tmp_path: Path) -> None:
+    alias, configured = settings(tmp_path, "VECTOR_INDEX", "VECTOR_INDEXES")
+    assert alias == "default"
+    assert list(configured) == ["default"]
+
+
+def test_opensearch_takes_new_indexes_beside_the_one_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    alias, configured = settings(
+        tmp_path,
+        "VECTOR_INDEX",
+        "VECTOR_INDEXES",
+        OPENSEARCH_URL="https://one.example:9200, https://two.example:9200",
+        OPENSEARCH_USER="shop",
+        OPENSEARCH_PASSWORD="secret",
+        OPENSEARCH_CA_FILE=str(tmp_path / "ca.pem"),
+        OPENSEARCH_PREFIX="shop",
+        OPENSEARCH_ENGINE="faiss",
+        OPENSEARCH_SPACE="l2",
+        OPENSEARCH_SEARCH_WIDTH="256",
+        OPENSEARCH_SHARDS="3",
+        OPENSEARCH_REPLICAS="2",
+        OPENSEARCH_TIMEOUT="5",
+    )
+    assert alias == "opensearch"
+    assert configured["default"]["BACKEND"].endswith(".EmbeddedBackend")
+    assert configured["opensearch"]["OPTIONS"] == {
+        "hosts": ["https://one.example:9200", "https://two.example:9200"],
+        "username": "shop",
+        "password": "secret",
+        "ca_file": str(tmp_path / "ca.pem"),
+        "region": "",
+        "prefix": "shop",
+        "engine": "faiss",
+        "space": "l2",
+        "m": 16,
+        "ef_construction": 128,
+        "width": 256,
+        "shards": 3,
+        "replicas": 2,
+        "timeout": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"OPENSEARCH_URL": "https://abc.eu-central-1.aoss.amazonaws.com"}, "serverless collection"),
+        ({"OPENSEARCH_URL": "http://a:b@search.example", "OPENSEARCH_AWS_REGION": "eu-central-1"}, "not both"),
+        ({"OPENSEARCH_URL": "http://search.example", "OPENSEARCH_PREFIX": "Shop"}, "small letters"),
+    ],
+)
+def test_an_opensearch_that_cannot_be_used_fails_the_check(
+    tmp_path: Path, variables: dict[str, str], sentence: str
+) -> None:
+    code = "import django; django.setup()\nfrom django.core.management import call_command; call_command('check')"
+    done = start(code, tmp_path, **variables)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+
+
+def test_checks_load_no_client_of_opensearch(tmp_path: Path) -> None:
+    code = (
+        "import sys, django; django.setup()\n"
+        "from django.core.management import call_command; call_command('check')\n"
+        "print('opensearchpy' in sys.modules)"
+    )
+    done = start(code, tmp_path, OPENSEARCH_URL="http://search.example:9200")
+    assert done.stdout.split()[-1] == "False", done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [
@@ -169,6 +240,7 @@ def test_a_wrong_name_of_an_endpoint_fails_the_check(tmp_path: Path) -> None:
         ("IMAGE_MIN_SIDE", "0", "at least 1"),
         ("LOG_LEVEL", "LOUD", "INFO"),
         ("NUM_PROXIES", "-1", "at least 0"),
+        ("OPENSEARCH_URL", "search.example:9200", "https://user:password@host:9200"),
         ("QUERY_LIFETIME_HOURS", "0", "at least 1"),
         ("SEARCH_RATE", "lots", "60/min"),
         ("TIME_ZONE", "Mars/Base", "Europe/Paris"),
@@ -227,6 +299,17 @@ def test_a_wrong_database_address_is_refused_without_telling_its_password(url: s
     with pytest.raises(ImproperlyConfigured, match="environment variable DATABASE_URL") as refused:
         Environment({"DATABASE_URL": url}).database("DATABASE_URL")
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_wrong_address_of_a_server_is_refused_without_telling_its_password() -> None:
+    for url in (
+        "ftp://shop:secret@search.example",
+        "https://shop:secret@",
+        "https://shop:secret@search.example:port",
+    ):
+        with pytest.raises(ImproperlyConfigured, match="SEARCH_URL") as refused:
+            Environment({"SEARCH_URL": f"http://one.example,{url}"}).urls("SEARCH_URL")
+        assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("rate", ["60/min", "1/s", "1000/day", "5/hour", "5/h"])

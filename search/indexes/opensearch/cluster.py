@@ -1,0 +1,222 @@
+"""The connection to a cluster: who asks, and what its failures mean here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import orjson
+from django.utils.translation import gettext as _
+from opensearchpy import OpenSearch, Urllib3AWSV4SignerAuth
+from opensearchpy.exceptions import ConnectionError as Unreachable
+from opensearchpy.exceptions import ConnectionTimeout, SerializationError, SSLError, TransportError
+from opensearchpy.serializer import JSONSerializer
+
+from search.exceptions import IndexMissing, IndexUnavailable, VectorIndexError
+
+logger = logging.getLogger(__name__)
+
+_CONNECTIONS = 32
+"""Connections kept to each node, at least as many as threads that ask at a time."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a cluster is and who asks.
+
+    hosts: addresses of nodes; a user and a password in one hold for that one.
+    region: of Amazon; requests are then signed (SigV4) with the credentials that boto3 finds.
+    timeout: seconds for an answer.
+    """
+
+    hosts: tuple[str, ...]
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: Path | None = None
+    region: str = ""
+    timeout: float = 10.0
+
+
+class _Orjson(JSONSerializer):
+    """JSON of NumPy's rows, and quickly."""
+
+    def loads(self, s: str) -> Any:
+        try:
+            return orjson.loads(s)
+        except orjson.JSONDecodeError as error:
+            raise SerializationError(s, error) from error
+
+    def dumps(self, data: Any) -> bytes:
+        return data if isinstance(data, bytes) else orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class Cluster:
+    """A cluster, for all threads of this process."""
+
+    def __init__(self, access: Access) -> None:
+        self._client = OpenSearch(
+            hosts=[_node(urlsplit(host), access) for host in access.hosts],
+            ca_certs=None if access.ca_file is None else str(access.ca_file),
+            timeout=access.timeout,
+            # Another node is asked where one is away; a single one once more, for it may have closed the connection.
+            max_retries=max(1, len(access.hosts) - 1),
+            retry_on_timeout=len(access.hosts) > 1,
+            retry_on_status=(HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT),
+            dead_timeout=5,
+            pool_maxsize=_CONNECTIONS,
+            serializer=_Orjson(),
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        seconds: float | None = None,
+        accepting: Sequence[int] = (),
+        **params: str,
+    ) -> Any:
+        """What the cluster answers, `accepting` some statuses of HTTP that are failures otherwise.
+
+        Raises IndexUnavailable where it is away or does not let this site in, IndexMissing, and `ClusterError` for
+        whatever else it refuses.
+        """
+        try:
+            answer = self._client.transport.perform_request(
+                method, path, params=params, body=body, timeout=seconds, ignore=accepting
+            )
+        except TransportError as error:
+            _explain(error)
+        except SerializationError as error:
+            logger.warning("OpenSearch answers with something that is not JSON: %.200s", error)
+            raise IndexUnavailable(
+                _("What answers in place of OpenSearch is something else. See that OPENSEARCH_URL leads to it.")
+            ) from error
+        return answer
+
+    def search(self, path: str, body: Any) -> Any:
+        """The answer to a search or a count, of all shards. Raises as `request` does."""
+        answer = self.request("POST", path, body)
+        if answer["_shards"]["failed"] or answer.get("timed_out"):
+            logger.warning("OpenSearch answers with a part only: %s", answer["_shards"])
+            raise IndexUnavailable(
+                _("A part of the index does not answer now. See that all of OpenSearch's nodes run.")
+            )
+        return answer
+
+
+class ClusterBusy(IndexUnavailable):
+    """The cluster has no room for more, or a part of it is on its way back: worth another try in a moment."""
+
+
+class ClusterError(VectorIndexError):
+    """OpenSearch refuses a request: `status` of HTTP, `kind` and `reason` in its own words."""
+
+    def __init__(self, status: int, kind: str, reason: str) -> None:
+        super().__init__(
+            _("OpenSearch refuses what it was asked: %(reason)s (%(kind)s).") % {"reason": reason, "kind": kind}
+        )
+        self.status = status
+        self.kind = kind
+        self.reason = reason
+
+
+def refused_by(status: int, kind: str, reason: str) -> VectorIndexError:
+    """What it means for the index that OpenSearch refuses a request, or an item of a bulk request."""
+    if kind == "cluster_block_exception":
+        return IndexUnavailable(
+            _(
+                "OpenSearch takes no changes now: %(reason)s. If its disk is full, make room there or raise the "
+                "limit; it opens the index again by itself, older ones once index.blocks.read_only_allow_delete is "
+                "taken away."
+            )
+            % {"reason": reason.rstrip(".;")}
+        )
+    if kind in {"index_not_found_exception", "invalid_index_name_exception"}:
+        return IndexMissing(
+            _("OpenSearch has no such index: it was never built, or was deleted. Run “manage.py rebuild_index”.")
+        )
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ClusterBusy(_("OpenSearch has more to do than it can take. It is asked again later."))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind_of = ClusterBusy if status == HTTPStatus.SERVICE_UNAVAILABLE else IndexUnavailable
+        return kind_of(
+            _("OpenSearch cannot answer now: %(reason)s. See that its nodes run and its shards are assigned.")
+            % {"reason": reason.rstrip(".")}
+        )
+    return ClusterError(status, kind, reason)
+
+
+def _explain(error: TransportError) -> NoReturn:
+    """Raise what a failure means here. What the client says may name hosts: that is for the log."""
+    logger.warning("OpenSearch: %s", error)
+    if isinstance(error, SSLError):
+        raise IndexUnavailable(
+            _(
+                "OpenSearch's certificate is not trusted. Name the file of the authority that issued it in "
+                "OPENSEARCH_CA_FILE."
+            )
+        ) from error
+    if isinstance(error, ConnectionTimeout):
+        raise IndexUnavailable(
+            _("OpenSearch takes too long to answer. See that it is well; OPENSEARCH_TIMEOUT gives it more time.")
+        ) from error
+    if isinstance(error, Unreachable):
+        raise IndexUnavailable(
+            _("OpenSearch does not answer. See that it runs and that OPENSEARCH_URL leads to it.")
+        ) from error
+    status = int(error.status_code)
+    kind, reason = _said(error)
+    if kind != "cluster_block_exception" and status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise IndexUnavailable(
+            _(
+                "OpenSearch does not let this site in. See OPENSEARCH_USER and OPENSEARCH_PASSWORD, or "
+                "OPENSEARCH_AWS_REGION and what the credentials there are allowed."
+            )
+        ) from error
+    raise refused_by(status, kind, reason) from error
+
+
+def _said(error: TransportError) -> tuple[str, str]:
+    """The kind and the reason of a failure; of those that failed searches wrap, the innermost."""
+    said = error.info.get("error") if isinstance(error.info, dict) else None
+    if not isinstance(said, dict):
+        return str(error.error), str(said or error.error)
+    cause = (said.get("root_cause") or [said])[0]
+    cause = cause.get("caused_by") or cause
+    return str(cause.get("type") or said.get("type")), str(cause.get("reason") or said.get("reason"))
+
+
+def _node(parts: SplitResult, access: Access) -> dict[str, Any]:
+    """What opensearch-py wants to know of one address."""
+    secure = parts.scheme == "https"
+    node: dict[str, Any] = {
+        "host": parts.hostname,
+        "port": parts.port or (443 if secure else 80),
+        "use_ssl": secure,
+        "url_prefix": parts.path.strip("/"),
+    }
+    if access.region:
+        node["http_auth"] = _signature(access.region)
+    elif parts.username:
+        node["http_auth"] = (unquote(parts.username), unquote(parts.password or ""))
+    elif access.username:
+        node["http_auth"] = (access.username, access.password)
+    return node
+
+
+def _signature(region: str) -> Urllib3AWSV4SignerAuth:
+    import boto3
+
+    credentials = boto3.Session().get_credentials()
+    if credentials is None:
+        raise IndexUnavailable(
+            _("There are no credentials of Amazon to sign with. Give AWS_ACCESS_KEY_ID or a role to this machine.")
+        )
+    return Urllib3AWSV4SignerAuth(credentials, region, "es")
