@@ -231,6 +231,12 @@ class VectorIndexContract:
         assert index.count() == 1
         assert list(index.ids()) == [(2, 1)]
 
+    def test_generations_are_asked_of_some_photos_as_they_are_now(self, index):
+        index.upsert([document(1, generation=3), document(2), document(3, generation=2), document(4)])
+        index.delete({2: 1})
+        assert index.generations([1, 2, 3, 77]) == {1: 3, 3: 2}
+        assert index.generations([]) == {}
+
     @pytest.mark.parametrize("late", [4, 5])
     def test_a_late_document_does_not_bring_a_deleted_photo_back(self, index, late):
         index.upsert([document(1, generation=3)])
@@ -428,6 +434,7 @@ class VectorIndexContract:
             reader.refresh()
             assert list(reader.ids()) == sorted((it.photo_id, it.generation) for it in stored)
             assert reader.count() == len(stored)
+            assert reader.generations(range(20)) == {it.photo_id: it.generation for it in stored}
             assert same(reader.search(vector, 5, where), exact(stored, vector, 5, where))
 
     def test_searches_during_changes_never_see_a_photo_twice_or_after_its_deletion(
