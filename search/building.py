@@ -77,7 +77,6 @@ def rebuild(
     BuildRefused where the new version is not complete or worse than the live one, unless it is `force`d: it is kept
     until it is forced or discarded.
     """
-    began = timezone.now()
     options = {"model": embedder_alias, "force": force}
     with runs.recorded(IndexRun.Kind.REBUILD, progress, run, options) as report:
         shared = report.run is None
@@ -86,11 +85,12 @@ def rebuild(
         if anew:
             embedders[embedder_alias].ask_anew()
         indexing.live_version()
+        began = timezone.now()
         embedder = embedders[embedder_alias]
         version = _unfinished(embedder_alias, embedder)
         if version is None:
             _embed_all(embedder, report, backwards=shared)
-            version = (_ended(embedder, began) if shared else None) or _begin(embedder_alias, embedder, report)
+            version = _ended(embedder, began) or _begin(embedder_alias, embedder, report)
         _index_all(version, report)
         version = _activate(version, report, force=force)
         report.of(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
