@@ -119,6 +119,7 @@ def roll_back(progress: Progress | None = None, run: IndexRun | None = None, *, 
                 )
             ) from error
         version.refresh_from_db(fields=["state"])
+        indexing.hasten([version])
         _index_all(version, report)
         version = _activate(version, report, force=force, compare=False)
         # What would be learnt from the same photos again is what was just gone back from.
@@ -186,7 +187,6 @@ def perform(run: IndexRun, progress: Progress | None = None) -> None:
         case IndexRun.Kind.DISCARD:
             discard(run)
         case IndexRun.Kind.ROLLBACK:
-            indexing.hasten()
             roll_back(progress, run, force=force)
         case _:
             indexing.hasten()
@@ -440,6 +440,7 @@ def _drain(version: IndexVersion, report: Progress) -> str:
         if count:
             index_of(version).maintain()
 
+    report("index", 0, total)
     while pending.exists():
         outcome = indexing.sync_version(version, progress=advance)
         if outcome.postponed:

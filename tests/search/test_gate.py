@@ -55,7 +55,9 @@ def grid(settings: Any) -> None:
 
 @pytest.fixture
 def faulty(settings: Any, monkeypatch: pytest.MonkeyPatch) -> type[Faulty]:
-    settings.VECTOR_INDEXES = {"default": settings.VECTOR_INDEXES["default"] | {"BACKEND": f"{__name__}.FaultyBackend"}}
+    settings.VECTOR_INDEXES = {
+        "default": settings.VECTOR_INDEXES["default"] | {"BACKEND": f"{__name__}.FaultyBackend"}
+    }
     monkeypatch.setattr(Faulty, "loses", 0)
     monkeypatch.setattr(Faulty, "misses", 0)
     return Faulty
