@@ -78,7 +78,6 @@ def rebuild(
     BuildRefused where the new version is not complete or worse than the live one, unless it is `force`d: it is kept
     until it is forced or discarded.
     """
-    began = timezone.now()
     options = {"model": embedder_alias, "force": force}
     with runs.recorded(IndexRun.Kind.REBUILD, progress, run, options) as report:
         shared = report.run is None
@@ -87,11 +86,12 @@ def rebuild(
         if anew:
             embedders[embedder_alias].ask_anew()
         indexing.live_version()
+        began = timezone.now()
         embedder = embedders[embedder_alias]
         version = _unfinished(embedder_alias, embedder)
         if version is None:
             _embed_all(embedder, report, backwards=shared)
-            version = (_ended(embedder, began) if shared else None) or _begin(embedder_alias, embedder, report)
+            version = _ended(embedder, began) or _begin(embedder_alias, embedder, report)
         _index_all(version, report)
         version = _activate(version, report, force=force)
         report.of(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
@@ -120,6 +120,7 @@ def roll_back(progress: Progress | None = None, run: IndexRun | None = None, *, 
                 )
             ) from error
         version.refresh_from_db(fields=["state"])
+        indexing.hasten([version])
         _index_all(version, report)
         version = _activate(version, report, force=force, compare=False)
         # What would be learnt from the same photos again is what was just gone back from.
@@ -187,7 +188,6 @@ def perform(run: IndexRun, progress: Progress | None = None) -> None:
         case IndexRun.Kind.DISCARD:
             discard(run)
         case IndexRun.Kind.ROLLBACK:
-            indexing.hasten()
             roll_back(progress, run, force=force)
         case _:
             indexing.hasten()
@@ -443,6 +443,7 @@ def _drain(version: IndexVersion, report: Progress) -> str:
         if count:
             index_of(version).maintain()
 
+    report("index", 0, total)
     while pending.exists():
         outcome = indexing.sync_version(version, progress=advance)
         if outcome.postponed:

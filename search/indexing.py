@@ -519,10 +519,12 @@ def try_again(photo_ids: Iterable[int]) -> None:
             IndexEntry.objects.change(version, ids)
 
 
-def hasten() -> int:
-    """Let what waits for another try be tried now; returns how many entries did."""
+def hasten(versions: Iterable[IndexVersion] | None = None) -> int:
+    """Let what waits for another try be tried now, in all versions that are written to or in these; returns how many
+    entries did."""
+    written = IndexVersion.objects.writable() if versions is None else versions
     now = timezone.now()
     waiting = IndexEntry.objects.filter(
-        version__in=IndexVersion.objects.writable().values("pk"), state=IndexEntry.State.PENDING, next_try__gt=now
+        version__in=[version.pk for version in written], state=IndexEntry.State.PENDING, next_try__gt=now
     )
     return waiting.update(next_try=now)

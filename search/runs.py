@@ -96,9 +96,9 @@ def pause() -> IndexRun | None:
                 return IndexRun.objects.create(
                     kind=IndexRun.Kind.REBUILD, state=IndexRun.State.PAUSED, options={"model": version.embedder}
                 )
-    except IntegrityError:  # it is paused already
-        return paused()
-    return None
+    except IntegrityError:
+        pass
+    return paused()  # already
 
 
 def resume(by: Any = None) -> IndexRun | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connection, connections
 
 from tests.search import scripted
 
@@ -24,3 +28,33 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[scripted.Endpoint]:
     with scripted.served() as served:
         scripted.use(served.url, monkeypatch)
         yield served
+
+
+@pytest.fixture
+def shared_database(
+    request: pytest.FixtureRequest, tmp_path: Path, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """A database whose commits other threads and processes see.
+
+    SQLite's test database lives in one connection's memory, so a copy of it in a file takes its place.
+    """
+    if connection.vendor != "sqlite":
+        request.getfixturevalue("transactional_db")
+        yield
+        return
+    path = tmp_path / "db.sqlite3"
+    with django_db_blocker.unblock():
+        memory = connections["default"]
+        memory.ensure_connection()
+        with sqlite3.connect(path) as file:
+            memory.connection.backup(file)
+        file.close()
+        name = memory.settings_dict["NAME"]
+        del connections["default"]
+        connections.databases["default"]["NAME"] = str(path)
+        try:
+            yield
+        finally:
+            connections["default"].close()
+            connections["default"] = memory
+            connections.databases["default"]["NAME"] = name

@@ -217,6 +217,14 @@ class VectorIndexContract:
         index.refresh()
         assert [hit.product_id for hit in index.search(np.ones(WIDTH, np.float32), 5)] == [2]
 
+    def test_the_generations_of_some_photos_are_told_and_nothing_of_others(self, index):
+        index.upsert([document(1, generation=4), document(2, generation=1), document(3, generation=2)])
+        index.upsert([document(2, generation=7)])
+        index.delete({3: 3})
+        index.refresh()
+        assert index.generations([2, 3, 1, 99]) == {1: 4, 2: 7}
+        assert index.generations([]) == {}
+
     @pytest.mark.parametrize("late", [1, 2])
     def test_a_document_of_no_higher_generation_is_ignored(self, index, late):
         index.upsert([document(1, product_id=2, generation=2)])
