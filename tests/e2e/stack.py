@@ -114,7 +114,7 @@ def stack(folder: Path, source: Path | None = None) -> Iterator[Stack]:
         "SECRET_KEY": "for these tests alone, and long enough to be one",
         "LOG_LEVEL": "INFO",
         # Pictures that the tests serve to the site come from this machine.
-        "FETCH_PRIVATE_ADDRESSES": "true",
+        "FETCH_PRIVATE_ADDRESSES": "127.0.0.0/8",
     }
     site = Site(folder / "data", variables)
     whole = Stack(site, Server(0, {}, {}), dict(os.environ))
