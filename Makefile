@@ -17,7 +17,7 @@ OPENVINO := $(VENV)/.openvino
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup endpoint openvino dev browser gettext run superuser test lint format messages bench screenshots lock clean
+.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test lint format messages bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -75,6 +75,11 @@ gettext: ## install the tools that translations are made and checked with (Debia
 	$$root apt-get update -qq; \
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends gettext
 
+# OpenSearch comes from Maven Central, the others from Debian; what is no package is kept in .servers (SERVERS_DIR).
+servers: $(DEV) ## install and start the servers that production is tested with, until Ctrl-C; prints how a site finds them
+	@python -m tests.servers --install
+	@python -m tests.servers
+
 # The site -----------------------------------------------------------------------------------------
 
 run: $(SITE) ## run the shop at http://localhost:8000 (HOST, PORT, DATA_DIR may be given)
@@ -93,7 +98,7 @@ superuser: $(SITE) ## make an account for the admin
 # The code -----------------------------------------------------------------------------------------
 
 test: $(DEV) ## run the tests, with coverage; those of the pages want “make browser” once
-	pytest -m "not browser" --cov --cov-report=term
+	pytest -m "not browser and not servers" --cov --cov-report=term
 	@# A page on a busy machine may miss its moment: what has failed is tried once more, by itself.
 	pytest -m browser || pytest -m browser --last-failed
 

@@ -1,0 +1,64 @@
+"""The servers that production uses: `python -m tests.servers [--install] [NAME ...] [-- COMMAND]`.
+
+For tests, and for trying. They are all by default, listen on free ports of this machine alone, begin empty, and end
+with the command, or on Ctrl-C where there is none; nothing is left of them. The command finds them by the variables
+that a site reads, and SERVERS tells the tests that these servers are theirs to use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+from tests.servers.base import NotInstalled, running
+from tests.servers.install import install
+from tests.servers.kinds import KINDS
+
+
+def main(arguments: Sequence[str]) -> int:
+    own, command = list(arguments), []
+    if "--" in own:
+        place = own.index("--")
+        own, command = own[:place], own[place + 1 :]
+    parser = argparse.ArgumentParser(prog="python -m tests.servers", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(KINDS))
+    parser.add_argument("--install", action="store_true", help="bring what is missing; with no COMMAND that is all")
+    options = parser.parse_args(own)
+    if unknown := sorted(set(options.names) - KINDS.keys()):
+        parser.error(f"There is no server {', '.join(unknown)}; there are {', '.join(KINDS)}.")
+    kinds = [KINDS[name] for name in options.names or KINDS]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if options.install:
+            install(kinds)
+            if not command:
+                return 0
+        return _serve(kinds, command)
+    except (NotInstalled, RuntimeError, subprocess.CalledProcessError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(kinds: Sequence, command: Sequence[str]) -> int:
+    with running(*kinds) as servers:
+        variables = {name: value for server in servers for name, value in server.variables.items()}
+        variables["SERVERS"] = " ".join(server.name for server in servers)
+        if command:
+            return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode  # noqa: S603
+        for name, value in variables.items():
+            print(f"export {name}={shlex.quote(value)}", flush=True)
+        print("# They run until Ctrl-C.", flush=True)
+        threading.Event().wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

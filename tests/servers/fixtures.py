@@ -1,0 +1,64 @@
+"""Servers as fixtures: each is started at its first use, and ends with the tests.
+
+Those of `python -m tests.servers ... -- pytest` are used as they are: SERVERS names them, so that what a developer's
+variables point at is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.base import Server, running
+from tests.servers.opensearch import VERSIONS, Cluster, OpenSearch
+
+
+def served(kind: type[Server], variable: str) -> Iterator[str]:
+    """What `variable` says of a server that runs already, or of one that is started here."""
+    if kind.name in os.environ.get("SERVERS", "").split():
+        yield os.environ[variable]
+        return
+    with running(kind) as servers:
+        yield servers[0].variables[variable]
+
+
+@pytest.fixture(scope="session")
+def opensearch_url() -> Iterator[str]:
+    """A node of the newest version that is tested."""
+    yield from served(OpenSearch, "OPENSEARCH_URL")
+
+
+@pytest.fixture(scope="module")
+def older_opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearch]:
+    """A node of the oldest version that is tested."""
+    yield from _own(OpenSearch(_folder(tmp_path_factory), VERSIONS[0]))
+
+
+@pytest.fixture(scope="module")
+def own_opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearch]:
+    """A node that the tests of a module may stop, start and spoil."""
+    yield from _own(OpenSearch(_folder(tmp_path_factory)))
+
+
+@pytest.fixture(scope="module")
+def opensearch_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three nodes."""
+    cluster = Cluster(_folder(tmp_path_factory))
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+def _own(server: OpenSearch) -> Iterator[OpenSearch]:
+    try:
+        yield server.start().wait()
+    finally:
+        server.stop()
+
+
+def _folder(factory: pytest.TempPathFactory) -> Path:
+    return factory.mktemp("server") / "state"
