@@ -13,9 +13,27 @@ from django.utils import translation
 from hypothesis import settings as hypothesis
 
 from search.models import Query
-from tests.servers.fixtures import older_opensearch, opensearch_cluster, opensearch_url, own_opensearch
+from tests.servers.fixtures import (
+    older_opensearch,
+    opensearch_cluster,
+    opensearch_url,
+    own_opensearch,
+    own_postgresql,
+    own_redis,
+    postgresql_url,
+    redis_url,
+)
 
-__all__ = ["older_opensearch", "opensearch_cluster", "opensearch_url", "own_opensearch"]
+__all__ = [
+    "older_opensearch",
+    "opensearch_cluster",
+    "opensearch_url",
+    "own_opensearch",
+    "own_postgresql",
+    "own_redis",
+    "postgresql_url",
+    "redis_url",
+]
 
 # How long one example may take is no property of the code where a machine is shared; CI's own profile stays below.
 hypothesis.register_profile("tests", hypothesis.default, deadline=None)

@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from tests.servers.base import Server
 from tests.servers.opensearch import OpenSearch
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.redis import Redis
 
-KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (OpenSearch,)}
+KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (OpenSearch, PostgreSQL, Redis)}
