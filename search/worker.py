@@ -72,6 +72,11 @@ class Shift:
             except Exception:
                 logger.exception("The %s failed.", run)
 
+    def index(self, ids: list[int]) -> None:
+        """Index the pending ones of these photos, in the first version too where there is none yet."""
+        indexing.live_version()
+        indexing.sync(ids, self.alive)
+
     def step(self) -> indexing.Outcome:
         """Index about as many photos of each version as a second or two allow."""
         outcome = indexing.sync(progress=lambda _photos: self.pulse.beat(), limit=STEP)

@@ -58,6 +58,8 @@ def _own_folders(
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     monkeypatch.setattr(Query._meta.get_field("picture"), "storage", storages["queries"])
+    # Whoever wants a broker says so.
+    settings.REDIS_URL = ""
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.VECTOR_INDEXES = {
         "default": {
