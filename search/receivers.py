@@ -7,6 +7,7 @@ from typing import Any
 from django.dispatch import receiver
 
 from catalogue.signals import photos_changed
+from search import broker
 from search.models import IndexEntry, IndexVersion
 
 
@@ -15,3 +16,4 @@ def make_pending(ids: list[int], **kwargs: Any) -> None:
     """In the catalogue's own transaction, write down that these photos are to be indexed anew."""
     for version in IndexVersion.objects.noted():
         IndexEntry.objects.change(version, ids)
+    broker.tell(ids)

@@ -13,9 +13,27 @@ from django.utils import translation
 from hypothesis import settings as hypothesis
 
 from search.models import Query
-from tests.servers.fixtures import older_opensearch, opensearch_cluster, opensearch_url, own_opensearch
+from tests.servers.fixtures import (
+    older_opensearch,
+    opensearch_cluster,
+    opensearch_url,
+    own_opensearch,
+    own_postgresql,
+    own_redis,
+    postgresql_url,
+    redis_url,
+)
 
-__all__ = ["older_opensearch", "opensearch_cluster", "opensearch_url", "own_opensearch"]
+__all__ = [
+    "older_opensearch",
+    "opensearch_cluster",
+    "opensearch_url",
+    "own_opensearch",
+    "own_postgresql",
+    "own_redis",
+    "postgresql_url",
+    "redis_url",
+]
 
 # How long one example may take is no property of the code where a machine is shared; CI's own profile stays below.
 hypothesis.register_profile("tests", hypothesis.default, deadline=None)
@@ -40,6 +58,8 @@ def _own_folders(
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     monkeypatch.setattr(Query._meta.get_field("picture"), "storage", storages["queries"])
+    # Whoever wants a broker says so.
+    settings.REDIS_URL = ""
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.VECTOR_INDEX = "default"
     settings.VECTOR_INDEXES = {

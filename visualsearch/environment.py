@@ -156,6 +156,23 @@ class Environment:
             raise ImproperlyConfigured(f"The environment variable {name} names no database: {hint}.")
         return config
 
+    def redis(self, name: str) -> str:
+        """The address of a Redis server, or an empty text. The message shows no password."""
+        url = self.text(name)
+        hint = "write it as in redis://:password@host:6379/0, or rediss:// for TLS"
+        try:
+            parts = urlsplit(url)
+            whole = parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0
+        except ValueError:
+            whole = False
+        if url and not whole:
+            raise ImproperlyConfigured(f"The environment variable {name} is no Redis server's address: {hint}.")
+        if url and not re.fullmatch(r"(/\d*)?", parts.path):
+            raise ImproperlyConfigured(
+                f"The environment variable {name} names a database by something else than its number: {hint}."
+            )
+        return url
+
     def folder(self, name: str, default: Path) -> Path:
         """A folder that can be written to; it is made where it is missing."""
         path = Path(self.text(name, str(default))).expanduser().resolve()

@@ -131,15 +131,34 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         ),
     }
     DATABASES["default"]["CONN_MAX_AGE"] = None
+else:
+    # Threads take connections from the process's pool, which tries each before it gives it away: a database that has
+    # restarted costs nobody an error.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": env.number("DATABASE_POOL_SIZE", 12, minimum=2, maximum=1_000),
+        "timeout": 10,
+    }
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHES = {
+# Celery's broker (visualsearch/celery.py) and the cache, which keeps its keys apart by their prefix.
+REDIS_URL = env.redis("REDIS_URL")
+CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "cache",
         "OPTIONS": {"MAX_ENTRIES": 20_000},
     }
 }
+if REDIS_URL:
+    CACHES["default"] = {
+        "BACKEND": "visualsearch.cache.Cache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+        # A page does not wait longer for what it can do without.
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1, "health_check_interval": 30},
+    }
 
 # Files ------------------------------------------------------------------------------------------------------
 
@@ -378,6 +397,10 @@ LOGGING = {
         "requests_hardened": {"level": "ERROR"},
         # opensearch-py's, which writes a line for each request; what goes wrong, the index says itself.
         "opensearch": {"level": "CRITICAL"},
+        # A line for each task would be one every few seconds, work or not.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
         # Anyone can send a foreign Host header; that is theirs to mend, and no traceback of ours.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

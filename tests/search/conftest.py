@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from django.db import connection, connections
 
 from tests.search import scripted
+from tests.search.workplace import Databases, Workplace
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +60,52 @@ def shared_database(
             connections["default"].close()
             connections["default"] = memory
             connections.databases["default"]["NAME"] = name
+
+
+@pytest.fixture(scope="session")
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return Databases(tmp_path_factory.mktemp("databases"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_databases(tmp_path_factory: pytest.TempPathFactory, postgresql_url: str) -> Databases:
+    return Databases(tmp_path_factory.mktemp("databases"), postgresql_url)
+
+
+Open = Callable[[Databases, str], Workplace]
+
+
+@pytest.fixture
+def open_workplace(
+    tmp_path: Path, settings: Any, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Open]:
+    """Opens a shop with a database of its own and this broker, and no worker yet; this process is its web server."""
+    from kombu import pools
+
+    from search import broker
+    from visualsearch.celery import app
+
+    with ExitStack() as stack:
+
+        def opened(databases: Databases, redis_url: str) -> Workplace:
+            place = Workplace(tmp_path, databases.new(), redis_url)
+            settings.MEDIA_ROOT = tmp_path / "media"
+            settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.slow.Slow"}}
+            settings.VECTOR_INDEXES["default"]["OPTIONS"]["folder"] = tmp_path / "indexes"
+            settings.REDIS_URL = app.conf.broker_url = redis_url
+            monkeypatch.setattr(broker, "_silent_until", 0)
+            app._after_fork()  # what it knows of connections is of another broker
+            app.control.purge()
+            stack.callback(app._after_fork)
+            stack.callback(pools.reset)
+            stack.enter_context(django_db_blocker.unblock())
+            stack.enter_context(place.connected())
+            stack.callback(place.close)
+            return place
+
+        yield opened
+
+
+@pytest.fixture
+def workplace(open_workplace: Open, postgresql_databases: Databases, redis_url: str) -> Workplace:
+    return open_workplace(postgresql_databases, redis_url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import threading
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,8 +20,8 @@ from django.utils import timezone
 
 from search import building, indexing, runs
 from search.admin import overview
-from search.management.commands import work
 from search.models import Embedding, IndexedMinute, IndexEntry, IndexRun, IndexVersion, Worker
+from search.worker import Shift
 from tests import shop
 from tests.drawing import photo
 from tests.search.test_indexing import Grid
@@ -256,19 +257,19 @@ def test_a_failed_rebuild_shows_its_reason_and_can_be_tried_again(
 ) -> None:
     shop.product("a", photo())
     admin_client.post(DO, {"ask": "rebuild"})
-    worker = work.Worker(work.threading.Event())
+    shift = Shift(threading.Event().is_set)
 
     def full(*args: Any) -> None:
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(building, "study", full)
-        worker.serve()
+        shift.serve()
     page = shown(admin_client)
     assert "OSError: No space left on device" in page
     assert 'id="index-ask-again" form="index-do" name="ask" value="rebuild"' in page
     admin_client.post(DO, {"ask": "rebuild"})
-    worker.serve()
+    shift.serve()
     page = shown(admin_client)
     assert "No space left" not in page
     assert "Last rebuild when" in words(page)

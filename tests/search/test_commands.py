@@ -21,7 +21,8 @@ from django.core.management import CommandError, call_command
 
 from catalogue.models import Product, ProductImage
 from search import indexing, matches
-from search.management.commands import evaluate, work
+from search import worker as work
+from search.management.commands import evaluate
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
@@ -205,7 +206,7 @@ def test_the_worker_drains_the_ledger_in_steps(monkeypatch: pytest.MonkeyPatch) 
     indexing.live_version()
     for seed in range(5):
         shop.product(f"p{seed}", photo(seed=seed))
-    work.Worker(threading.Event()).drain()
+    work.Shift(threading.Event().is_set).drain()
     assert set(IndexEntry.objects.values_list("state", flat=True)) == {"indexed"}
 
 
@@ -223,7 +224,7 @@ def test_a_worker_that_is_told_to_stop_begins_no_further_step(monkeypatch: pytes
         return embed(*args)
 
     monkeypatch.setattr(indexing, "embed", then_stop)
-    work.Worker(stop).drain()
+    work.Shift(stop.is_set).drain()
     assert IndexEntry.objects.filter(state="indexed").count() == 2
     assert IndexEntry.objects.filter(state="pending", leased_until=None).count() == 3
 
@@ -233,7 +234,7 @@ def test_the_worker_does_not_ask_a_model_that_is_away_over_and_over(grid: type[G
     indexing.live_version()
     shop.product("a", photo())
     grid.unavailable = True
-    work.Worker(threading.Event()).drain()
+    work.Shift(threading.Event().is_set).drain()
     assert grid.calls == 1
 
 
@@ -242,7 +243,7 @@ def test_the_worker_refits_once_the_catalogue_has_grown_enough() -> None:
     first = indexing.live_version()
     for seed in range(matches.MIN_PHOTOS):
         shop.product(f"p{seed}", photo(seed=seed))
-    work.Worker(threading.Event()).drain()
+    work.Shift(threading.Event().is_set).drain()
     live = IndexVersion.objects.live()
     assert live is not None
     assert (live.pk != first.pk, live.photos) == (True, matches.MIN_PHOTOS)

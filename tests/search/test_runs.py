@@ -12,10 +12,10 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from search import building, indexing, runs
+from search import building, indexing, runs, worker
 from search.exceptions import BuildInterrupted, WorkStopped
-from search.management.commands import work
 from search.models import IndexedMinute, IndexEntry, IndexRun, IndexVersion, Worker
+from search.worker import Shift
 from tests import shop
 from tests.drawing import photo
 from tests.search.test_indexing import Grid
@@ -33,8 +33,13 @@ def grid(settings: Any) -> type[Grid]:
 
 
 @pytest.fixture
-def worker() -> work.Worker:
-    return work.Worker(threading.Event())
+def stop() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def shift(stop: threading.Event) -> Shift:
+    return Shift(stop.is_set)
 
 
 def only() -> IndexRun:
@@ -184,41 +189,41 @@ def test_what_a_dead_worker_left_is_written_off_if_something_else_waits() -> Non
 # Doing ------------------------------------------------------------------------------------------------------
 
 
-def test_the_worker_does_a_sync_that_was_asked_for(worker: work.Worker) -> None:
+def test_the_worker_does_a_sync_that_was_asked_for(shift: Shift) -> None:
     indexing.live_version()
     shop.product("a", photo(), photo("hat"))
     runs.ask(SYNC)
-    worker.serve()
+    shift.serve()
     assert (only().state, only().photos, only().total) == ("done", 2, 2)
     assert only().ended is not None
     assert set(IndexEntry.objects.values_list("state", flat=True)) == {"indexed"}
 
 
-def test_a_sync_tries_at_once_what_waits_for_another_try(worker: work.Worker, grid: type[Grid]) -> None:
+def test_a_sync_tries_at_once_what_waits_for_another_try(shift: Shift, grid: type[Grid]) -> None:
     shop.product("a", photo())
     grid.unavailable = True
     indexing.reconcile()
     grid.unavailable = False
     assert indexing.reconcile().total == 0
     runs.ask(SYNC)
-    worker.serve()
+    shift.serve()
     assert IndexEntry.objects.get().state == "indexed"
 
 
-def test_a_sync_that_the_model_stands_up_tells_why(worker: work.Worker, grid: type[Grid]) -> None:
+def test_a_sync_that_the_model_stands_up_tells_why(shift: Shift, grid: type[Grid]) -> None:
     shop.product("a", photo())
     grid.unavailable = True
     runs.ask(SYNC)
-    worker.serve()
+    shift.serve()
     assert (only().state, only().reason) == ("failed", "The model is asleep.")
 
 
-def test_the_worker_rebuilds_and_says_what_came_of_it(worker: work.Worker) -> None:
+def test_the_worker_rebuilds_and_says_what_came_of_it(shift: Shift) -> None:
     shop.product("a", photo(), photo("hat"))
     before = indexing.live_version()
     indexing.reconcile()
     runs.ask(REBUILD)
-    worker.serve()
+    shift.serve()
     live = IndexVersion.objects.live()
     assert live is not None
     assert live.pk != before.pk
@@ -226,19 +231,19 @@ def test_the_worker_rebuilds_and_says_what_came_of_it(worker: work.Worker) -> No
 
 
 def test_a_rebuild_that_raises_keeps_its_reason_and_can_be_asked_for_again(
-    worker: work.Worker, monkeypatch: pytest.MonkeyPatch
+    shift: Shift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.product("a", photo())
     before = indexing.live_version()
     runs.ask(REBUILD)
     with monkeypatch.context() as patch:
         patch.setattr(building, "study", broken)
-        worker.serve()
+        shift.serve()
     assert (only().state, only().reason) == ("failed", "OSError: No space left on device")
     assert IndexVersion.objects.live() == before
     again, new = runs.ask(REBUILD)
     assert new
-    worker.serve()
+    shift.serve()
     again.refresh_from_db()
     assert again.state == "done"
 
@@ -247,21 +252,21 @@ def broken(*args: Any) -> None:
     raise OSError("No space left on device")
 
 
-def test_a_rebuild_without_the_model_tells_why_and_the_next_goes_on(worker: work.Worker, grid: type[Grid]) -> None:
+def test_a_rebuild_without_the_model_tells_why_and_the_next_goes_on(shift: Shift, grid: type[Grid]) -> None:
     shop.product("a", photo())
     grid.unavailable = True
     runs.ask(REBUILD)
-    worker.serve()
+    shift.serve()
     assert only().state == "failed"
     assert "The model is asleep." in only().reason
     grid.unavailable = False
     runs.ask(REBUILD)
-    worker.serve()
+    shift.serve()
     assert IndexRun.objects.first().state == "done"  # type: ignore[union-attr]
 
 
 def test_a_rebuild_goes_on_at_once_with_photos_that_wait_for_another_try(
-    worker: work.Worker, grid: type[Grid], monkeypatch: pytest.MonkeyPatch
+    shift: Shift, grid: type[Grid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.product("a", photo())
     indexing.reconcile()
@@ -269,7 +274,7 @@ def test_a_rebuild_goes_on_at_once_with_photos_that_wait_for_another_try(
     with pytest.raises(BuildInterrupted):
         building.rebuild()
     runs.ask(REBUILD)
-    worker.serve()
+    shift.serve()
     assert IndexRun.objects.first().state == "done"  # type: ignore[union-attr]
 
 
@@ -287,44 +292,43 @@ def postponing(do: Any) -> Any:
     return claimed
 
 
-def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(worker: work.Worker) -> None:
+def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(shift: Shift, stop: threading.Event) -> None:
     shop.product("a", photo())
     indexing.live_version()
     run, _new = runs.ask(REBUILD)
 
     def stopped(*args: Any) -> None:
-        worker.stop.set()
+        stop.set()
 
     taken = runs.take()
     assert taken is not None
-    worker.pulse.beat = stopped  # type: ignore[method-assign]
+    shift.pulse.beat = stopped  # type: ignore[method-assign]
     with pytest.raises(WorkStopped):
-        building.perform(taken, worker.progress)
+        building.perform(taken, shift.progress)
     run.refresh_from_db()
     assert (run.state, run.started, run.stage) == ("waiting", None, "")
-    next_worker = work.Worker(threading.Event())
-    next_worker.serve()
+    Shift(threading.Event().is_set).serve()
     run.refresh_from_db()
     assert run.state == "done"
 
 
-def test_the_worker_leaves_the_ledger_for_a_request(worker: work.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "STEP", 1)
+def test_the_worker_leaves_the_ledger_for_a_request(shift: Shift, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "STEP", 1)
     indexing.live_version()
     for seed in range(4):
         shop.product(f"p{seed}", photo(seed=seed))
     # Someone asks while the first step is done.
-    monkeypatch.setattr(worker.pulse, "beat", lambda: runs.ask(SYNC))
-    worker.drain()
+    monkeypatch.setattr(shift.pulse, "beat", lambda: runs.ask(SYNC))
+    shift.drain()
     assert IndexEntry.objects.filter(state="indexed").count() == 1
-    worker.serve()
+    shift.serve()
     assert IndexEntry.objects.filter(state="indexed").count() == 4
 
 
-def test_a_worker_that_rests_after_an_error_is_woken_by_a_request(worker: work.Worker) -> None:
+def test_a_worker_that_rests_after_an_error_is_woken_by_a_request(stop: threading.Event) -> None:
     runs.ask(SYNC)
     began = time.monotonic()
-    worker.rest(30)
+    worker.Loop(stop).rest(30)
     assert time.monotonic() - began < 5
 
 

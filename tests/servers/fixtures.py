@@ -14,6 +14,8 @@ import pytest
 
 from tests.servers.base import Server, running
 from tests.servers.opensearch import VERSIONS, Cluster, OpenSearch
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.redis import Redis
 
 
 def served(kind: type[Server], variable: str) -> Iterator[str]:
@@ -51,6 +53,32 @@ def opensearch_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clu
         yield cluster.start()
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    yield from served(Redis, "REDIS_URL")
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Redis]:
+    """One that a test may stop and start."""
+    with running(Redis) as (server,):
+        assert isinstance(server, Redis)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    yield from served(PostgreSQL, "DATABASE_URL")
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[PostgreSQL]:
+    """One that a test may stop and start."""
+    with running(PostgreSQL) as (server,):
+        assert isinstance(server, PostgreSQL)
+        yield server
 
 
 def _own(server: OpenSearch) -> Iterator[OpenSearch]:

@@ -6,5 +6,7 @@ from tests.servers.base import Server
 from tests.servers.endpoint import Endpoint
 from tests.servers.moto import Moto
 from tests.servers.opensearch import OpenSearch
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.redis import Redis
 
-KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (Endpoint, Moto, OpenSearch)}
+KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (Endpoint, Moto, OpenSearch, PostgreSQL, Redis)}

@@ -17,6 +17,8 @@ from tests.servers.__main__ import main
 from tests.servers.base import HOST, ROOT, NotInstalled, Server, free_port, running
 from tests.servers.kinds import KINDS
 from tests.servers.opensearch import OpenSearch
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.redis import Redis
 
 
 class Pages(Server):
@@ -165,3 +167,29 @@ def test_servers_end_when_whoever_started_them_is_killed() -> None:
 @pytest.mark.servers
 def test_opensearch_has_the_plugin_that_finds_the_nearest(opensearch_url: str) -> None:
     assert "KNNPlugin" in page(f"{opensearch_url}/_nodes/plugins")
+
+
+@pytest.mark.servers
+def test_redis_answers_and_is_empty_after_a_restart(own_redis: Redis) -> None:
+    def told(*words: str) -> str:
+        asked = ["redis-cli", "-p", str(own_redis.port), *words]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
+    assert told("SET", "a", "1") == "OK"
+    own_redis.stop()
+    own_redis.start().wait()
+    assert told("GET", "a") == ""
+
+
+@pytest.mark.servers
+def test_postgresql_keeps_what_it_was_told_when_it_is_killed(own_postgresql: PostgreSQL) -> None:
+    def told(statement: str) -> str:
+        asked = ["psql", "-X", "-A", "-t", "-c", statement, own_postgresql.url]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
+    told("CREATE TABLE shelf (box text)")
+    told("INSERT INTO shelf VALUES ('hats')")
+    told("CHECKPOINT")
+    own_postgresql.kill()
+    own_postgresql.start().wait()
+    assert told("SELECT box FROM shelf") == "hats"

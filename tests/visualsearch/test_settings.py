@@ -312,6 +312,40 @@ def test_a_wrong_address_of_a_server_is_refused_without_telling_its_password() -
         assert "secret" not in str(refused.value)
 
 
+def test_redis_is_the_broker_and_the_cache_with_keys_of_its_own(tmp_path: Path) -> None:
+    url = "rediss://:secret@redis.shop.example:6380/2"
+    broker, caches = settings(tmp_path, "REDIS_URL", "CACHES", REDIS_URL=url)
+    assert broker == url
+    assert caches["default"]["LOCATION"] == url
+    assert caches["default"]["KEY_PREFIX"]
+    broker, caches = settings(tmp_path, "REDIS_URL", "CACHES")
+    assert broker == ""
+    assert caches["default"]["BACKEND"].endswith("DatabaseCache")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis.shop.example:6379",
+        "http://:secret@db",
+        "redis://",
+        "redis://:secret@db:port/0",
+        "redis://:secret@db/shop",
+    ],
+)
+def test_a_wrong_address_of_redis_is_refused_without_telling_its_password(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="environment variable REDIS_URL") as refused:
+        Environment({"REDIS_URL": url}).redis("REDIS_URL")
+    assert "secret" not in str(refused.value)
+
+
+def test_postgresql_has_a_pool_whose_connections_are_tried(tmp_path: Path) -> None:
+    url = "postgresql://shop@db/shop"
+    (databases,) = settings(tmp_path, "DATABASES", DATABASE_URL=url, DATABASE_POOL_SIZE="30")
+    assert databases["default"]["OPTIONS"]["pool"]["max_size"] == 30
+    assert databases["default"]["CONN_HEALTH_CHECKS"]
+
+
 @pytest.mark.parametrize("rate", ["60/min", "1/s", "1000/day", "5/hour", "5/h"])
 def test_rates_are_those_that_the_throttle_reads(rate: str) -> None:
     from search.throttling import SearchThrottle

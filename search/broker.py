@@ -1,0 +1,71 @@
+"""Telling the workers of changes, where there is a broker: one batch for each transaction, and never a failed save.
+
+A message says no more than which photos to look at. What is to be done with them is in the ledger, so that a message
+may be lost, come twice or come late: what is pending is looked for each minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+#: Photos that a person saves at once. More of them in one transaction are an import or a change of many products, and
+#: wait where nobody waits for them.
+BY_HAND = 32
+#: Photos of one message.
+MESSAGE = 500
+#: Seconds after a failure in which nothing is sent, so that saves do not wait for the broker one after another.
+PAUSE = 5.0
+
+_silent_until = 0.0
+
+
+class Batch:
+    """The photos that one transaction has changed; called when it is committed."""
+
+    def __init__(self) -> None:
+        self.ids: set[int] = set()
+
+    def __call__(self) -> None:
+        publish(sorted(self.ids))
+
+
+def tell(ids: Iterable[int]) -> None:
+    """Have the workers told of these photos when the present transaction is committed."""
+    if not settings.REDIS_URL:
+        return
+    callbacks = transaction.get_connection().run_on_commit
+    batch = next((callback for _, callback, _ in callbacks if isinstance(callback, Batch)), None)
+    if batch is None:
+        batch = Batch()
+        # Not by `on_commit`, which would tie it to the savepoint that is open now. Photos of one that is rolled back
+        # are in the batch for nothing: none of their entries is pending.
+        callbacks.append((set(), batch, True))
+    batch.ids.update(ids)
+
+
+def publish(ids: list[int]) -> None:
+    """Send the workers these photos. Where the broker is away it is logged, and that is all."""
+    global _silent_until  # noqa: PLW0603 - what this process knows of the broker
+    from search import tasks
+
+    if time.monotonic() < _silent_until:
+        return
+    task = tasks.sync if len(ids) <= BY_HAND else tasks.sync_many
+    try:
+        for start in range(0, len(ids), MESSAGE):
+            task.delay(ids[start : start + MESSAGE])
+    except Exception as error:
+        # Whatever it is: the change is committed, and must not look as if it had failed.
+        logger.warning(
+            "The workers could not be told of changed photos (%s: %s). They look for what is pending each minute.",
+            type(error).__name__,
+            error,
+        )
+        _silent_until = time.monotonic() + PAUSE

@@ -1,0 +1,105 @@
+"""What Celery's workers do: the same as `manage.py work`, each in a task of its own.
+
+Messages name photos by their keys, if anything; the ledger says what is to be done, so a task may run twice, late, or
+not at all. Celery is imported with this module, and nothing imports it where there is no broker.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from celery import shared_task, signals
+from django.db import DatabaseError
+
+from search import runs
+from search.exceptions import SearchError, WorkStopped
+from search.worker import Shift
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which a task ends in good order and leaves the rest to the next one. The limits that end a process
+#: are far behind, and the time after which the broker gives a message to somebody else is longer than both.
+SHORT, LONG = 240, 3_600
+LIMITS = {"soft_time_limit": SHORT + 60, "time_limit": SHORT + 120}
+LONG_LIMITS = {"soft_time_limit": LONG + 300, "time_limit": LONG + 600}
+
+
+@shared_task(name="search.sync", **LIMITS)
+def sync(ids: list[int]) -> None:
+    """Index the pending ones of these photos, which somebody has saved."""
+    with shift(SHORT) as work:
+        work.index(ids)
+
+
+@shared_task(name="search.sync_many", **LONG_LIMITS)
+def sync_many(ids: list[int]) -> None:
+    """Index the pending ones of these photos, which an import or a change of many products has saved."""
+    with shift(LONG) as work:
+        work.index(ids)
+
+
+@shared_task(name="search.reconcile", **LIMITS)
+def reconcile() -> None:
+    """Index some of what is due although no message came, or an earlier try has failed."""
+    with shift(SHORT) as work:
+        work.step()
+
+
+@shared_task(name="search.tidy", **LIMITS)
+def tidy() -> None:
+    """Forget what has expired."""
+    with shift(SHORT) as work:
+        work.tidy()
+
+
+@shared_task(name="search.serve", **LONG_LIMITS)
+def serve() -> None:
+    """Do what staff have asked for."""
+    with shift(LONG) as work:
+        work.serve()
+
+
+@shared_task(name="search.upkeep", **LONG_LIMITS)
+def upkeep() -> None:
+    """Keep the index in shape, and index all that is due."""
+    with shift(LONG) as work:
+        work.maintain()
+        work.drain()
+
+
+# The process ------------------------------------------------------------------------------------------------
+
+#: Set by the process that receives signals, and read by those of its pool, which are its forks. It has no lock, which
+#: one that is killed might hold for ever.
+_ending = multiprocessing.RawValue("b", 0)
+_pulse = runs.Pulse()
+
+
+@contextmanager
+def shift(seconds: float) -> Iterator[Shift]:
+    """A stretch of work that ends after some time, or when the worker is told to stop. Its errors are sentences."""
+    until = time.monotonic() + seconds
+    work = Shift(lambda: bool(_ending.value) or time.monotonic() >= until, _pulse)
+    try:
+        work.pulse.beat()
+        yield work
+    except WorkStopped as stopped:
+        logger.info("%s", stopped)
+    except SearchError as error:
+        logger.error("%s", error)  # noqa: TRY400 - a sentence for staff, no bug
+
+
+@signals.worker_shutting_down.connect
+def _end(**kwargs: Any) -> None:
+    _ending.value = 1
+
+
+@signals.worker_process_shutdown.connect
+def _leave(**kwargs: Any) -> None:
+    with suppress(DatabaseError):
+        _pulse.end()

@@ -1,0 +1,149 @@
+"""What a worker does, of whatever kind: the loop of one machine (`manage.py work`), or a task among others.
+
+Both call the same few functions; they differ in who says when, and in how a process learns that it is to stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from django.db import DatabaseError, close_old_connections
+
+from catalogue.importers import uploads
+from search import audit, building, indexing, querying, runs
+from search.exceptions import SearchError, WorkStopped
+from search.models import IndexEntry, IndexVersion
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between looks at the ledger (one indexed query).
+PAUSE = 0.5
+#: Seconds between rounds of housekeeping, and between looks for photos that the ledger does not know.
+ROUND = 30
+#: Photos indexed between looks at whether to stop: a second or two, well within what a supervisor waits.
+STEP = 64
+
+
+class Shift:
+    """A stretch of work: what is done between two looks, and the signs of life that are given meanwhile.
+
+    stopped: whether the process was told to end, or has no more time for this.
+    """
+
+    def __init__(self, stopped: Callable[[], bool], pulse: runs.Pulse | None = None) -> None:
+        self.stopped = stopped
+        self.pulse = pulse or runs.Pulse()
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Told of every step of longer work: the moment to show life, and to obey a signal."""
+        self.alive()
+
+    def alive(self, _photos: int = 0) -> None:
+        """Show life; raises WorkStopped where the process is to end."""
+        self.pulse.beat()
+        if self.stopped():
+            raise WorkStopped("The worker was told to stop; the next one goes on.")
+
+    def tidy(self) -> None:
+        """Forget what has expired: shoppers' pictures, old notes, uploads that nobody went on with."""
+        querying.forget_expired()
+        runs.forget()
+        uploads.remove_abandoned()
+
+    def maintain(self) -> None:
+        """Write down photos that the ledger does not know, and keep the index in shape; refit and audit if due."""
+        indexing.add_missing(indexing.live_version())
+        building.maintain(self.progress)
+        if audit.due():
+            audit.run(self.progress)
+
+    def serve(self) -> None:
+        """Do what staff have asked for. What fails is told where they asked; the worker goes on."""
+        while not self.stopped() and (run := runs.take()):
+            logger.info("Begun: %s.", run)
+            try:
+                building.perform(run, self.progress)
+            except WorkStopped:
+                raise
+            except SearchError as error:
+                logger.error("%s", error)  # noqa: TRY400 - a sentence for staff, no bug
+            except Exception:
+                logger.exception("The %s failed.", run)
+
+    def index(self, ids: list[int]) -> None:
+        """Index the pending ones of these photos, in the first version too where there is none yet."""
+        indexing.live_version()
+        indexing.sync(ids, self.alive)
+
+    def step(self) -> indexing.Outcome:
+        """Index about as many photos of each version as a second or two allow."""
+        outcome = indexing.sync(progress=lambda _photos: self.pulse.beat(), limit=STEP)
+        self.pulse.beat()
+        return outcome
+
+    def drain(self) -> None:
+        """Index what is due, a step at a time so that signals and requests are obeyed soon; refit if that is due."""
+        indexed = 0
+        while not self.stopped() and runs.due() is None:
+            versions = IndexVersion.objects.writable()
+            if not IndexEntry.objects.filter(version__in=versions.values("pk")).due().exists():
+                break
+            outcome = self.step()
+            indexed += outcome.total
+            if outcome.postponed == outcome.total:
+                break
+        if indexed:
+            logger.info("Indexed %d photos.", indexed)
+            building.maintain(self.progress)
+
+
+class Loop:
+    """The worker of one machine, which looks at the ledger until it is told to stop."""
+
+    def __init__(self, stop: threading.Event, pause: float = PAUSE) -> None:
+        self.stop = stop
+        self.pause = pause
+        self.shift = Shift(stop.is_set)
+
+    def run(self) -> None:
+        logger.info("The worker waits for photos.")
+        rounds = 0.0
+        while not self.stop.is_set():
+            close_old_connections()
+            try:
+                self.shift.pulse.beat()
+                if rounds <= 0:
+                    rounds = ROUND
+                    self.shift.tidy()
+                    self.shift.maintain()
+                self.shift.serve()
+                self.shift.drain()
+            except WorkStopped as stopped:
+                logger.info("%s", stopped)
+            except SearchError as error:
+                # Nothing is lost: what is pending stays pending. Staff see the reason; try again in a while.
+                logger.error("%s", error)  # noqa: TRY400 - a sentence for staff, no bug
+                self.rest(ROUND)
+            except Exception:
+                # A full disk, a database that restarts: the worker outlives it. What is pending stays pending.
+                logger.exception("The worker met an error and goes on in %d seconds.", ROUND)
+                close_old_connections()
+                self.rest(ROUND)
+            rounds -= self.pause
+            self.stop.wait(self.pause)
+        with suppress(DatabaseError):
+            self.shift.pulse.end()
+        logger.info("The worker has stopped.")
+
+    def rest(self, seconds: float) -> None:
+        """Pause after an error, unless staff ask for something."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.stop.wait(PAUSE):
+            with suppress(DatabaseError):
+                self.shift.pulse.beat()
+                if runs.due():
+                    return

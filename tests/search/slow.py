@@ -1,0 +1,17 @@
+"""The simple model of the write path's tests, as slow as SLOW says: seconds for a photo."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.search.test_indexing import Grid
+
+
+class Slow(Grid):
+    def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        time.sleep(float(os.environ.get("SLOW", "0")) * len(squares))
+        return super()._embed(squares)

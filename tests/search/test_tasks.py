@@ -1,0 +1,169 @@
+"""Celery's workers on a real broker: real processes that are told of changes, and killed in the middle of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from catalogue.models import Product, ProductImage
+from search import indexing, runs, tasks
+from search.models import IndexEntry, IndexRun, Worker
+from tests import shop
+from tests.drawing import photo
+from tests.search.workplace import Databases, Workplace, assert_agreement, searchable, until
+from tests.servers.base import ROOT
+from tests.servers.redis import Redis
+from visualsearch.celery import VISIBLE_AGAIN, app
+
+pytestmark = pytest.mark.servers
+
+
+def settled() -> bool:
+    return IndexEntry.objects.exists() and not IndexEntry.objects.filter(state="pending").exists()
+
+
+def held() -> bool:
+    """Whether some worker is at it."""
+    return IndexEntry.objects.filter(leased_until__gt=timezone.now()).exists()
+
+
+def fill(number: int, first: int = 0) -> None:
+    """Products in one transaction, each with a photo of its own."""
+    with transaction.atomic():
+        for seed in range(first, first + number):
+            shop.product(f"p{seed}", photo(seed=seed))
+
+
+def leases_end() -> None:
+    """Let ten minutes pass for what a dead worker held."""
+    IndexEntry.objects.exclude(leased_until=None).update(leased_until=timezone.now())
+
+
+@pytest.mark.parametrize("databases", ["sqlite_databases", "postgresql_databases"])
+def test_a_saved_photo_is_searchable_and_a_deleted_one_is_not(
+    request: pytest.FixtureRequest,
+    open_workplace: Callable[[Databases, str], Workplace],
+    databases: str,
+    redis_url: str,
+) -> None:
+    workplace = open_workplace(request.getfixturevalue(databases), redis_url)
+    workplace.worker("interactive")
+    fill(3)
+    until(settled)
+    assert searchable().keys() == set(ProductImage.objects.values_list("pk", flat=True))
+    assert runs.last_worker()[0]
+    Product.objects.get(sku="p1").delete()
+    until(lambda: len(searchable()) == 2)
+    until(settled)
+    assert_agreement()
+
+
+def test_what_was_saved_while_redis_was_down_is_taken_up_later(
+    open_workplace: Callable[[Databases, str], Workplace], postgresql_databases: Databases, own_redis: Redis
+) -> None:
+    workplace = open_workplace(postgresql_databases, own_redis.url)
+    worker = workplace.worker("interactive")
+    indexing.live_version()
+    own_redis.stop()
+    fill(2)
+    own_redis.start().wait()
+    tasks.reconcile.delay()  # what beat does each minute; the worker has come back to the broker by itself
+    until(settled)
+    assert worker.running
+    assert_agreement()
+
+
+def test_a_worker_that_is_killed_loses_and_doubles_nothing(workplace: Workplace) -> None:
+    first = workplace.worker("bulk", slow=0.05)
+    fill(40)
+    until(held)
+    first.kill()
+    assert not settled()
+    workplace.worker("bulk")
+    leases_end()
+    tasks.upkeep.delay()
+    until(settled)
+    assert_agreement()
+
+
+def test_a_killed_process_of_the_pool_is_replaced_and_the_worker_goes_on(workplace: Workplace) -> None:
+    worker = workplace.worker("bulk", slow=0.05)
+    fill(40)
+    until(held)
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text(encoding="ascii").split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    until(lambda: "WorkerLostError" in workplace.log(worker))
+    leases_end()
+    tasks.upkeep.delay()
+    until(settled)
+    assert_agreement()
+
+
+def test_a_worker_that_is_told_to_stop_gives_back_what_it_is_at(workplace: Workplace) -> None:
+    indexing.live_version()
+    fill(40)
+    app.control.purge()
+    worker = workplace.worker("bulk", slow=0.1)
+    run, _new = runs.ask(IndexRun.Kind.REBUILD)
+    tasks.serve.delay()
+    until(lambda: IndexRun.objects.get().done > 0 or held())
+    workplace.terminate(worker)
+    run.refresh_from_db()
+    assert (run.state, run.attempts) == ("waiting", 0)
+    assert not held()
+    assert not Worker.objects.filter(ended=None).exists()
+    workplace.worker("bulk")
+    tasks.serve.delay()
+    until(lambda: IndexRun.objects.get().ended)
+    assert IndexRun.objects.get().state == "done"
+    assert_agreement()
+
+
+def test_a_long_reindex_does_not_delay_a_new_photo(workplace: Workplace) -> None:
+    workplace.worker("bulk", slow=0.3)
+    workplace.worker("interactive")
+    fill(40)
+    until(held)
+    new = shop.product("new", photo("hat")).photos.get().pk
+    waited = until(lambda: IndexEntry.objects.filter(photo_id=new, state="indexed").exists())
+    assert waited < 5
+    assert not settled()  # the others are still at it
+
+
+def test_beat_has_staffs_requests_done(workplace: Workplace) -> None:
+    indexing.live_version()
+    runs.ask(IndexRun.Kind.REBUILD)
+    workplace.worker("bulk")
+    workplace.beat()
+    until(lambda: IndexRun.objects.get().state == "done")
+
+
+def test_beat_asks_for_tasks_that_there_are() -> None:
+    app.loader.import_default_modules()
+    assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= app.tasks.keys()
+    assert set(app.conf.task_routes) <= app.tasks.keys()
+
+
+def test_a_message_is_given_to_another_worker_only_after_its_task_must_have_ended() -> None:
+    for budget, limits in ((tasks.SHORT, tasks.LIMITS), (tasks.LONG, tasks.LONG_LIMITS)):
+        assert budget < limits["soft_time_limit"] < limits["time_limit"] < VISIBLE_AGAIN
+
+
+def test_importing_the_tasks_loads_no_model(redis_url: str, tmp_path: Path) -> None:
+    code = (
+        "import sys, visualsearch\n"
+        "visualsearch.celery.loader.import_default_modules()\n"
+        "assert 'search.sync' in visualsearch.celery.tasks\n"
+        "print(*{'openvino', 'faiss', 'sklearn', 'scipy', 'boto3', 'tensorflow'} & set(sys.modules))"
+    )
+    environment = os.environ | {"DATA_DIR": str(tmp_path), "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr

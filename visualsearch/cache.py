@@ -1,0 +1,118 @@
+"""The shared cache in Redis, without which the site goes on: what cannot be asked for counts as not there."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from django.core.cache.backends.redis import RedisCache, RedisCacheClient
+from redis import RedisError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Seconds after a failure in which Redis is not asked, so that pages do not wait for it one after another.
+PAUSE = 5.0
+
+
+class Presence:
+    """Whether Redis answers, as far as this process knows; it is logged when that changes."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._until = 0.0
+
+    @property
+    def resting(self) -> bool:
+        return self.away and time.monotonic() < self._until
+
+    def lost(self, error: Exception) -> None:
+        self._until = time.monotonic() + PAUSE
+        if not self.away:
+            self.away = True
+            logger.warning(
+                "The cache in Redis is away (%s: %s). The site goes on without.", type(error).__name__, error
+            )
+
+    def found(self) -> None:
+        if self.away:
+            self.away = False
+            logger.warning("The cache in Redis is there again.")
+
+
+#: Of the process: Django makes a client for each of its threads.
+presence = Presence()
+
+
+class Client(RedisCacheClient):
+    """Django's own, for which Redis that is away is an empty cache that forgets what it is told."""
+
+    def add(self, key: Any, value: Any, timeout: Any) -> bool:
+        return self._ask(partial(super().add, key, value, timeout), True)
+
+    def get(self, key: Any, default: Any) -> Any:
+        return self._ask(partial(super().get, key, default), default)
+
+    def set(self, key: Any, value: Any, timeout: Any) -> None:
+        self._ask(partial(super().set, key, value, timeout), None)
+
+    def touch(self, key: Any, timeout: Any) -> bool:
+        return self._ask(partial(super().touch, key, timeout), False)
+
+    def delete(self, key: Any) -> bool:
+        return self._ask(partial(super().delete, key), False)
+
+    def get_many(self, keys: Any) -> dict[Any, Any]:
+        return self._ask(partial(super().get_many, keys), {})
+
+    def has_key(self, key: Any) -> bool:
+        return self._ask(partial(super().has_key, key), False)
+
+    def incr(self, key: Any, delta: int) -> Any:
+        """Raises ValueError where there is no such key, as with any cache."""
+        value = self._ask(partial(super().incr, key, delta), None)
+        if value is None:
+            raise ValueError(f"Key {key!r} not found.")
+        return value
+
+    def set_many(self, data: Any, timeout: Any) -> None:
+        self._ask(partial(super().set_many, data, timeout), None)
+
+    def delete_many(self, keys: Any) -> None:
+        self._ask(partial(super().delete_many, keys), None)
+
+    def delete_like(self, pattern: str) -> None:
+        """Delete the keys that match a pattern of Redis's."""
+        self._ask(partial(self._delete_like, pattern), None)
+
+    def _delete_like(self, pattern: str) -> None:
+        client = self.get_client(write=True)
+        for key in client.scan_iter(match=pattern, count=1_000):
+            client.unlink(key)
+
+    def _ask(self, question: Callable[[], T], otherwise: T) -> T:
+        if presence.resting:
+            return otherwise
+        try:
+            answer = question()
+        except RedisError as error:
+            presence.lost(error)
+            return otherwise
+        presence.found()
+        return answer
+
+
+class Cache(RedisCache):
+    """Django's own, with a client that forgives, and one that shares its database with the broker's queues."""
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        self._class = Client
+
+    def clear(self) -> None:
+        """Delete what is the cache's; the whole database, as Django does, would be the broker's messages too."""
+        cast(Client, self._cache).delete_like(f"{self.key_prefix}:*")
