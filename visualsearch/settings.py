@@ -369,8 +369,9 @@ LOGGING = {
     "loggers": {
         "faiss": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
-        # opensearch-py's, which writes a line for each request; what goes wrong, the index says itself.
+        # opensearch-py's, which write a line for each request, or all of it; what goes wrong, the index says itself.
         "opensearch": {"level": "CRITICAL"},
+        "opensearchpy": {"level": "CRITICAL"},
         # Anyone can send a foreign Host header; that is theirs to mend, and no traceback of ours.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
