@@ -395,8 +395,9 @@ LOGGING = {
         "botocore": {"level": "WARNING"},
         # Whoever gave an address that may not be asked is told so.
         "requests_hardened": {"level": "ERROR"},
-        # opensearch-py's, which writes a line for each request; what goes wrong, the index says itself.
+        # opensearch-py's, which write a line for each request, or all of it; what goes wrong, the index says itself.
         "opensearch": {"level": "CRITICAL"},
+        "opensearchpy": {"level": "CRITICAL"},
         # A line for each task would be one every few seconds, work or not.
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -70,12 +70,8 @@ class OpenSearchIndex(VectorIndex):
         body = mapping.body(
             self.version, self.graph, self.shards, _relaxed() if building else self._usual(), self.alias
         )
-        try:
-            self.cluster.request("PUT", f"/{self.name}", body, seconds=_SLOW)
-        except VectorIndexError as error:
-            if getattr(error, "kind", "") != "resource_already_exists_exception":
-                raise
-            self._recognise()
+        if not self._made(body):
+            self._recognise(body)
         if self.version.state == IndexVersion.State.LIVE:
             self._publish()
         self._built = None
@@ -101,9 +97,25 @@ class OpenSearchIndex(VectorIndex):
     def drop(self) -> None:
         self.cluster.request("DELETE", f"/{self.name}", seconds=_SLOW, ignore_unavailable="true")
 
-    def _recognise(self) -> None:
+    def _made(self, body: dict[str, Any]) -> bool:
+        """Make the index; False where there is one of this name."""
+        try:
+            self.cluster.request("PUT", f"/{self.name}", body, seconds=_SLOW)
+        except VectorIndexError as error:
+            if getattr(error, "kind", "") != "resource_already_exists_exception":
+                raise
+            return False
+        return True
+
+    def _recognise(self, body: dict[str, Any]) -> None:
         """Raise VectorIndexError if the index of this name is another site's, or of another database."""
-        if self._meta().get("created") != self.version.created.isoformat():
+        if self._meta().get("created") == self.version.created.isoformat():
+            return
+        self.refresh()
+        if not self.count():
+            # It was made for a version that was never committed; its number has come again.
+            self.drop()
+        if not self._made(body):
             raise VectorIndexError(
                 _(
                     "OpenSearch has an index %(name)s already, which is not this version's. Delete it if nobody uses "
@@ -130,7 +142,9 @@ class OpenSearchIndex(VectorIndex):
         """Let the outsiders' alias lead to this index alone, in one step."""
         found = self.cluster.request("GET", f"/_alias/{self.prefix}", accepting=[HTTPStatus.NOT_FOUND])
         others = [] if "error" in found else [name for name in found if name != self.name]
-        actions: list[dict[str, Any]] = [{"remove": {"index": name, "alias": self.prefix}} for name in others]
+        actions: list[dict[str, Any]] = [
+            {"remove": {"index": name, "alias": self.prefix, "must_exist": False}} for name in others
+        ]
         actions.append({"add": {"index": self.name, "alias": self.prefix}})
         self.cluster.request("POST", "/_aliases", {"actions": actions}, seconds=_SLOW)
 
