@@ -35,6 +35,9 @@ AGAIN = 500
 NAMED = 10
 #: How often a repair is looked over before what is left is told.
 ROUNDS = 3
+#: Where a repair was of no avail, the index keeps a deletion that is newer than the ledger, as after the database was
+#: set back to a copy. Deletions do not show, so the next repair goes beyond any that is likely.
+LEAP = 1_000_000
 
 
 class Difference(TextChoices):
@@ -126,22 +129,21 @@ def run(progress: Progress | None = None, run: IndexRun | None = None, *, repair
         version = indexing.live_version()
         repaired = 0
         findings = look(version, report, mend=repair)
-        for _round in range(ROUNDS):
+        for turn in range(1, ROUNDS):
             if not repair or not findings.total:
                 break
-            repaired += findings.total
+            repaired = repaired or findings.total
             _index(version, report)
-            findings = look(version, report, mend=repair)
+            findings = look(version, report, mend=True, leap=turn * LEAP)
         findings.repaired = repaired
         if repaired:
-            _index(version, report)
             findings.waiting = _waiting(version)
         report.of(version, findings.photos, findings.to_json())
     return findings
 
 
-def look(version: IndexVersion, report: Progress, *, mend: bool = False) -> Findings:
-    """Compare the three once. With `mend` what differs is made pending in the version's ledger."""
+def look(version: IndexVersion, report: Progress, *, mend: bool = False, leap: int = 0) -> Findings:
+    """Compare the three once. With `mend` what differs is made pending in the ledger, `leap` generations further."""
     findings = Findings()
     total = ProductImage.objects.count()
     index_of(version).refresh()
@@ -152,16 +154,18 @@ def look(version: IndexVersion, report: Progress, *, mend: bool = False) -> Find
         if standing.difference():
             doubtful.append(photo_id)
         if len(doubtful) == AGAIN:
-            _look_again(version, doubtful, findings, mend=mend)
+            _look_again(version, doubtful, findings, mend=mend, leap=leap)
             doubtful = []
         if findings.photos % PAGE == 0:
             report("audit", findings.photos, max(total, findings.photos))
-    _look_again(version, doubtful, findings, mend=mend)
+    _look_again(version, doubtful, findings, mend=mend, leap=leap)
     report("audit", findings.photos, findings.photos)
     return findings
 
 
-def _look_again(version: IndexVersion, photo_ids: list[int], findings: Findings, *, mend: bool) -> None:
+def _look_again(
+    version: IndexVersion, photo_ids: list[int], findings: Findings, *, mend: bool = False, leap: int = 0
+) -> None:
     """Count what still differs, with the ledger the same before and after the index was asked.
 
     A document is written before the ledger says so: asked after the ledger, the index has at least what that says.
@@ -179,7 +183,7 @@ def _look_again(version: IndexVersion, photo_ids: list[int], findings: Findings,
         difference = Standing(photo, entry, documents.get(photo_id)).difference()
         if difference and before[photo_id] == after[photo_id]:
             findings.add(difference, photo_id)
-            behind[photo_id] = documents.get(photo_id, 0)
+            behind[photo_id] = max(documents.get(photo_id, 0), entry.generation if entry else 0) + leap
     if mend and behind:
         IndexEntry.objects.overtake(version, behind)
 
@@ -248,4 +252,5 @@ def _index(version: IndexVersion, report: Progress) -> None:
 
 
 def _waiting(version: IndexVersion) -> int:
-    return IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING).count()
+    """Photos that were tried and have to wait; not those that have just come."""
+    return IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING, attempts__gt=0).count()

@@ -242,9 +242,10 @@ class IndexEntryQuerySet(models.QuerySet["IndexEntry"]):
         """
         with transaction.atomic():
             self.change(version, sorted(generations))
-            for photo_id, generation in generations.items():
-                behind = self.filter(version=version, photo_id=photo_id, generation__lte=generation)
-                behind.update(generation=generation + 1)
+            entries = self.filter(version=version, photo_id__in=list(generations))
+            for pk, photo_id, generation in entries.values_list("pk", "photo_id", "generation"):
+                if generation <= generations[photo_id]:
+                    self.filter(pk=pk).update(generation=generations[photo_id] + 1)
 
     def claim(self, limit: int, *, lease: timedelta) -> list[IndexEntry]:
         """Take up to `limit` entries that are due, for the time of a lease; a dead worker's come back after it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from itertools import dropwhile
 from typing import Any
@@ -16,12 +16,18 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import indexing, runs
+from search import audit, gate, indexing, runs
 from search.admin.states import reasons
 from search.matches import BOUNDED
-from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 
-STAGES = {"embed": _("looking at photos"), "fit": _("learning from the catalogue"), "index": _("indexing photos")}
+STAGES = {
+    "embed": _("looking at photos"),
+    "fit": _("learning from the catalogue"),
+    "index": _("indexing photos"),
+    "check": _("measuring the new version"),
+    "audit": _("comparing catalogue and index"),
+}
 
 MINUTES = 30
 """Drawn in the chart of the throughput."""
@@ -32,6 +38,17 @@ SILENCE = timedelta(minutes=1)
 """Nothing is said of a run that was heard of within it; a fit is silent for up to as long."""
 
 Kind, State = IndexRun.Kind, IndexRun.State
+
+UNFINISHED = (IndexVersion.State.BUILDING, IndexVersion.State.READY)
+BUILDING = (Kind.REBUILD, Kind.ROLLBACK)
+
+TITLES = {
+    Kind.SYNC.value: _("Sync"),
+    Kind.REBUILD.value: _("Rebuild"),
+    Kind.ROLLBACK.value: _("Going back"),
+    Kind.DISCARD.value: _("Discarding"),
+    Kind.AUDIT.value: _("Audit"),
+}
 
 
 @dataclass(frozen=True)
@@ -114,6 +131,9 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
     recent = list(IndexRun.objects.select_related("asked_by")[:20])
     running = next((run for run in recent if run.state == State.RUNNING), None)
     waiting = next((run for run in recent if run.state == State.WAITING), None)
+    paused = next((run for run in recent if run.state == State.PAUSED), None)
+    build = next((version for version in versions if version.state in UNFINISHED), None)
+    audited = runs.last(Kind.AUDIT)
     there, seen = runs.last_worker()
     minutes = runs.minutes(MINUTES)
     postponed = _reasons(live, IndexEntry.State.PENDING) if live else []
@@ -132,6 +152,14 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "running": _running(running) if running else None,
         "waiting": _waiting(waiting, there=there, busy=running is not None) if waiting else None,
         "failed": _failed(recent),
+        "paused": _paused(paused) if paused else None,
+        "build": build,
+        "build_stands": build is not None and not (running and running.kind in BUILDING),
+        "build_refusals": refusals(build) if build else [],
+        "former": _former(versions),
+        "gate": _gate(live) if live else [],
+        "audited": audited,
+        "audit_first": _first(audited) if audited else [],
         "rebuilt": _rebuilt(recent),
         "precision": _precision(live) if live else [],
         **(_projection(live) if live else {}),
@@ -139,7 +167,7 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "rate": _rate(minutes),
         "bars": _bars(minutes),
         "busy": bool(running or waiting or (there and found.waiting and not postponed)),
-        "announcement": _announcement(running, waiting, found),
+        "announcement": _announcement(running, waiting or paused, found),
         "may_change": request.user.has_perm("search.change_indexversion"),
         "may_retry": request.user.has_perm("search.change_indexentry"),
         "may_see_photos": request.user.has_perm("catalogue.view_productimage"),
@@ -167,7 +195,7 @@ def _reasons(version: IndexVersion, state: IndexEntry.State) -> list[Reason]:
 
 
 def title(run: IndexRun) -> str:
-    return gettext("Sync") if run.kind == Kind.SYNC else gettext("Rebuild")
+    return str(TITLES[run.kind])
 
 
 def _running(run: IndexRun) -> Shown:
@@ -188,6 +216,13 @@ def _waiting(run: IndexRun, *, there: bool, busy: bool) -> Shown:
         text = gettext("the worker begins in a moment")
     else:
         text = gettext("waits for a worker; it is kept until one comes")
+    return Shown(run, title(run), text)
+
+
+def _paused(run: IndexRun) -> Shown:
+    text = gettext("paused; what is done is kept")
+    if run.total:
+        text += " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
     return Shown(run, title(run), text)
 
 
@@ -231,6 +266,50 @@ def _projection(live: IndexVersion) -> dict[str, str]:
     return {"kept": names.get(kept, kept), "reason": gettext(reason) if reason else ""}
 
 
+# Versions -----------------------------------------------------------------------------------------------------
+
+
+def refusals(version: IndexVersion) -> list[str]:
+    """Why a version was not switched to, in the reader's language."""
+    return _figures(version).refusals() if version.refused else []
+
+
+def _figures(version: IndexVersion) -> gate.Figures:
+    kept = version.quality["gate"]
+    return gate.Figures(**{field.name: kept.get(field.name) for field in fields(gate.Figures)})
+
+
+def _gate(version: IndexVersion) -> list[tuple[str, float]]:
+    """What was measured before a version was switched to."""
+    if "gate" not in version.quality:
+        return []
+    figures = _figures(version)
+    measured = [
+        (gettext("of the ten nearest found"), figures.recall_at_10),
+        (gettext("found by their own vector"), figures.self_retrieval),
+        (gettext("nearest of the right category"), figures.precision_at_1),
+        (gettext("the same in the version before"), figures.live_precision_at_1),
+    ]
+    return [(name, value) for name, value in measured if value is not None]
+
+
+def _former(versions: list[IndexVersion]) -> IndexVersion | None:
+    """The version that can be gone back to, of those that were read already."""
+    were_live = [version for version in versions if version.state == IndexVersion.State.RETIRED and version.activated]
+    last = max(were_live, key=lambda version: version.retired or version.created, default=None)
+    return last if last and last.retired and last.retired > timezone.now() - KEPT else None
+
+
+def _first(audited: IndexRun) -> list[tuple[str, int, str]]:
+    """What an audit has found: each difference, its photos, and the first of them by id."""
+    found = audited.result
+    return [
+        (str(difference.label), found.get(difference.value, 0), ", ".join(map(str, found["first"][difference.value])))
+        for difference in audit.Difference
+        if found.get(difference.value)
+    ]
+
+
 def lasted(duration: timedelta) -> str:
     """A duration in words, as precise as people want it."""
     seconds = max(0, round(duration.total_seconds()))
@@ -249,6 +328,8 @@ def _announcement(running: IndexRun | None, waiting: IndexRun | None, found: Cov
         shown = _running(running)
         text = f"{shown.title}: {STAGES.get(running.stage, _('beginning'))}"
         return text if shown.percent is None else f"{text}, {shown.percent // 25 * 25} %"
+    if waiting and waiting.state == State.PAUSED:
+        return gettext("%(kind)s is paused.") % {"kind": title(waiting)}
     if waiting:
         return gettext("%(kind)s is waiting.") % {"kind": title(waiting)}
     if found.waiting:

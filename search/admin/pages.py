@@ -15,12 +15,12 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
-from search import runs
+from search import indexing, runs
 from search.admin.overview import Kind, State, lasted, numbers, title
 from search.admin.states import try_again
 from search.embedders import embedders
 from search.exceptions import SearchError
-from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 
 
 class IndexPages:
@@ -35,6 +35,7 @@ class IndexPages:
             path("index/", site.admin_view(require_safe(self.index_view)), name="search_index"),
             path("index/numbers/", site.admin_view(require_safe(self.numbers_view)), name="search_index_numbers"),
             path("index/rebuild/", site.admin_view(require_safe(self.rebuild_view)), name="search_index_rebuild"),
+            path("index/rollback/", site.admin_view(require_safe(self.rollback_view)), name="search_index_rollback"),
             path("index/do/", site.admin_view(require_POST(self.do_view)), name="search_index_do"),
         ]
 
@@ -56,6 +57,7 @@ class IndexPages:
         _require(request, "search.change_indexversion")
         live = IndexVersion.objects.live()
         photos = ProductImage.objects.count()
+        unfinished = IndexVersion.objects.unfinished()
         last = IndexRun.objects.filter(kind=Kind.REBUILD, state=State.DONE, photos__gt=0).first()
         expected = ""
         if last and last.started and last.ended:
@@ -68,8 +70,29 @@ class IndexPages:
             photos=photos,
             expected=expected,
             last=last,
-            unfinished=IndexVersion.objects.filter(state__in=["building", "ready"]).exists(),
+            unfinished=unfinished,
+            aliases=list(embedders),
+            chosen=_model_of(unfinished),
             **_model(live),
+        )
+
+    def rollback_view(self, request: HttpRequest) -> HttpResponse:
+        """What going back to the former version will change, before it is asked for."""
+        _require(request, "search.change_indexversion")
+        former = IndexVersion.objects.former()
+        trouble, waiting = gettext("There is no version to go back to."), 0
+        if former is not None:
+            waiting = IndexEntry.objects.filter(version=former, state=IndexEntry.State.PENDING).count()
+            trouble = _trouble(former)
+        return self._page(
+            request,
+            "rollback.html",
+            gettext("Go back to the former version"),
+            former=former,
+            live=IndexVersion.objects.live(),
+            waiting=waiting,
+            trouble=trouble,
+            days=KEPT.days,
         )
 
     def do_view(self, request: HttpRequest) -> HttpResponse:
@@ -84,14 +107,27 @@ class IndexPages:
         _require(request, "search.change_indexversion")
         if "cancel" in request.POST:
             self._cancel(request, request.POST["cancel"])
+        elif "pause" in request.POST:
+            self._pause(request)
+        elif "resume" in request.POST:
+            self._resume(request)
+        elif "switch" in request.POST:
+            # As it was built: the same version is gone on with.
+            options = {"model": _model_of(IndexVersion.objects.unfinished()), "force": True}
+            self._ask(request, Kind.REBUILD, options)
+        elif "repair" in request.POST:
+            self._ask(request, Kind.AUDIT, {"repair": True})
+        elif request.POST.get("ask") == Kind.REBUILD:
+            model = request.POST.get("model", _model_of(IndexVersion.objects.unfinished()))
+            self._ask(request, Kind.REBUILD, {"model": model if model in embedders else "default"})
         elif request.POST.get("ask") in Kind.values:
             self._ask(request, Kind(request.POST["ask"]))
         else:
             messages.error(request, gettext("There is no such button."))
         return redirect("admin:search_index")
 
-    def _ask(self, request: HttpRequest, kind: IndexRun.Kind) -> None:
-        run, new = runs.ask(kind, request.user)
+    def _ask(self, request: HttpRequest, kind: IndexRun.Kind, options: dict[str, Any] | None = None) -> None:
+        run, new = runs.ask(kind, request.user, options)
         if new:
             there, _seen = runs.last_worker()
             text = gettext("%(kind)s was asked for. The worker begins in a moment.")
@@ -102,6 +138,18 @@ class IndexPages:
             messages.info(request, gettext("%(kind)s is under way already.") % {"kind": title(run)})
         else:
             messages.info(request, gettext("%(kind)s is waiting already; nothing was added.") % {"kind": title(run)})
+
+    def _pause(self, request: HttpRequest) -> None:
+        if runs.pause():
+            messages.success(request, gettext("The rebuild is paused at its next step; what is done is kept."))
+        else:
+            messages.warning(request, gettext("There is no rebuild to be paused: it has ended or not begun."))
+
+    def _resume(self, request: HttpRequest) -> None:
+        if runs.resume(request.user):
+            messages.success(request, gettext("The worker goes on with the rebuild in a moment."))
+        else:
+            messages.warning(request, gettext("There is nothing to go on with, or something else waits already."))
 
     def _cancel(self, request: HttpRequest, pk: str) -> None:
         if pk.isdecimal() and runs.cancel(int(pk)):
@@ -122,6 +170,24 @@ def _model(live: IndexVersion | None) -> dict[str, Any]:
         "same_model": live is not None and live.fingerprint == fingerprint,
         "unseen": ProductImage.objects.filter(~Exists(known)).count(),
     }
+
+
+def _model_of(version: IndexVersion | None) -> str:
+    """The alias that a rebuild goes on with."""
+    alias = version.embedder if version is not None and not version.returning else "default"
+    return alias if alias in embedders else "default"
+
+
+def _trouble(former: IndexVersion) -> str:
+    """Why a version cannot be gone back to, as far as that can be told without opening its index; else empty."""
+    try:
+        indexing.embedder_of(former)
+    except (SearchError, ImproperlyConfigured) as error:
+        return str(error)
+    unfinished = IndexVersion.objects.unfinished()
+    if unfinished is not None and not unfinished.returning:
+        return gettext("A build is not finished: go on with it or discard it first.")
+    return ""
 
 
 def _require(request: HttpRequest, permission: str) -> None:

@@ -20,10 +20,11 @@ from django.conf import settings as site
 from django.core.management import CommandError, call_command
 
 from catalogue.models import Product, ProductImage
-from search import indexing, matches
+from search import building, gate, indexing, matches, runs
 from search import worker as work
+from search.embedders import embedders
 from search.management.commands import evaluate
-from search.models import Embedding, IndexEntry, IndexVersion
+from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
 from tests.search.test_indexing import Grid
@@ -118,6 +119,112 @@ def test_rebuild_index_tells_in_a_sentence_why_it_stopped(grid: type[Grid]) -> N
 def test_rebuild_index_knows_only_configured_models() -> None:
     with pytest.raises(CommandError, match="invalid choice"):
         told("rebuild_index", "--model", "other")
+
+
+@pytest.fixture
+def other(settings: Any) -> str:
+    """A second model, beside the default."""
+    grid = settings.EMBEDDERS["default"]
+    settings.EMBEDDERS = {"default": grid, "other": {**grid, "OPTIONS": {"name": "other"}}}
+    return "other"
+
+
+@pytest.mark.django_db
+def test_rebuild_index_builds_with_another_model_and_goes_back(other: str) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    before = indexing.live_version()
+    assert figures("rebuild_index", "--model", other)["model"] == "other"
+    assert figures("index_status")["former"] == before.pk
+    answer = figures("rebuild_index", "--rollback")
+    assert (answer["version"], answer["model"]) == (before.pk, "grid")
+    assert indexing.live_version() == before
+
+
+@pytest.mark.django_db
+def test_rebuild_index_tells_why_it_cannot_go_back() -> None:
+    indexing.live_version()
+    with pytest.raises(CommandError, match="no version to go back to"):
+        told("rebuild_index", "--rollback")
+
+
+@pytest.mark.django_db
+def test_rebuild_index_pauses_and_goes_on_with_the_model_it_was_begun_with(
+    other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "NOTE", 0.0)
+    shop.product("a", photo())
+    indexing.reconcile()
+    with pytest.raises(CommandError, match="rebuild_index --resume"), monkeypatch.context() as patch:
+        patch.setattr(building, "study", paused_in_between(building.study))
+        told("rebuild_index", "--model", other)
+    assert figures("index_status")["paused"]
+    assert figures("rebuild_index", "--resume")["model"] == "other"
+    assert not figures("index_status")["paused"]
+
+
+def paused_in_between(study: Any) -> Any:
+    """Another terminal pauses the build while it is learning."""
+
+    def studied(embedder: Any) -> Any:
+        told("rebuild_index", "--pause")
+        return study(embedder)
+
+    return studied
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [("--pause", "nothing to pause"), ("--resume", "No build is paused"), ("--discard", "no build to be discarded")],
+)
+def test_rebuild_index_says_so_where_there_is_no_build(option: str, sentence: str) -> None:
+    indexing.live_version()
+    with pytest.raises(CommandError, match=sentence):
+        told("rebuild_index", option)
+
+
+@pytest.mark.django_db
+def test_rebuild_index_goes_on_with_an_unfinished_build_of_another_model_or_discards_it(other: str) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    build = building._begin(other, embedders[other], lambda *_: None)
+    assert figures("rebuild_index")["version"] == build.pk
+    build = building._begin("default", embedders["default"], lambda *_: None)
+    assert figures("rebuild_index", "--discard") == {"discarded": build.pk}
+    assert figures("index_status")["building"] is None
+
+
+@pytest.mark.django_db
+def test_rebuild_index_is_forced_where_the_new_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    monkeypatch.setattr(gate, "RECALL_AT_10", 1.1)
+    with pytest.raises(CommandError, match="--force"):
+        told("rebuild_index")
+    status = figures("index_status")
+    assert status["building_gate"]["verdict"] == "refused"
+    answer = figures("rebuild_index", "--force")
+    assert (answer["version"], answer["gate"]["verdict"]) == (status["building"], "forced")
+
+
+@pytest.mark.django_db
+def test_rebuild_index_says_that_another_process_is_at_it(capsys: pytest.CaptureFixture[str]) -> None:
+    shop.product("a", photo())
+    indexing.reconcile()
+    with runs.recorded(IndexRun.Kind.REBUILD):
+        figures("rebuild_index")
+    assert "Another process has been building since" in capsys.readouterr().err
+
+
+@pytest.mark.django_db
+def test_sync_index_leaves_a_former_version_as_it_is() -> None:
+    made = shop.product("a", photo())
+    indexing.reconcile()
+    building.rebuild()
+    made.price = 5
+    made.save()
+    assert figures("sync_index")["indexed"] == 1
 
 
 # evaluate ---------------------------------------------------------------------------------------------------

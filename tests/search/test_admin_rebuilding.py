@@ -1,0 +1,280 @@
+"""The page of the index: pausing, switching anyway, discarding, going back, and the audit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from catalogue.models import Product
+from search import audit, building, gate, indexing, runs
+from search.embedders import embedders
+from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused
+from search.models import IndexEntry, IndexRun, IndexVersion
+from tests import shop
+from tests.drawing import photo
+from tests.search.test_admin_index import DO, INDEX, NUMBERS, REBUILD, at_work, clerk, cost, shown, words
+from tests.search.test_building import age
+from tests.search.test_indexing import Grid
+from tests.search.test_pausing import pausing
+
+pytestmark = pytest.mark.django_db
+
+ROLLBACK = reverse("admin:search_index_rollback")
+GRID = "tests.search.test_indexing.Grid"
+
+
+@pytest.fixture(autouse=True)
+def grid(settings: Any, monkeypatch: pytest.MonkeyPatch) -> type[Grid]:
+    settings.EMBEDDERS = {
+        "default": {"BACKEND": GRID},
+        "other": {"BACKEND": GRID, "OPTIONS": {"name": "other"}},
+    }
+    monkeypatch.setattr(runs, "NOTE", 0.0)
+    return Grid
+
+
+@pytest.fixture(autouse=True)
+def first(grid: type[Grid]) -> IndexVersion:
+    shop.product("a", photo(), photo("hat"))
+    indexing.reconcile()
+    at_work()
+    return live()
+
+
+def live() -> IndexVersion:
+    version = IndexVersion.objects.live()
+    assert version is not None
+    return version
+
+
+def press(client: Client, **button: str) -> str:
+    """What the page says after a button was pressed."""
+    return words(client.post(DO, button, follow=True).content.decode())
+
+
+def work() -> None:
+    """What the worker does with what was asked for."""
+    while run := runs.take():
+        building.perform(run)
+
+
+# Pausing ----------------------------------------------------------------------------------------------------
+
+
+def test_a_rebuild_under_way_is_paused_by_a_button_and_gone_on_with_by_another(admin_client: Client) -> None:
+    seen: list[str] = []
+
+    def press_pause(stage: str, done: int, total: int) -> None:
+        if stage == "index" and not seen:
+            assert 'id="index-pause" form="index-do" name="pause"' in shown(admin_client, NUMBERS)
+            seen.append(press(admin_client, pause="1"))
+
+    with pytest.raises(BuildPaused):
+        building.rebuild("other", press_pause)
+    assert "The rebuild is paused at its next step; what is done is kept." in seen[0]
+    assert "Rebuild : paused; what is done is kept (0 of 2) Go on Discard" in words(shown(admin_client, NUMBERS))
+    assert "The worker goes on with the rebuild in a moment." in press(admin_client, resume="1")
+    work()
+    assert live().fingerprint == "other"
+    assert "paused" not in words(shown(admin_client, NUMBERS))
+
+
+def test_pausing_what_has_ended_is_told(admin_client: Client) -> None:
+    assert "There is no rebuild to be paused" in press(admin_client, pause="1")
+    assert "There is nothing to go on with" in press(admin_client, resume="1")
+
+
+def test_a_paused_rebuild_is_discarded_by_a_button(admin_client: Client) -> None:
+    with pytest.raises(BuildPaused):
+        building.rebuild("other", pausing("index"))
+    assert "Discarding was asked for." in press(admin_client, ask="discard")
+    work()
+    assert not IndexVersion.objects.filter(state__in=["building", "ready"]).exists()
+    assert "paused" not in words(shown(admin_client, NUMBERS))
+
+
+def test_a_build_that_was_left_is_gone_on_with_its_own_model(admin_client: Client) -> None:
+    build = building._begin("other", embedders["other"], lambda *_: None)
+    assert f"The build of version {build.pk} is not finished. Go on Discard" in words(shown(admin_client))
+    press(admin_client, ask="rebuild")
+    work()
+    assert live() == build
+
+
+# A version that was refused ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> IndexVersion:
+    monkeypatch.setattr(gate, "RECALL_AT_10", 1.1)
+    with pytest.raises(BuildRefused):
+        building.rebuild("other")
+    return IndexVersion.objects.get(state="ready")
+
+
+def test_a_refused_version_is_shown_with_its_figures_and_switched_to_anyway(
+    admin_client: Client, refused: IndexVersion
+) -> None:
+    seen = words(shown(admin_client))
+    assert f"Version {refused.pk} is built and not switched to; the live one goes on." in seen
+    assert "Of the ten nearest photos its index finds 100.0 %, less than 110 %." in seen
+    assert "Switch to it anyway Discard" in seen
+    press(admin_client, switch=str(refused.pk))
+    work()
+    assert live() == refused
+    assert "Switch to it anyway" not in shown(admin_client)
+
+
+def test_a_refused_version_is_discarded_by_a_button(
+    admin_client: Client, refused: IndexVersion, first: IndexVersion
+) -> None:
+    press(admin_client, ask="discard")
+    work()
+    refused.refresh_from_db()
+    assert (refused.state, live()) == ("retired", first)
+    assert "not switched to" not in words(shown(admin_client, NUMBERS)).replace(IndexRun.objects.last().reason, "")  # type: ignore[union-attr]
+
+
+def test_what_was_measured_is_shown_of_the_live_version(admin_client: Client) -> None:
+    building.rebuild()
+    seen = words(shown(admin_client))
+    assert "of the ten nearest found 1.000 found by their own vector 1.000" in seen
+
+
+# Another model ----------------------------------------------------------------------------------------------
+
+
+def test_staff_choose_the_model_of_a_rebuild(admin_client: Client) -> None:
+    page = shown(admin_client, REBUILD)
+    assert '<option value="default" selected>' in page
+    assert "It switches only if the new version is complete and not worse" in words(page)
+    admin_client.post(DO, {"ask": "rebuild", "model": "other"})
+    work()
+    assert live().fingerprint == "other"
+
+
+def test_a_model_that_is_not_configured_is_not_built_with(admin_client: Client) -> None:
+    admin_client.post(DO, {"ask": "rebuild", "model": "nonsense"})
+    assert IndexRun.objects.get().options == {"model": "default"}
+
+
+# Going back -------------------------------------------------------------------------------------------------
+
+
+def test_staff_go_back_after_they_have_seen_what_it_means(admin_client: Client, first: IndexVersion) -> None:
+    assert ROLLBACK not in shown(admin_client)
+    building.rebuild("other")
+    Product.objects.update(price=5)
+    page = shown(admin_client)
+    assert ROLLBACK in page
+    assert f"Go back to version {first.pk}…" in words(page)
+    seen = words(shown(admin_client, ROLLBACK))
+    assert f"Version {first.pk} of the model grid was live until" in seen
+    assert "2 photos have changed since then and are indexed in it first." in seen
+    assert "kept for 7 days" in seen
+    assert live() != first
+    assert "Going back was asked for." in press(admin_client, ask="rollback")
+    work()
+    assert live() == first
+
+
+def test_what_stands_in_the_way_of_going_back_is_told_instead_of_a_button(
+    admin_client: Client, settings: Any, first: IndexVersion
+) -> None:
+    assert "There is no version to go back to." in words(shown(admin_client, ROLLBACK))
+    building.rebuild("other")
+    building._begin("other", embedders["other"], lambda *_: None)
+    assert "A build is not finished" in words(shown(admin_client, ROLLBACK))
+    settings.EMBEDDERS = {"default": {"BACKEND": GRID, "OPTIONS": {"name": "other"}}}
+    page = shown(admin_client, ROLLBACK)
+    assert "grid" in words(page)
+    assert 'value="rollback"' not in page
+
+
+def test_a_version_that_is_kept_no_longer_is_not_offered(admin_client: Client, first: IndexVersion) -> None:
+    building.rebuild("other")
+    age(first, building.KEPT)
+    assert ROLLBACK not in shown(admin_client)
+
+
+def test_a_version_half_way_back_is_gone_on_with_or_left(
+    admin_client: Client, first: IndexVersion, grid: type[Grid]
+) -> None:
+    building.rebuild("other")
+    shop.product("new", photo("dress"))
+    grid.unavailable = True
+    with pytest.raises(BuildInterrupted):
+        building.roll_back()
+    grid.unavailable = False
+    seen = words(shown(admin_client))
+    assert f"Version {first.pk} is half-way back: it is not up to date yet. Go on Leave it where it was" in seen
+    press(admin_client, ask="rollback")
+    work()
+    assert live() == first
+
+
+# Audit ------------------------------------------------------------------------------------------------------
+
+
+def test_an_audit_is_asked_for_shown_and_repaired_by_buttons(admin_client: Client) -> None:
+    assert "The worker compares catalogue and index once a day." in words(shown(admin_client))
+    lost = IndexEntry.objects.order_by("pk")[0].photo_id
+    IndexEntry.objects.filter(photo_id=lost).delete()
+    assert "Audit was asked for." in press(admin_client, ask="audit")
+    work()
+    seen = words(shown(admin_client))
+    assert f"missing 1 photos {lost}" in seen
+    assert "The index differs from the catalogue. Repair" in seen
+    press(admin_client, repair="1")
+    work()
+    seen = words(shown(admin_client))
+    assert "repaired 1" in seen
+    assert "Catalogue, ledger and index agree." in seen
+
+
+def test_an_audit_shows_how_far_it_is(admin_client: Client) -> None:
+    seen: list[str] = []
+    audit.run(lambda *_: seen.append(words(shown(admin_client, NUMBERS))))
+    assert any("Audit : comparing catalogue and index (2 of 2)" in text for text in seen)
+
+
+# Who may, and what it costs ---------------------------------------------------------------------------------
+
+
+def test_those_who_only_look_see_figures_and_no_buttons(refused: IndexVersion) -> None:
+    viewer = clerk("view_indexversion")
+    page = shown(viewer)
+    assert "is built and not switched to" in words(page)
+    assert 'form="index-do"' not in page
+    assert viewer.get(ROLLBACK).status_code == 403
+    for button in ("rollback", "discard", "audit"):
+        assert viewer.post(DO, {"ask": button}).status_code == 403
+    for button in ("pause", "resume", "switch", "repair"):
+        assert viewer.post(DO, {button: "1"}).status_code == 403
+    assert IndexRun.objects.count() == 1
+
+
+def test_going_back_needs_a_post(admin_client: Client, first: IndexVersion) -> None:
+    building.rebuild("other")
+    shown(admin_client, ROLLBACK)
+    assert not IndexRun.objects.filter(state="waiting").exists()
+    assert admin_client.post(ROLLBACK).status_code == 405
+
+
+@pytest.mark.parametrize("address", [INDEX, ROLLBACK])
+def test_pages_cost_the_same_queries_whatever_there_is(
+    admin_client: Client, address: str, refused: IndexVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    building.rebuild("other", force=True)
+    few = cost(admin_client, address)
+    assert few <= 16
+    shop.product("b", photo("dress"))
+    for _time in range(2):
+        audit.run(repair=True)
+    IndexRun.objects.create(kind="rebuild", state="paused", started=timezone.now() - timedelta(hours=1))
+    assert cost(admin_client, address) == few
