@@ -102,10 +102,11 @@ test: $(DEV) ## run the tests, with coverage; those of the pages want “make br
 	@# A page on a busy machine may miss its moment: what has failed is tried once more, by itself.
 	pytest -m browser || pytest -m browser --last-failed
 
-# Everything that production is made of, together: real servers, on this machine, for as long as it takes.
-e2e: $(DEV) ## try production: S3, the endpoint, OpenSearch, Redis, PostgreSQL, web server and workers together
+# What production is made of: each part with its failures, then all of them together, on real servers of this machine.
+e2e: $(DEV) ## try production: S3, the endpoint, OpenSearch, Redis, PostgreSQL, web server and workers
 	@python -m tests.servers --install
 	python -m tests.servers -- pytest -m e2e
+	pytest -m servers
 
 lint: $(DEV) ## check style, types, Dockerfiles and docker/compose.yaml
 	ruff check
