@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from catalogue.importers import uploads
-from search import audit, building, indexing, querying, runs
+from search import building, indexing, querying, runs
 from search.exceptions import SearchError, WorkStopped
 from search.models import IndexEntry, IndexVersion
 
@@ -53,8 +53,6 @@ class Command(BaseCommand):
                     uploads.remove_abandoned()
                     indexing.add_missing(indexing.live_version())
                     building.maintain(worker.progress)
-                    if audit.due():
-                        audit.run(worker.progress)
                 worker.serve()
                 worker.drain()
             except WorkStopped as stopped:
