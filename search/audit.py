@@ -7,6 +7,7 @@ as pending counts. A repair makes photos pending; the write path does the rest, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -24,6 +25,8 @@ from search import indexing, runs
 from search.indexes import index_of
 from search.models import IndexEntry, IndexRun, IndexVersion
 from search.runs import Progress
+
+logger = logging.getLogger(__name__)
 
 #: How often a worker looks by itself.
 EVERY = timedelta(days=1)
@@ -139,6 +142,14 @@ def run(progress: Progress | None = None, run: IndexRun | None = None, *, repair
         if repaired:
             findings.waiting = _waiting(version)
         report.of(version, findings.photos, findings.to_json())
+    if findings.total:
+        logger.warning(
+            "Catalogue and index differ: %d photos missing, %d stale, %d orphaned. "
+            "Run “manage.py audit_index --repair”.",
+            findings.missing,
+            findings.stale,
+            findings.orphaned,
+        )
     return findings
 
 

@@ -210,7 +210,8 @@ def catch_up(progress: Progress | None = None) -> None:
 
 
 def maintain(progress: Progress | None = None) -> IndexVersion | None:
-    """Housekeeping: compact the live index, refit when the catalogue has grown enough, drop old versions.
+    """Housekeeping: compact the live index, refit when the catalogue has grown enough, drop old versions, and compare
+    catalogue and index once a day.
 
     Returns the new version if one was built. Cheap when there is nothing to do.
     """
@@ -220,11 +221,12 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
     forget_orphans()
     entries = IndexEntry.objects.filter(version=live)
     gone = entries.filter(state=IndexEntry.State.GONE).count()
-    if not _due(live, entries.filter(state=IndexEntry.State.INDEXED).count(), gone):
-        return None
-    if IndexEntry.objects.filter(version=live).due().exists():
-        return None  # wait until the photos at hand are in
-    return _refit(live, progress)
+    # A refit waits until the photos at hand are in.
+    wanted = _due(live, entries.filter(state=IndexEntry.State.INDEXED).count(), gone) and not entries.due().exists()
+    built = _refit(live, progress) if wanted else None
+    if audit.due():
+        audit.run(progress)
+    return built
 
 
 def _due(live: IndexVersion, photos: int, gone: int = 0) -> bool:
@@ -452,6 +454,7 @@ def _drain(version: IndexVersion, report: Progress) -> str:
             now = timezone.now()
             if not pending.filter(Q(leased_until__gt=now) | Q(next_try__lte=now)).exists():
                 return _reason(pending) if pending.exists() else ""
+            advance(0)  # alive, and obeying
             time.sleep(0.2)  # another process holds what is left; if it has died, its lease runs out
     return ""
 

@@ -119,7 +119,7 @@ def measure(
     """
     counts = _counts(version, live)
     indexed = IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED)
-    ids = np.fromiter(indexed.order_by("photo_id").values_list("photo_id", flat=True), np.int64)
+    ids = np.fromiter(indexed.order_by("photo_id").values_list("photo_id", flat=True).iterator(), np.int64)
     if not len(ids):
         return Figures(**counts)
     if not counts["live_indexed"]:

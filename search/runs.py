@@ -38,8 +38,6 @@ AWAY = timedelta(seconds=90)
 REMEMBERED = timedelta(days=1)
 RUNS_REMEMBERED = timedelta(days=90)
 
-_STANDING = (IndexRun.State.RUNNING, IndexRun.State.PAUSED)
-
 #: Told of a stage by name, with the photos done and the photos in all.
 Progress = Callable[[str, int, int], object]
 
@@ -279,8 +277,8 @@ class Record:
 
     def _note(self, **values: Any) -> None:
         """Write, and obey: a rebuild ends here if it was paused, whoever writes it down."""
-        if self.run is None and not IndexRun.objects.filter(state__in=_STANDING).exists():
-            self.run = _own(self.kind, self._options)  # what was written down has ended
+        if self.run is None and paused() is None:
+            self.run = _own(self.kind, self._options)  # where what was written down has ended, or was left
         if self._write(**values) or self.kind != IndexRun.Kind.REBUILD:
             return
         if paused():

@@ -14,7 +14,7 @@ from contextlib import suppress
 from django.db import DatabaseError, close_old_connections
 
 from catalogue.importers import uploads
-from search import audit, building, indexing, querying, runs
+from search import building, indexing, querying, runs
 from search.exceptions import SearchError, WorkStopped
 from search.models import IndexEntry, IndexVersion
 
@@ -55,11 +55,9 @@ class Shift:
         uploads.remove_abandoned()
 
     def maintain(self) -> None:
-        """Write down photos that the ledger does not know, and keep the index in shape; refit and audit if due."""
+        """Write down photos that the ledger does not know, and keep the index in shape; refit if that is due."""
         indexing.add_missing(indexing.live_version())
         building.maintain(self.progress)
-        if audit.due():
-            audit.run(self.progress)
 
     def serve(self) -> None:
         """Do what staff have asked for. What fails is told where they asked; the worker goes on."""

@@ -269,6 +269,19 @@ def test_a_worker_looks_once_a_day(version: IndexVersion) -> None:
     assert audit.due()
 
 
+def test_the_workers_housekeeping_looks_when_it_is_time_and_says_what_differs(
+    version: IndexVersion, caplog: pytest.LogCaptureFixture
+) -> None:
+    building.maintain()
+    assert not IndexRun.objects.exists()
+    lost_document(version, photos()[0])
+    IndexVersion.objects.update(created=timezone.now() - timedelta(days=2))
+    for _round in range(2):
+        building.maintain()
+    assert IndexRun.objects.get().result["missing"] == 1
+    assert "1 photos missing, 0 stale, 0 orphaned. Run “manage.py audit_index --repair”" in caplog.text
+
+
 def test_a_worker_does_not_look_while_something_else_is_asked_for_or_under_way(version: IndexVersion) -> None:
     IndexVersion.objects.update(created=timezone.now() - timedelta(days=2))
     run, _new = runs.ask(IndexRun.Kind.SYNC)

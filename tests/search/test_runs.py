@@ -368,6 +368,20 @@ def test_of_two_processes_that_build_at_once_one_writes_it_down() -> None:
         assert only().done == 1
 
 
+def test_a_rebuild_is_written_down_once_the_process_that_it_shared_the_work_with_has_died(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "NOTE", 0.0)
+    dead = IndexRun.objects.create(kind=REBUILD, state="running", started=timezone.now(), seen=timezone.now())
+    with runs.recorded(REBUILD) as record:
+        record("index", 1, 2)
+        assert record.run is None
+        leave(dead)
+        record("index", 1, 2)
+        assert record.run is not None
+    assert sorted(IndexRun.objects.values_list("state", flat=True)) == ["done", "failed"]
+
+
 def test_a_record_that_cannot_be_written_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with runs.recorded(REBUILD) as record:
 
