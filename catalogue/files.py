@@ -29,10 +29,34 @@ ORPHANED_AFTER = timedelta(hours=1)
 MOST_NAMES = 500
 """In a query: databases limit how many parameters it has."""
 
+CONTENT_TYPES = {
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".avif": "image/avif",
+    ".bmp": "image/bmp",
+    ".heic": "image/heic",
+    ".tif": "image/tiff",
+}
+"""What photos are stored as; nothing else is served."""
+
 _PHOTO_NAME = re.compile(r"photos/[0-9a-f]{2}/[0-9a-f]{64}\w*\.[a-z]+", re.ASCII)
 _SUBFOLDER = re.compile(r"[0-9a-f]{2}")
 # A digest, the mark of a large rendition, and what the storage appends where a name is taken.
 _NAME = re.compile(r"[0-9a-f]{64}(-[0-9]+)?(_[0-9A-Za-z]+)?\.[a-z]+")
+
+
+class StorageError(OSError):
+    """The storage could not do what was asked, and may do it another time. The message is a sentence for staff."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage does not answer now, or not to us: no file of it can be had."""
+
+
+class StorageRefused(StorageError):
+    """The storage does not give out, or take, this file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
+from catalogue.files import CONTENT_TYPES
 from catalogue.listing import ListForm, Listing, Sort
 from catalogue.meta import crumbs_data, describe, product_data, shown
 from catalogue.models import Category, Product
@@ -26,18 +27,6 @@ from catalogue.tree import CategoryTree
 
 NEWEST = 10
 LONGEST_PAGE_NUMBER = 9
-
-#: What photos are stored as; nothing else is served.
-CONTENT_TYPES = {
-    ".jpg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".gif": "image/gif",
-    ".avif": "image/avif",
-    ".bmp": "image/bmp",
-    ".heic": "image/heic",
-    ".tif": "image/tiff",
-}
 
 
 @require_safe

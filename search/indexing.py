@@ -28,6 +28,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalogue import images
+from catalogue.files import StorageRefused, StorageUnavailable
 from catalogue.models import ProductImage
 from search import colours, pictures, runs, vectors
 from search.blocks import Blocks, blocks
@@ -449,6 +450,7 @@ def _prepared(
     if not contents:
         return
     size, short_side = embedder.size, pictures.short_side(embedder.size)
+    done: set[str] = set()
 
     def prepare(photos: Sequence[ProductImage]) -> Blocks:
         for photo in photos:
@@ -467,11 +469,20 @@ def _prepared(
                 except FileNotFoundError:
                     # One sentence for all of them: reasons are grouped, and the photo says which file it is.
                     result.failed[digest] = _("The file is missing from the storage. Upload the photo again.")
+                except StorageRefused as error:
+                    result.postponed[digest] = str(error)
+                except StorageUnavailable as error:
+                    # It is not asked for the rest, as a model is not that is away.
+                    logger.warning("Photos could not be read: %s", error)
+                    missing = contents.keys() - (done | result.failed.keys())
+                    result.postponed.update(dict.fromkeys(missing, str(error)))
+                    return
                 except Exception as error:
                     # One photo fails alone, whatever is wrong with it; staff see why, and can try again.
                     logger.exception("A photo could not be prepared.")
                     result.failed[digest] = f"{type(error).__name__}: {error}"
                 else:
+                    done.add(digest)
                     yield digest, prepared
         finally:
             pool.shutdown(cancel_futures=True)

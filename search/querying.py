@@ -7,6 +7,7 @@ a product may be seen, and at what price, is asked of the database each time a p
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalogue import fetching, filters, images
+from catalogue.files import StorageError
 from catalogue.models import Brand, Product, ProductImage
 from catalogue.tree import CategoryTree
 from search import colours, derived, indexing, pictures, vectors
@@ -36,6 +38,8 @@ from search.matches import Match
 from search.models import Embedding, IndexVersion, Query
 from search.pictures import Box
 from search.vectors import DEFAULT_COLOUR_WEIGHT
+
+logger = logging.getLogger(__name__)
 
 #: Products in a ranked list at the most.
 LONGEST = 500
@@ -238,13 +242,20 @@ def find_query(pk: UUID | str) -> Query:
 
 
 def forget_expired() -> int:
-    """Delete the pictures of queries that have expired; returns how many."""
+    """Delete the pictures of queries that have expired; returns how many.
+
+    Where the storage is away they stay expired, and the next call goes on.
+    """
     count = 0
     # In batches read whole: a reader that is half-way when it writes is refused by SQLite.
     while batch := list(Query.objects.to_forget()[:500]):
-        for query in batch:
-            query.forget()
-        count += len(batch)
+        try:
+            for query in batch:
+                query.forget()
+                count += 1
+        except StorageError as error:
+            logger.warning("Shoppers' pictures that have expired could not be deleted: %s", error)
+            return count
     Query.objects.filter(expires__lt=timezone.now() - REMEMBERED).delete()
     return count
 

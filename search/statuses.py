@@ -42,3 +42,8 @@ def search_sentence(error: SearchError) -> str:
     if search_status(error) == HTTPStatus.SERVICE_UNAVAILABLE:
         return _("Search does not answer just now. Try again in a minute.")
     return str(error)
+
+
+def storage_sentence() -> str:
+    """What a shopper is told where pictures cannot be stored or read. What is wrong is for staff."""
+    return _("Pictures cannot be stored or read just now. Try again in a minute.")

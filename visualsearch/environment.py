@@ -78,6 +78,13 @@ class Environment:
                 raise self._wrong(name, f"{host!r} is no host: write names such as shop.example, with commas between")
         return hosts
 
+    def host(self, name: str) -> str:
+        """One host name, or none."""
+        hosts = self.hosts(name)
+        if len(hosts) > 1:
+            raise self._wrong(name, "write one host, as in d111111abcdef8.cloudfront.net")
+        return hosts[0] if hosts else ""
+
     def origins(self, name: str) -> list[str]:
         """Origins: a scheme and a host each."""
         origins = self.names(name)
@@ -114,6 +121,13 @@ class Environment:
                     "are written as %40, %2F, %3A and %2C."
                 )
         return urls
+
+    def origin(self, name: str) -> str | None:
+        """The address of a server: a scheme, a host and perhaps a port."""
+        origins = self.origins(name)
+        if len(origins) > 1:
+            raise self._wrong(name, "write one address, as in https://s3.example:9000")
+        return origins[0] if origins else None
 
     def currency(self, name: str, default: str) -> str:
         """A code of ISO 4217, by its form alone."""

@@ -16,9 +16,10 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
+from catalogue.files import StorageError
 from catalogue.images import ImageRefused
 from search.exceptions import SearchError
-from search.statuses import image_status, search_sentence, search_status
+from search.statuses import image_status, search_sentence, search_status, storage_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,10 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
             logger.warning("A search could not be answered: %s", error)  # its words are for staff
         if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = "30"
+    elif isinstance(error, StorageError):
+        body = problem(HTTPStatus.SERVICE_UNAVAILABLE, storage_sentence())
+        logger.warning("The storage of pictures failed: %s", error)
+        headers["Retry-After"] = "30"
     elif isinstance(error, RecursionError):
         body = problem(HTTPStatus.BAD_REQUEST, _("This is nested too deeply. See /api/docs/ for what to send."))
     elif isinstance(error, SuspiciousOperation):

@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "visualsearch.security.BodyLimit",
+    "visualsearch.storage.StorageFaults",
 ]
 
 ROOT_URLCONF = "visualsearch.urls"
@@ -171,13 +172,49 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # names nor the maps makes the first start much quicker.
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = [*Compressor.SKIP_COMPRESS_EXTENSIONS, "map"]
+# Of S3, also where a catalogue is only imported from there. boto3 looks for what is not set here in its own places.
+AWS_S3_REGION_NAME = env.text("AWS_S3_REGION_NAME") or None
+AWS_S3_ENDPOINT_URL = env.origin("AWS_S3_ENDPOINT_URL")
+AWS_S3_ADDRESSING_STYLE = env.choice(
+    "AWS_S3_ADDRESSING_STYLE", "path" if AWS_S3_ENDPOINT_URL else "virtual", ("path", "virtual")
+)
+
+
+def _photos_and_pictures() -> dict[str, dict[str, Any]]:
+    """Where the catalogue's photos are, and shoppers' pictures.
+
+    The pictures are served by a view that knows whether they still exist, and by nothing else.
+    """
+    if "AWS_STORAGE_BUCKET_NAME" not in env:
+        return {
+            "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+            "queries": {
+                "BACKEND": "django.core.files.storage.FileSystemStorage",
+                "OPTIONS": {"location": DATA_DIR / "queries", "base_url": None},
+            },
+        }
+    bucket = env.text("AWS_STORAGE_BUCKET_NAME")
+    return {
+        "default": {
+            "BACKEND": "catalogue.buckets.PhotoBucket",
+            "OPTIONS": {
+                "bucket_name": bucket,
+                "location": "media",
+                # Seconds; a week is the longest that S3 takes.
+                "querystring_expire": env.number("AWS_QUERYSTRING_EXPIRE", 86_400, minimum=600, maximum=604_800),
+                "cloudfront_domain": env.host("AWS_CLOUDFRONT_DOMAIN"),
+                "public_endpoint_url": env.origin("AWS_S3_PUBLIC_ENDPOINT_URL"),
+            },
+        },
+        "queries": {
+            "BACKEND": "catalogue.buckets.PrivateBucket",
+            "OPTIONS": {"bucket_name": bucket, "location": "queries"},
+        },
+    }
+
+
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    # Shoppers' pictures: never under MEDIA_ROOT, served by a view that knows whether they still exist.
-    "queries": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": DATA_DIR / "queries", "base_url": None},
-    },
+    **_photos_and_pictures(),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 

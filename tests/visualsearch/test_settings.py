@@ -137,6 +137,26 @@ def test_a_package_is_the_model_beside_the_one_in_process(tmp_path: Path) -> Non
     assert found == {"default": ("OpenVinoEmbedder", options), "efficientnet-lite0": IN_PROCESS}
 
 
+def test_photos_and_pictures_go_to_a_bucket_where_one_is_named(tmp_path: Path) -> None:
+    storages, style = settings(
+        tmp_path,
+        "STORAGES",
+        "AWS_S3_ADDRESSING_STYLE",
+        AWS_STORAGE_BUCKET_NAME="shop",
+        AWS_S3_ENDPOINT_URL="http://127.0.0.1:9000",
+        AWS_CLOUDFRONT_DOMAIN="d111.cloudfront.net",
+    )
+    assert storages["default"]["OPTIONS"] == {
+        "bucket_name": "shop",
+        "location": "media",
+        "querystring_expire": 86_400,
+        "cloudfront_domain": "d111.cloudfront.net",
+        "public_endpoint_url": None,
+    }
+    assert storages["queries"]["OPTIONS"] == {"bucket_name": "shop", "location": "queries"}
+    assert style == "path"
+
+
 def test_an_endpoint_and_a_package_at_once_stop_the_start(tmp_path: Path) -> None:
     both = {"SAGEMAKER_ENDPOINT_NAME": "shop-model", "EMBEDDER_PACKAGE": str(tmp_path)}
     done = start("import django; django.setup()", tmp_path, **both)
@@ -225,6 +245,8 @@ def test_checks_load_no_client_of_opensearch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [
+        ("AWS_CLOUDFRONT_DOMAIN", "https://d111.cloudfront.net", "d111.cloudfront.net"),
+        ("AWS_S3_ENDPOINT_URL", "s3.example:9000", "https://"),
         ("ALLOWED_HOSTS", "https://shop.example", "shop.example"),
         ("CORS_ORIGINS", "https://shop.example/", "https://shop.example"),
         ("CSRF_TRUSTED_ORIGINS", "shop.example", "https://shop.example"),

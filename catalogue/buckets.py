@@ -1,0 +1,318 @@
+"""Files in an S3 bucket: photos that browsers fetch from there by signed addresses, and files for the site alone.
+
+The bucket is private. An address of a photo is signed here, without asking S3, and the same for a while, so that
+browsers can keep what they have; renditions may be served by CloudFront instead. Names are of contents and never
+written twice. What goes wrong is one of the errors of `files`.
+
+Imported only where a bucket is configured.
+"""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cached_property, lru_cache
+from pathlib import PurePosixPath
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore import UNSIGNED
+from botocore import exceptions as botocore
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.core.files.base import ContentFile, File
+from django.utils.encoding import filepath_to_uri
+from django.utils.translation import gettext as _
+from storages.backends.s3 import S3Storage
+from storages.utils import clean_name
+
+from catalogue.files import CONTENT_TYPES, StorageRefused, StorageUnavailable
+
+logger = logging.getLogger(__name__)
+
+RENDITIONS = "thumbnails/"
+"""What CloudFront may serve: the folder of all renditions, and of nothing else."""
+
+MOST_ADDRESSES = 20_000
+"""Signed addresses that a process remembers, half a kilobyte each."""
+
+KEPT_YEAR = "max-age=31536000, immutable"
+"""Names are made from contents."""
+
+_NO_CREDENTIALS = (
+    botocore.NoCredentialsError,
+    botocore.PartialCredentialsError,
+    botocore.CredentialRetrievalError,
+    botocore.ProfileNotFound,
+    botocore.SSOError,
+    botocore.TokenRetrievalError,
+    botocore.NoAuthTokenError,
+)
+_BAD_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
+_ELSEWHERE = frozenset(
+    {
+        "301",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "PermanentRedirect",
+        "TemporaryRedirect",
+    }
+)
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+
+
+def config(*, signed: bool = True) -> Config:
+    """How S3 is spoken to: in time, with three tries, and as any store that is compatible with it understands."""
+    return Config(
+        s3={"addressing_style": settings.AWS_S3_ADDRESSING_STYLE},
+        signature_version="s3v4" if signed else UNSIGNED,
+        connect_timeout=5,
+        read_timeout=15,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=32,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+def client(endpoint: str | None = None, *, signed: bool = True) -> Any:
+    """A client of S3, for all threads. Raises StorageUnavailable."""
+    with explained(""):
+        return boto3.Session().client(
+            "s3",
+            region_name=settings.AWS_S3_REGION_NAME,
+            endpoint_url=endpoint or settings.AWS_S3_ENDPOINT_URL,
+            config=config(signed=signed),
+        )
+
+
+@contextmanager
+def explained(bucket: str, name: str = "") -> Iterator[None]:
+    """Turn what boto3 raises into FileNotFoundError, StorageRefused or StorageUnavailable, in a sentence."""
+    try:
+        yield
+    except ClientError as error:
+        raise _refused(error, bucket, name) from error
+    except Boto3Error as error:  # what an upload raises, around S3's own
+        cause = error.__cause__ or error.__context__
+        raise (_refused(cause, bucket, name) if isinstance(cause, ClientError) else _away(error)) from error
+    except BotoCoreError as error:
+        raise _away(error) from error
+
+
+def _refused(error: ClientError, bucket: str, name: str) -> OSError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    values = {"bucket": bucket, "code": code or status}
+    if code == "NoSuchBucket":
+        return StorageUnavailable(
+            _("There is no bucket %(bucket)s. Make it, or name another in AWS_STORAGE_BUCKET_NAME.") % values
+        )
+    if code in _MISSING:
+        return FileNotFoundError(name)
+    if code in _DENIED:
+        return StorageRefused(
+            _(
+                "The bucket %(bucket)s does not allow this with these credentials. They need s3:GetObject, "
+                "s3:PutObject and s3:DeleteObject of its objects, and s3:ListBucket."
+            )
+            % values
+        )
+    if code in _BAD_CREDENTIALS:
+        return StorageUnavailable(_("S3 does not accept these credentials (%(code)s). Renew them.") % values)
+    # A HEAD has no body that says more.
+    if code in _ELSEWHERE or (status == 400 and code == "400"):  # noqa: PLR2004
+        return StorageUnavailable(
+            _("The bucket %(bucket)s is in another region (%(code)s). Set AWS_S3_REGION_NAME to that.") % values
+        )
+    return StorageUnavailable(
+        _("S3 cannot do this now (%(code)s). It is tried again; if it stays so, look at the status of S3.") % values
+    )
+
+
+def _away(error: Exception) -> StorageUnavailable:
+    if isinstance(error, _NO_CREDENTIALS):
+        return StorageUnavailable(
+            _(
+                "There are no credentials for S3. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the "
+                "machine a role."
+            )
+        )
+    if isinstance(error, botocore.NoRegionError):
+        return StorageUnavailable(_("No region is known for S3. Set AWS_S3_REGION_NAME."))
+    logger.warning("S3 could not be reached: %s", error)
+    return StorageUnavailable(_("S3 does not answer. Look at the network, and at AWS_S3_ENDPOINT_URL if it is set."))
+
+
+class _Bucket(S3Storage):  # type: ignore[misc]
+    """django-storages' with one client for all threads, one request for each file, and errors in sentences."""
+
+    cache_control = ""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, transfer_config=TransferConfig(use_threads=False), client_config=config())
+        self._lock = Lock()
+        self._shared: Any = None
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        with explained(self.bucket_name):
+            session: boto3.Session = self._create_session()
+            return session
+
+    @property
+    def connection(self) -> Any:
+        with self._lock:
+            if self._shared is None:
+                with explained(self.bucket_name):
+                    self._shared = self._session.resource(
+                        "s3",
+                        region_name=settings.AWS_S3_REGION_NAME,
+                        endpoint_url=settings.AWS_S3_ENDPOINT_URL,
+                        config=self.client_config,
+                    )
+            return self._shared
+
+    def get_object_parameters(self, name: str) -> dict[str, Any]:
+        kind = CONTENT_TYPES.get(PurePosixPath(name).suffix, self.default_content_type)
+        return {"ContentType": kind, "CacheControl": self.cache_control}
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        if mode != "rb":
+            with explained(self.bucket_name, name):
+                return super()._open(name, mode)  # type: ignore[no-any-return]
+        key = self._normalize_name(clean_name(name))
+        with explained(self.bucket_name, name):
+            answer = self.connection.meta.client.get_object(Bucket=self.bucket_name, Key=key)
+            return ContentFile(answer["Body"].read(), name=name)
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        with explained(self.bucket_name, name):
+            return str(super()._save(name, content))
+
+    def delete(self, name: str) -> None:
+        key = self._normalize_name(clean_name(name))
+        with suppress(FileNotFoundError), explained(self.bucket_name, name):
+            self.connection.meta.client.delete_object(Bucket=self.bucket_name, Key=key)
+
+    def exists(self, name: str) -> bool:
+        with explained(self.bucket_name, name):
+            return bool(super().exists(name))
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        with explained(self.bucket_name, path):
+            folders, names = super().listdir(path)
+            return folders, names
+
+    def size(self, name: str) -> int:
+        with explained(self.bucket_name, name):
+            return int(super().size(name))
+
+    def get_modified_time(self, name: str) -> datetime:
+        with explained(self.bucket_name, name):
+            modified: datetime = super().get_modified_time(name)
+            return modified
+
+
+class PhotoBucket(_Bucket):
+    """Photos and their renditions: each name is new, and has an address for browsers.
+
+    cloudfront_domain: serves the renditions. Originals are only ever given out by addresses that S3 has to check.
+    public_endpoint_url: S3 as browsers reach it, where the site reaches it by another address.
+    """
+
+    def __init__(
+        self, *, cloudfront_domain: str = "", public_endpoint_url: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.cloudfront_domain = cloudfront_domain
+        self.public_endpoint_url = public_endpoint_url
+        self._addresses = lru_cache(MOST_ADDRESSES)(self._address)
+
+    def get_object_parameters(self, name: str) -> dict[str, Any]:
+        rendition = name.startswith(posixpath.join(self.location, RENDITIONS))
+        return super().get_object_parameters(name) | {
+            "CacheControl": f"{'public' if rendition else 'private'}, {KEPT_YEAR}"
+        }
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """A name of its own, without asking whether another is free: that would be a request more, and a race."""
+        root, extension = posixpath.splitext(name)
+        return str(self.get_alternative_name(root, extension))
+
+    def url(self, name: str, parameters: Any = None, expire: Any = None, http_method: Any = None) -> str:
+        """Where a browser finds a file. No request is made. Without credentials it is an address that S3 refuses:
+        a page without pictures is better than none."""
+        name = clean_name(name)
+        key = self._normalize_name(name)
+        if self.cloudfront_domain and name.startswith(RENDITIONS):
+            return f"https://{self.cloudfront_domain}/{filepath_to_uri(key)}"
+        # Signed for all of the time, and given out for half of it: what a page names is good for the other half.
+        period = int(time.time() // (self.querystring_expire / 2))
+        return str(self._addresses(key, period, self._access_key()))
+
+    def _address(self, key: str, period: int, access_key: str) -> str:
+        """`access_key` is part of what is remembered: a role's credentials end, and what they signed with them."""
+        chosen = self._signer if access_key else self._unsigned
+        return str(
+            chosen.generate_presigned_url(
+                "get_object", {"Bucket": self.bucket_name, "Key": key}, ExpiresIn=self.querystring_expire
+            )
+        )
+
+    def _access_key(self) -> str:
+        try:
+            found = self._session.get_credentials()
+            return "" if found is None else str(found.get_frozen_credentials().access_key)
+        except BotoCoreError as error:
+            logger.warning("Photos cannot be shown: %s", _away(error))
+            return ""
+
+    @cached_property
+    def _signer(self) -> Any:
+        with explained(self.bucket_name):
+            return self._session.client(
+                "s3",
+                region_name=settings.AWS_S3_REGION_NAME,
+                endpoint_url=self.public_endpoint_url or settings.AWS_S3_ENDPOINT_URL,
+                config=config(),
+            )
+
+    @cached_property
+    def _unsigned(self) -> Any:
+        return client(self.public_endpoint_url, signed=False)
+
+    @cached_property
+    def origins(self) -> list[str]:
+        """Where browsers fetch files from."""
+        parts = urlsplit(self._address("a", 0, ""))
+        found = [f"{parts.scheme}://{parts.netloc}"]
+        return [*found, f"https://{self.cloudfront_domain}"] if self.cloudfront_domain else found
+
+
+class PrivateBucket(_Bucket):
+    """Files that the site alone gives out: shoppers' pictures. They have no address, and nobody keeps them."""
+
+    cache_control = "private, no-store"
+
+    def url(self, name: str, *args: Any, **kwargs: Any) -> str:
+        raise ValueError("This file is not accessible via a URL.")

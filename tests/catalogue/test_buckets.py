@@ -1,0 +1,300 @@
+"""Photos in a bucket of S3: moto's server, the real boto3 and django-storages."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import pytest
+import urllib3
+from botocore.credentials import Credentials
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage, storages
+from django.core.management import call_command
+from django.test import Client
+
+from catalogue import files
+from catalogue.files import StorageRefused, StorageUnavailable
+from catalogue.models import Product, ProductImage
+from tests import shop
+from tests.catalogue.test_admin import product_form, upload
+from tests.drawing import encoded, photo, picture
+from tests.moto import BUCKET, REGION, S3, failing, moto, use
+
+PICTURE = photo()
+LARGE = encoded(picture(size=(900, 1200)))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3]:
+    with moto() as running:
+        yield running
+
+
+@pytest.fixture
+def s3(server: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> S3:
+    server.reset()
+    use(server.url, settings, monkeypatch)
+    return server
+
+
+def get(url: str) -> urllib3.BaseHTTPResponse:
+    return urllib3.request("GET", url)
+
+
+def save(name: str = "photos/ab/a.jpg", data: bytes = PICTURE) -> str:
+    return default_storage.save(name, ContentFile(data))
+
+
+# What is stored ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_photo_and_its_renditions_are_stored_with_what_browsers_need_to_know(s3: S3) -> None:
+    image = shop.product("A", LARGE).photos.get()
+    stored = {key: s3.client.head_object(Bucket=BUCKET, Key=key) for key in s3.listed()}
+    assert {f"media/{name}" for name in (image.file.name, image.thumbnail.name, image.large.name)} == set(stored)
+    for key, head in stored.items():
+        assert head["ContentType"] == "image/jpeg"
+        assert "max-age=31536000, immutable" in head["CacheControl"]
+        assert ("public" in head["CacheControl"]) is key.startswith("media/thumbnails/")
+    assert shop.content(image) == LARGE
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [(".webp", "image/webp"), (".avif", "image/avif"), (".heic", "image/heic"), (".tif", "image/tiff")],
+)
+def test_every_format_is_stored_as_what_it_is(s3: S3, suffix: str, kind: str) -> None:
+    name = save(f"photos/ab/a{suffix}")
+    assert s3.client.head_object(Bucket=BUCKET, Key=f"media/{name}")["ContentType"] == kind
+
+
+def test_no_two_uploads_share_a_name(s3: S3) -> None:
+    name = files.photo_name("a" * 64, ".jpg")
+    names = {save(name) for _ in range(5)}
+    assert len(names) == 5
+    assert all(files.is_photo_name(one) for one in names)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_no_photo_uses_any_more_is_removed(s3: S3) -> None:
+    first, second = shop.product("A", LARGE), shop.product("B", LARGE)
+    first.delete()
+    assert len(s3.listed()) == 3
+    assert shop.content(second.photos.get()) == LARGE
+    second.delete()
+    assert s3.listed() == []
+
+
+@pytest.mark.django_db
+def test_orphans_are_found_in_a_bucket_too(s3: S3, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    image = shop.product("A", PICTURE).photos.get()
+    orphan = save(files.photo_name("a" * 64, ".jpg"))
+    call_command("remove_orphan_files")
+    assert default_storage.exists(orphan)
+    monkeypatch.setattr(files, "ORPHANED_AFTER", timedelta(seconds=-5))
+    call_command("remove_orphan_files")
+    assert not default_storage.exists(orphan)
+    assert default_storage.exists(image.file.name or "")
+
+
+def test_what_is_missing_is_missing(s3: S3) -> None:
+    for ask in (default_storage.open, default_storage.size, default_storage.get_modified_time):
+        with pytest.raises(FileNotFoundError):
+            ask("photos/ab/none.jpg")
+    default_storage.delete("photos/ab/none.jpg")
+    assert not default_storage.exists("photos/ab/none.jpg")
+
+
+# Addresses --------------------------------------------------------------------------------------------------
+
+
+def test_a_photo_is_given_out_by_a_signed_address_and_by_no_other(s3: S3) -> None:
+    url = default_storage.url(save())
+    asked = parse_qs(urlsplit(url).query)
+    assert asked["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+    assert asked["X-Amz-Expires"] == ["86400"]
+    assert f"/{REGION}/s3/aws4_request" in asked["X-Amz-Credential"][0]
+    assert get(url).data == PICTURE
+    assert get(url).headers["Content-Type"] == "image/jpeg"
+
+
+def test_signing_asks_nobody(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("S3 was asked.")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert default_storage.url("photos/ab/a.jpg").startswith(s3.url)
+
+
+def test_an_address_stays_the_same_for_half_of_its_time(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_800_000_000.0 - 1_800_000_000.0 % 43_200
+    monkeypatch.setattr("catalogue.buckets.time.time", lambda: now)
+    first = default_storage.url("photos/ab/a.jpg")
+    now += 43_100
+    assert default_storage.url("photos/ab/a.jpg") == first
+    assert default_storage._addresses.cache_info().misses == 1  # type: ignore[attr-defined]
+    now += 200
+    default_storage.url("photos/ab/a.jpg")
+    assert default_storage._addresses.cache_info().misses == 2  # type: ignore[attr-defined]
+
+
+def test_what_a_role_has_signed_is_not_given_out_when_its_credentials_have_changed(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "first")
+    assert "Credential=first" in default_storage.url("photos/ab/a.jpg")
+    renewed = Credentials("second", "secret")
+    monkeypatch.setattr(boto3.Session, "get_credentials", lambda session: renewed)
+    default_storage.url("photos/ab/a.jpg")
+    assert default_storage._addresses.cache_info().misses == 2  # type: ignore[attr-defined]
+
+
+def test_renditions_and_nothing_else_are_cloudfronts(s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(s3.url, settings, monkeypatch, cloudfront_domain="d111.cloudfront.net")
+    assert default_storage.url("thumbnails/ab/a.jpg") == "https://d111.cloudfront.net/media/thumbnails/ab/a.jpg"
+    for name in ("photos/ab/a.jpg", "thumbnails/../photos/ab/a.jpg", "photos/thumbnails/a.jpg"):
+        assert "d111.cloudfront.net" not in default_storage.url(name)
+        assert "X-Amz-Signature" in default_storage.url(name)
+    with pytest.raises(ValueError, match="not accessible"):
+        storages["queries"].url("a.jpg")
+
+
+def test_browsers_may_be_led_to_another_address_than_the_sites(
+    s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(s3.url, settings, monkeypatch, public_endpoint_url="https://pictures.shop.example")
+    assert default_storage.url("photos/ab/a.jpg").startswith("https://pictures.shop.example/")
+    assert default_storage.open(save()).read() == PICTURE
+
+
+@pytest.mark.django_db
+def test_pages_may_show_what_is_in_the_bucket(s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for domain in ("", "d111.cloudfront.net"):
+        use(s3.url, settings, monkeypatch, cloudfront_domain=domain)
+        # The middleware keeps the policy for as long as it lives: a client of its own begins anew.
+        policy = Client().get("/")["Content-Security-Policy"]
+        images = re.findall(r"img-src ([^;]+)", policy)[0].split()
+        assert s3.url in images
+        assert ("https://d111.cloudfront.net" in images) is bool(domain)
+
+
+@pytest.mark.django_db
+def test_a_page_names_signed_photos_that_browsers_can_fetch(client: Client, s3: S3) -> None:
+    shop.product("A", LARGE)
+    shown = client.get("/products/A/").content.decode()
+    addresses = {url.replace("&amp;", "&") for url in re.findall(rf'{s3.url}/[^" ]+', shown)}
+    assert len(addresses) >= 2
+    assert all(get(url).status == 200 for url in addresses)
+    assert client.get(f"/media/{ProductImage.objects.get().file.name}").status_code == 404
+
+
+# What goes wrong --------------------------------------------------------------------------------------------
+
+
+def everything() -> list[Any]:
+    return [
+        save,
+        lambda: default_storage.open("photos/ab/a.jpg"),
+        lambda: default_storage.delete("photos/ab/a.jpg"),
+        lambda: default_storage.listdir("photos"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "words"),
+    [
+        (503, "SlowDown", StorageUnavailable, "tried again"),
+        (500, "InternalError", StorageUnavailable, "tried again"),
+        (404, "NoSuchBucket", StorageUnavailable, "AWS_STORAGE_BUCKET_NAME"),
+        (301, "PermanentRedirect", StorageUnavailable, "AWS_S3_REGION_NAME"),
+        (400, "AuthorizationHeaderMalformed", StorageUnavailable, "AWS_S3_REGION_NAME"),
+        (403, "InvalidAccessKeyId", StorageUnavailable, "Renew them"),
+        (403, "SignatureDoesNotMatch", StorageUnavailable, "Renew them"),
+        (400, "ExpiredToken", StorageUnavailable, "Renew them"),
+        (403, "AccessDenied", StorageRefused, "s3:PutObject"),
+    ],
+)
+def test_each_fault_is_a_sentence_that_says_what_to_do(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, status: int, code: str, kind: type[OSError], words: str
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses between its tries
+    with failing(status, code) as url:
+        use(url, settings, monkeypatch)
+        for ask in everything():
+            with pytest.raises(kind, match=words) as told:
+                ask()
+            assert "testing" not in str(told.value)
+
+
+def test_a_head_that_is_refused_without_words_is_understood(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for status, kind in ((403, StorageRefused), (301, StorageUnavailable), (400, StorageUnavailable)):
+        with failing(status, "") as url:
+            use(url, settings, monkeypatch)
+            with pytest.raises(kind):
+                default_storage.exists("photos/ab/a.jpg")
+
+
+def test_a_store_that_is_not_there_is_a_sentence(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    use(f"http://127.0.0.1:{port}", settings, monkeypatch)
+    for ask in everything():
+        with pytest.raises(StorageUnavailable, match="does not answer"):
+            ask()
+
+
+def test_a_bucket_that_is_not_there_is_a_sentence(s3: S3) -> None:
+    s3.client.delete_bucket(Bucket=BUCKET)
+    with pytest.raises(StorageUnavailable, match=f"no bucket {BUCKET}"):
+        save()
+
+
+@pytest.mark.django_db
+def test_without_credentials_pages_come_without_pictures_and_work_with_a_sentence(
+    client: Client, s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.product("A", PICTURE)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    settings.STORAGES = dict(settings.STORAGES)  # made anew, and so without those that were found before
+    assert client.get("/products/A/").status_code == 200
+    with pytest.raises(StorageUnavailable, match="no credentials"):
+        save()
+
+
+@pytest.mark.django_db
+def test_a_file_that_cannot_be_removed_is_left_and_nobody_is_stopped(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, server: S3
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    server.reset()
+    use(server.url, settings, monkeypatch)
+    name = save()
+    with failing(503, "SlowDown") as url:
+        use(url, settings, monkeypatch)
+        files.remove([name])
+    use(server.url, settings, monkeypatch)
+    assert default_storage.exists(name)
+
+
+@pytest.mark.django_db
+def test_staff_are_told_why_a_photo_cannot_be_stored(
+    admin_client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with failing(403, "AccessDenied") as url:
+        use(url, settings, monkeypatch)
+        form = product_form({"upload": upload(PICTURE)}, sku="A")
+        response = admin_client.post("/admin/catalogue/product/add/", form)
+    assert response.status_code == 503
+    assert "s3:PutObject" in response.content.decode()
+    assert response["Retry-After"] == "30"
+    assert not Product.objects.exists()
