@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -67,6 +68,31 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
         """The versions that changes go to: the live one and one that is being built."""
         states = [IndexVersion.State.LIVE, IndexVersion.State.BUILDING, IndexVersion.State.READY]
         return self.defer("projection_bytes").filter(state__in=states).order_by("pk")
+
+    def for_change(self) -> IndexVersionQuerySet:
+        """Those that the present transaction writes a change to: none joins or leaves them until it ends.
+
+        Else a build that begins meanwhile would read what was there before the change, and be told nothing of it.
+        """
+        self._lock("ROW EXCLUSIVE")
+        return self.writable()
+
+    @contextmanager
+    def listed(self) -> Iterator[None]:
+        """A transaction that adds a version or takes one away, while nobody is half-way through a change to all.
+
+        Searches go on; changes wait until it ends, as it has waited for those that were under way.
+        """
+        with transaction.atomic(using=self.db):
+            self._lock("SHARE ROW EXCLUSIVE")
+            yield
+
+    def _lock(self, mode: str) -> None:
+        """Lock the table; SQLite has one writer at a time."""
+        connection = connections[self.db]
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {connection.ops.quote_name(self.model._meta.db_table)} IN {mode} MODE")
 
 
 class IndexVersion(models.Model):

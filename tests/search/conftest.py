@@ -60,12 +60,13 @@ def open_workplace(
             settings.MEDIA_ROOT = tmp_path / "media"
             settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.slow.Slow"}}
             settings.VECTOR_INDEXES["default"]["OPTIONS"]["folder"] = tmp_path / "indexes"
-            settings.REDIS_URL = app.conf.broker_url = redis_url
-            monkeypatch.setattr(broker, "_silent_until", 0)
-            app._after_fork()  # what it knows of connections is of another broker
-            app.control.purge()
-            stack.callback(app._after_fork)
-            stack.callback(pools.reset)
+            if redis_url:
+                settings.REDIS_URL = app.conf.broker_url = redis_url
+                monkeypatch.setattr(broker, "_silent_until", 0)
+                app._after_fork()  # what it knows of connections is of another broker
+                app.control.purge()
+                stack.callback(app._after_fork)
+                stack.callback(pools.reset)
             stack.enter_context(django_db_blocker.unblock())
             stack.enter_context(place.connected())
             stack.callback(place.close)
