@@ -387,7 +387,7 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
     fingerprint = embedder.fingerprint
     report("fit", 1, 1)
     try:
-        with transaction.atomic():
+        with IndexVersion.objects.listed():
             version = IndexVersion.objects.create(
                 backend=settings.VECTOR_INDEX,
                 embedder=alias,
@@ -427,8 +427,9 @@ def study(embedder: Embedder) -> Lesson:
 
 
 def _index_all(version: IndexVersion, report: Progress) -> None:
-    """Bring the version up to date, then look again for photos that came meanwhile, until none does."""
-    while indexing.add_missing(version) or IndexEntry.objects.filter(version=version, state="pending").exists():
+    """Bring the version up to date, then look again for photos that came or went meanwhile, until none does."""
+    pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
+    while indexing.add_missing(version) + indexing.add_gone(version) or pending.exists():
         if postponed := _drain(version, report):
             raise _interrupted(postponed)
 

@@ -107,7 +107,7 @@ def live_version() -> IndexVersion:
         # Asked before the transaction: a model that is elsewhere may take its time to answer.
         fingerprint, dimensions = embedder.fingerprint, embedder.dimensions
         try:
-            with transaction.atomic():
+            with IndexVersion.objects.listed():
                 version = IndexVersion.objects.create(
                     backend=settings.VECTOR_INDEX,
                     fingerprint=fingerprint,
@@ -196,6 +196,16 @@ def add_missing(version: IndexVersion) -> int:
             IndexEntry.objects.change(version, chunk)
         added += len(chunk)
     return added
+
+
+def add_gone(version: IndexVersion) -> int:
+    """Make pending every entry of a version that is settled although its photo is gone; returns how many."""
+    present = ProductImage.objects.filter(pk=OuterRef("photo_id"))
+    left = IndexEntry.objects.filter(~Exists(present), version=version, state__in=["indexed", "failed"])
+    gone = list(left.values_list("photo_id", flat=True))
+    with transaction.atomic():
+        IndexEntry.objects.change(version, gone)
+    return len(gone)
 
 
 # Pending -> indexed -----------------------------------------------------------------------------------------

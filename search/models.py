@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -86,15 +87,36 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
         return self.defer("projection_bytes").filter(building | Q(state=IndexVersion.State.LIVE)).order_by("pk")
 
     def noted(self) -> list[IndexVersion]:
-        """The versions whose ledger learns of every change: one query.
+        """The versions whose ledger learns of every change, asked in the transaction that makes the change: one query.
 
         Also a paused build, and the version that can be gone back to: what is pending in it waits until then.
+
+        None joins them until the transaction ends: else a build that begins meanwhile would read what was there
+        before the change, and be told nothing of it.
         """
+        self._lock("ROW EXCLUSIVE")
         versions = list(self.defer("projection_bytes").order_by("retired", "pk"))
         standing = [version for version in versions if version.state != IndexVersion.State.RETIRED]
         former = [version for version in versions if version not in standing and version.activated][-1:]
         oldest = timezone.now() - KEPT
         return standing + [version for version in former if version.retired and version.retired > oldest]
+
+    @contextmanager
+    def listed(self) -> Iterator[None]:
+        """A transaction that adds a version or takes one away, while nobody is half-way through a change to all.
+
+        Searches go on; changes wait until it ends, as it has waited for those that were under way.
+        """
+        with transaction.atomic(using=self.db):
+            self._lock("SHARE ROW EXCLUSIVE")
+            yield
+
+    def _lock(self, mode: str) -> None:
+        """Lock the table; SQLite has one writer at a time."""
+        connection = connections[self.db]
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {connection.ops.quote_name(self.model._meta.db_table)} IN {mode} MODE")
 
 
 class IndexVersion(models.Model):

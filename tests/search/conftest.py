@@ -36,30 +36,34 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[scripted.Endpoint]:
 def shared_database(
     request: pytest.FixtureRequest, tmp_path: Path, django_db_setup: None, django_db_blocker: Any
 ) -> Iterator[None]:
-    """A database whose commits other threads and processes see.
+    """A database whose commits other threads and processes see, with the same name for all of them.
 
-    SQLite's test database lives in one connection's memory, so a copy of it in a file takes its place.
+    SQLite's test database lives in one connection's memory, so a copy of it in a file takes its place; with
+    PostgreSQL it is a new one.
     """
-    if connection.vendor != "sqlite":
-        request.getfixturevalue("transactional_db")
-        yield
-        return
-    path = tmp_path / "db.sqlite3"
+    own = connections["default"]
+    config = connections.databases["default"]
+    before = dict(config)
     with django_db_blocker.unblock():
-        memory = connections["default"]
-        memory.ensure_connection()
-        with sqlite3.connect(path) as file:
-            memory.connection.backup(file)
-        file.close()
-        name = memory.settings_dict["NAME"]
+        if connection.vendor == "sqlite":
+            name = str(tmp_path / "db.sqlite3")
+            own.ensure_connection()
+            with sqlite3.connect(name) as file:
+                own.connection.backup(file)
+            file.close()
+        else:
+            name = request.getfixturevalue("postgresql_databases").new().rpartition("/")[2]
+            # The process's pool leads to the other one.
+            config["OPTIONS"] = {key: value for key, value in config["OPTIONS"].items() if key != "pool"}
         del connections["default"]
-        connections.databases["default"]["NAME"] = str(path)
+        config["NAME"] = name
         try:
             yield
         finally:
             connections["default"].close()
-            connections["default"] = memory
-            connections.databases["default"]["NAME"] = name
+            connections["default"] = own
+            config.clear()
+            config.update(before)
 
 
 @pytest.fixture(scope="session")
@@ -92,12 +96,13 @@ def open_workplace(
             settings.MEDIA_ROOT = tmp_path / "media"
             settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.slow.Slow"}}
             settings.VECTOR_INDEXES["default"]["OPTIONS"]["folder"] = tmp_path / "indexes"
-            settings.REDIS_URL = app.conf.broker_url = redis_url
-            monkeypatch.setattr(broker, "_silent_until", 0)
-            app._after_fork()  # what it knows of connections is of another broker
-            app.control.purge()
-            stack.callback(app._after_fork)
-            stack.callback(pools.reset)
+            if redis_url:
+                settings.REDIS_URL = app.conf.broker_url = redis_url
+                monkeypatch.setattr(broker, "_silent_until", 0)
+                app._after_fork()  # what it knows of connections is of another broker
+                app.control.purge()
+                stack.callback(app._after_fork)
+                stack.callback(pools.reset)
             stack.enter_context(django_db_blocker.unblock())
             stack.enter_context(place.connected())
             stack.callback(place.close)
