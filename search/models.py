@@ -87,7 +87,7 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
         return self.defer("projection_bytes").filter(building | Q(state=IndexVersion.State.LIVE)).order_by("pk")
 
     def noted(self) -> list[IndexVersion]:
-        """The versions whose ledger learns of every change, asked in the transaction that makes the change: one query.
+        """The versions whose ledger learns of every change; asked in the transaction of the change, one query.
 
         Also a paused build, and the version that can be gone back to: what is pending in it waits until then.
 
