@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -148,8 +149,11 @@ def running(*kinds: type[Server]) -> Iterator[list[Server]]:
 
 
 def free_port(first: int = 0, last: int = 0) -> int:
-    """A port of the loopback interface that nobody listens at: any, or the first of a range."""
-    for port in range(first, last + 1):
+    """A port of the loopback interface that nobody listens at: any, or one of a range.
+
+    One of many at random: others who look for theirs at this moment will mostly take another.
+    """
+    for port in random.sample(range(first, last + 1), last + 1 - first):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
