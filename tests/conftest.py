@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ def _own_folders(
     with translation.override(settings.LANGUAGE_CODE):
         yield
     cache.clear()
+    if buckets := sys.modules.get("tests.moto"):
+        buckets.close()
 
 
 @pytest.fixture(autouse=True)

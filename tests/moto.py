@@ -59,8 +59,20 @@ def moto() -> Iterator[S3]:
         server.stop()
 
 
+def close() -> None:
+    """End the connections of the storages that are configured."""
+    for alias in ("default", "queries"):
+        kept = vars(storages[alias])
+        clients = [kept[name] for name in ("_signer", "_unsigned") if name in kept]
+        if kept.get("_shared"):
+            clients.append(kept["_shared"].meta.client)
+        for client in clients:
+            client.close()
+
+
 def use(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     """Keep photos and shoppers' pictures there, as the settings would; `options` are those of photos."""
+    close()
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):

@@ -45,6 +45,8 @@ class ArchiveSource:
     as archives made from a folder have it.
     """
 
+    far = False
+
     def __init__(self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES, name: str = "") -> None:
         """`name` is the archive's own, without its suffix, where its path does not have it.
 

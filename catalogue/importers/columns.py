@@ -67,6 +67,11 @@ def check_header(names: Iterable[str]) -> None:
         raise SourceRefused(" ".join([*problems, known_names]))
 
 
+def has_addresses(names: Iterable[str]) -> bool:
+    """Whether one of these columns has addresses of photos."""
+    return not {"image_url", "image_urls"}.isdisjoint(names)
+
+
 def names() -> list[str]:
     """What columns are called."""
     return [*_PARSERS, f"{ATTRIBUTE_PREFIX}…"]

@@ -62,6 +62,7 @@ class ImportCommand(BaseCommand):
         *,
         name: str,
         options: dict[str, Any],
+        workers: int | None = None,
     ) -> None:
         """Import records and tell how it went.
 
@@ -87,6 +88,7 @@ class ImportCommand(BaseCommand):
                 reject=reject,
                 on_batch=self.batch_done,
                 batch=options["batch"],
+                workers=workers,
                 dry_run=dry_run,
             )
             summary = importer.summary
@@ -101,7 +103,8 @@ class ImportCommand(BaseCommand):
                 ) from error
             except (OSError, DatabaseError) as error:
                 raise CommandError(
-                    f"Stopped by an error: {error}. {summary.products} products in; put it right and {go_on}"
+                    f"Stopped by an error: {str(error).rstrip('.')}. {summary.products} products in; "
+                    f"put it right and {go_on}"
                 ) from error
             finally:
                 self._report(summary, path if summary.rejected else None, shown, finished, options)

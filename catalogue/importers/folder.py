@@ -13,6 +13,8 @@ from catalogue.importers.records import FilePhoto, ProductRecord, Reject, Source
 class FolderSource:
     """Walks a folder in the order of names, one folder's listing in memory at a time."""
 
+    far = False
+
     def __init__(self, folder: Path) -> None:
         """Raises `SourceRefused` where the folder cannot be listed."""
         self.folder = folder.resolve()

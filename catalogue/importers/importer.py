@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -125,8 +125,8 @@ class Importer:
     """Upserts products by SKU and their photos by content.
 
     `reject` is called with what was left out; `on_batch` after each batch, with the keys of the photos that it
-    added; `on_difference` for each product, with what becomes of it. A `dry_run` does everything but the storing, and
-    rolls each transaction back.
+    added; `on_difference` for each product, with what becomes of it. `workers` photos are read at once. A
+    `dry_run` does everything but the storing, and rolls each transaction back.
     """
 
     def __init__(
@@ -136,12 +136,14 @@ class Importer:
         on_batch: Callable[[list[int]], None] = lambda ids: None,
         on_difference: Callable[[Difference], None] = lambda difference: None,
         batch: int = BATCH,
+        workers: int | None = None,
         dry_run: bool = False,
     ) -> None:
         self.reject = reject
         self.on_batch = on_batch
         self.on_difference = on_difference
         self.batch = batch
+        self.workers = workers or _workers()
         self.dry_run = dry_run
         self.summary = Summary(dry_run=dry_run)
         self._taxonomy = Taxonomy()
@@ -156,15 +158,16 @@ class Importer:
         start = time.monotonic()
         accepted = self._accepted(records)
         try:
-            with ThreadPoolExecutor(_workers(), "import") as pool:
+            with ThreadPoolExecutor(self.workers, "import") as pool:
                 while batch := list(islice(accepted, self.batch)):
                     self._import(batch, pool)
                     self.summary.seconds = time.monotonic() - start
         finally:
+            accepted.close()  # by this thread, to which its database belongs
             self.summary.seconds = time.monotonic() - start
         return self.summary
 
-    def _accepted(self, records: Iterable[ProductRecord | Reject]) -> Iterator[ProductRecord]:
+    def _accepted(self, records: Iterable[ProductRecord | Reject]) -> Generator[ProductRecord]:
         """The records that are none of them rejects, each SKU once: of two rows, which one would be right?"""
         with closing(_Seen()) as seen:
             for record in records:

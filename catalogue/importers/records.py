@@ -92,6 +92,10 @@ class Source(Protocol):
     """A source that has been opened, and whose structure has been found sound."""
 
     @property
+    def far(self) -> bool:
+        """Whether its photos come through a network: they take long to arrive, and little else."""
+
+    @property
     def total(self) -> int:
         """How many records and rejects are to be expected."""
 

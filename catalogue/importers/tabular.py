@@ -41,6 +41,7 @@ class CsvSource:
             self.delimiter = max(DELIMITERS, key=lambda delimiter: columns.known(_header(first, delimiter)))
             self.header = _header(first, self.delimiter)
             columns.check_header(self.header)
+            self.far = columns.has_addresses(self.header)
             self.total = sum(1 for _row in self._rows(file, 1))
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
@@ -91,6 +92,8 @@ class CsvSource:
 class JsonLinesSource:
     """A JSON object on each line, with the columns' names as keys."""
 
+    far = False
+
     def __init__(self, path: Path) -> None:
         """Raises `SourceRefused` where the first line has keys that are no columns."""
         self.path = path
@@ -127,6 +130,7 @@ class JsonLinesSource:
         except ValueError:
             return  # a bad line is rejected alone
         columns.check_header(row)
+        self.far = columns.has_addresses(row)
 
     def _record(self, where: str, line: str) -> ProductRecord | Reject:
         if len(line) > MAX_LINE:

@@ -133,6 +133,7 @@ class _TableSource:
             raise SourceRefused(
                 str(error).replace(str(path), path.name).replace(path.name, _("The table"))
             ) from error
+        self.far = self._table.far
         self.total = self._table.total
         self._fetched = 0
         if self.total > settings.IMPORT_MAX_ROWS:

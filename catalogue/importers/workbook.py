@@ -47,6 +47,7 @@ class WorkbookSource:
         try:
             self.header = self._header()
             columns.check_header(self.header)
+            self.far = columns.has_addresses(self.header)
             self.total = sum(1 for _row in self._rows())
         except SourceRefused:
             self.close()

@@ -24,7 +24,7 @@ from catalogue.models import Product, ProductImage
 from tests import shop
 from tests.catalogue.test_admin import product_form, upload
 from tests.drawing import encoded, photo, picture
-from tests.moto import BUCKET, REGION, S3, failing, moto, use
+from tests.moto import BUCKET, REGION, S3, close, failing, moto, use
 
 PICTURE = photo()
 LARGE = encoded(picture(size=(900, 1200)))
@@ -264,6 +264,7 @@ def test_without_credentials_pages_come_without_pictures_and_work_with_a_sentenc
     shop.product("A", PICTURE)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    close()
     settings.STORAGES = dict(settings.STORAGES)  # made anew, and so without those that were found before
     assert client.get("/products/A/").status_code == 200
     with pytest.raises(StorageUnavailable, match="no credentials"):

@@ -52,7 +52,7 @@ def shop(tmp_path: Path, settings: Any) -> Path:
     return folder
 
 
-def run(source: Path, *options: str, command: ImportCommand | None = None) -> tuple[dict[str, Any], int, str]:
+def run(source: Path | str, *options: str, command: ImportCommand | None = None) -> tuple[dict[str, Any], int, str]:
     """The summary, the exit status, and what the person is told when it is not 0."""
     out, status, told = io.StringIO(), 0, ""
     try:

@@ -245,7 +245,6 @@ def test_checks_load_no_client_of_opensearch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [
-        ("AWS_CLOUDFRONT_DOMAIN", "https://d111.cloudfront.net", "d111.cloudfront.net"),
         ("AWS_S3_ENDPOINT_URL", "s3.example:9000", "https://"),
         ("ALLOWED_HOSTS", "https://shop.example", "shop.example"),
         ("CORS_ORIGINS", "https://shop.example/", "https://shop.example"),

@@ -13,6 +13,9 @@ from catalogue.importers.command import REFUSED, ImportCommand, positive
 from catalogue.importers.records import SourceRefused
 from catalogue.importers.sources import FORMATS, open_source
 
+DOWNLOADS = 16
+"""They mostly wait; each that is there takes a few megabytes and a moment of a processor."""
+
 
 class Command(ImportCommand):
     help = (
@@ -22,9 +25,15 @@ class Command(ImportCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("source", type=Path, help="a folder, a .zip, a .csv, an .xlsx or a .jsonl")
+        parser.add_argument("source", help="a folder, a .zip, a .csv, an .xlsx, a .jsonl, or s3://bucket/folder")
         parser.add_argument(
             "--format", choices=FORMATS, default="auto", help="what the source is (default: see itself)"
+        )
+        parser.add_argument(
+            "--downloads",
+            type=positive,
+            default=DOWNLOADS,
+            help="photos fetched at once, where they are not on this machine (default: %(default)s)",
         )
         parser.add_argument("--dry-run", action="store_true", help="check everything and change nothing")
         parser.add_argument(
@@ -40,10 +49,16 @@ class Command(ImportCommand):
             help="bytes that a zip may come to when unpacked (default: %(default)s)",
         )
 
-    def handle(self, *, source: Path, format: str, max_expanded: int, **options: Any) -> None:  # noqa: A002
+    def handle(self, *, source: str, format: str, max_expanded: int, **options: Any) -> None:  # noqa: A002
         try:
             opened = open_source(source, format, max_expanded=max_expanded)
         except SourceRefused as error:
             raise CommandError(str(error), returncode=REFUSED) from error
         with closing(opened):
-            self.import_records(opened, opened.total, name=source.resolve().stem, options=options)
+            self.import_records(
+                opened,
+                opened.total,
+                name=Path(source).resolve().stem,
+                options=options,
+                workers=options["downloads"] if opened.far else None,
+            )

@@ -1,0 +1,95 @@
+"""FEIDEGGER, Zalando's data set of 8,732 dresses: a JSON list of a photo's address and five German descriptions each.
+
+L. Lefakis, A. Akbik, R. Vollgraf, "FEIDEGGER: A Multi-modal Corpus of Fashion Images and Descriptions in German",
+LREC 2018. The photos are fetched; a dress that the catalogue has with its photo is left as it is, so that a second
+run fetches only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import textwrap
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from catalogue.fetching import is_address
+from catalogue.importers.records import AddressedPhoto, ProductRecord, Reject, SourceRefused
+from catalogue.models import Product
+
+CATEGORY = ("Kleider",)
+PREFIX = "FEIDEGGER-"
+TITLE_LENGTH = 80
+"""Characters of a title, which is the beginning of the first description."""
+
+_DIGEST_LETTERS = 16
+_ASKED = 500
+"""Products that the database is asked for at once."""
+
+
+class FeideggerSource:
+    """The dresses of a release, in the order of the file."""
+
+    far = True
+
+    def __init__(self, path: Path) -> None:
+        """Raises `SourceRefused` where this is not a list of objects, of which one at least has an address."""
+        try:
+            dresses = json.loads(path.read_bytes())
+        except OSError as error:
+            raise SourceRefused(f"{path} cannot be read: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
+            raise SourceRefused(f"{path} is not JSON: {error}. Download it again.") from error
+        if not isinstance(dresses, list) or not any(isinstance(dress, dict) and "url" in dress for dress in dresses):
+            raise SourceRefused(
+                f"{path} is not a release of FEIDEGGER: that is a JSON list of objects with “url”, “split” and "
+                "“descriptions”."
+            )
+        self._dresses: list[Any] = dresses
+        self.total = len(dresses)
+
+    def __iter__(self) -> Iterator[ProductRecord | Reject]:
+        records = (_record(dress, f"entry {number}") for number, dress in enumerate(self._dresses, 1))
+        while batch := list(islice(records, _ASKED)):
+            skus = [record.sku for record in batch if isinstance(record, ProductRecord)]
+            whole = set(Product.objects.filter(sku__in=skus, photos__isnull=False).values_list("sku", flat=True))
+            for record in batch:
+                yield record if isinstance(record, Reject) or record.sku not in whole else _without_photo(record)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def sku(url: str) -> str:
+    """Of the dress at an address: the release has no numbers of its own."""
+    return PREFIX + hashlib.sha256(url.encode()).hexdigest()[:_DIGEST_LETTERS]
+
+
+def _without_photo(record: ProductRecord) -> ProductRecord:
+    return ProductRecord(record.sku, record.where, record.values, overwrite=False)
+
+
+def _record(dress: Any, where: str) -> ProductRecord | Reject:
+    url = dress.get("url") if isinstance(dress, dict) else None
+    if not isinstance(url, str) or not is_address(url.strip()):
+        return Reject(where, "This entry has no “url” that begins with https:// or http://.")
+    url = url.strip()
+    texts = dress.get("descriptions")
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return Reject(where, "The “descriptions” of this entry are not a list of texts.", sku(url), url)
+    descriptions = [shown for text in texts if (shown := " ".join(text.replace("\0", " ").split()))]
+    title = textwrap.shorten(descriptions[0], TITLE_LENGTH, placeholder="…") if descriptions else "Kleid"
+    return ProductRecord(
+        sku=sku(url),
+        where=where,
+        values={
+            "title": title,
+            "description": "\n".join(descriptions),
+            "category": CATEGORY,
+            "attributes": {"dataset": "FEIDEGGER", "split": str(dress.get("split", ""))},
+        },
+        photos=(AddressedPhoto(url),),
+        overwrite=False,
+    )

@@ -1,0 +1,124 @@
+"""Photos of a bucket as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalogue.importers import importer
+from catalogue.models import Product, ProductImage
+from tests.catalogue.test_import_catalogue import run, small
+from tests.moto import BUCKET, S3, failing, moto, use
+
+pytestmark = pytest.mark.django_db
+
+SOURCE = f"s3://{BUCKET}/incoming"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3]:
+    with moto() as running:
+        yield running
+
+
+@pytest.fixture
+def s3(server: S3, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """A bucket whose photos are imported, and that a catalogue's own are kept in."""
+    settings.DATA_DIR = tmp_path / "data"
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses between its tries
+    server.reset()
+    use(server.url, settings, monkeypatch)
+    return server
+
+
+def put(s3: S3, **objects: bytes) -> None:
+    for name, data in objects.items():
+        s3.client.put_object(Bucket=BUCKET, Key=f"incoming/{name.replace('__', '/')}.jpg", Body=data)
+
+
+def test_objects_become_categories_and_products_as_a_folders_files_do(s3: S3) -> None:
+    put(s3, hats__sun_hat=small(1), hats__winter=small(2), top=small(3))
+    s3.client.put_object(Bucket=BUCKET, Key="incoming/hats/", Body=b"")
+    s3.client.put_object(Bucket=BUCKET, Key="incoming/hats/.DS_Store", Body=b"x")
+    s3.client.put_object(Bucket=BUCKET, Key="incoming-too/other.jpg", Body=small(4))
+    summary, status, told = run(SOURCE)
+    assert (status, told, summary["created"]) == (0, "", 3)
+    assert set(Product.objects.values_list("sku", flat=True)) == {"hats/sun_hat.jpg", "hats/winter.jpg", "top.jpg"}
+    assert Product.objects.get(sku="hats/sun_hat.jpg").category.name == "Hats"  # type: ignore[union-attr]
+    summary, status, _ = run(f"{SOURCE}/")
+    assert (status, summary["unchanged"]) == (0, 3)
+
+
+def test_what_cannot_be_read_fails_alone(s3: S3, settings: Any) -> None:
+    settings.IMAGE_MAX_BYTES = 5_000
+    put(s3, good=small(1), words=b"just words", large=bytes(5_001))
+    s3.client.put_object(Bucket=BUCKET, Key="incoming/list.txt", Body=b"x")
+    summary, status, _ = run(SOURCE)
+    assert (status, summary["created"], summary["rejected"]) == (3, 1, 3)
+
+
+def test_objects_are_read_batch_after_batch(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(s3, a=small(1), b=small(2), c=small(3), d=small(4))
+    seen: list[int] = []
+    write = importer.Importer._write
+
+    def writing(self: Any, drafts: Any) -> Any:
+        # The next batch's objects may go: nobody has read them yet.
+        if not seen:
+            for name in ("c", "d"):
+                s3.client.delete_object(Bucket=BUCKET, Key=f"incoming/{name}.jpg")
+        seen.append(len(drafts))
+        return write(self, drafts)
+
+    monkeypatch.setattr(importer.Importer, "_write", writing)
+    summary, status, _ = run(SOURCE, "--batch", "2")
+    assert seen == [2, 2]
+    assert (status, summary["created"], summary["rejected"]) == (3, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("s3://no-such-bucket/photos", "no bucket no-such-bucket"),
+        (f"s3://{BUCKET}/nothing", "nothing at"),
+        ("s3:///photos", "names no bucket"),
+    ],
+)
+def test_a_source_that_is_not_there_is_refused_with_a_sentence(s3: S3, source: str, words: str) -> None:
+    _, status, told = run(source)
+    assert status == 2
+    assert words in told
+
+
+def test_no_credentials_are_said_before_anything_is_begun(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    _, status, told = run(SOURCE)
+    assert (status, "no credentials" in told) == (2, True)
+
+
+def test_a_bucket_that_goes_away_stops_the_import_which_goes_on_later(
+    s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(s3, a=small(1), b=small(2), c=small(3), d=small(4))
+    write = importer.Importer._write
+    with failing(503, "SlowDown") as url:
+
+        def writing(self: Any, drafts: Any) -> Any:
+            written = write(self, drafts)
+            use(url, settings, monkeypatch)  # where the catalogue's own photos go
+            return written
+
+        monkeypatch.setattr(importer.Importer, "_write", writing)
+        summary, status, told = run(SOURCE, "--batch", "2")
+    assert (status, summary["created"]) == (1, 2)
+    assert "SlowDown" in told
+    assert told.endswith("run the same command again to go on.")
+    monkeypatch.setattr(importer.Importer, "_write", write)
+    use(s3.url, settings, monkeypatch)
+    summary, status, _ = run(SOURCE)
+    assert (status, summary["created"], summary["unchanged"]) == (0, 2, 2)
+    assert ProductImage.objects.count() == 4
