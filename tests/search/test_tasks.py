@@ -11,14 +11,22 @@ from pathlib import Path
 
 import pytest
 from django.db import transaction
-from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
 from search import indexing, runs, tasks
 from search.models import IndexEntry, IndexRun, Worker
 from tests import shop
 from tests.drawing import photo
-from tests.search.workplace import Databases, Workplace, assert_agreement, searchable, until
+from tests.search.workplace import (
+    Databases,
+    Workplace,
+    assert_agreement,
+    held,
+    leases_end,
+    searchable,
+    settled,
+    until,
+)
 from tests.servers.base import ROOT
 from tests.servers.redis import Redis
 from visualsearch.celery import VISIBLE_AGAIN, app
@@ -26,25 +34,11 @@ from visualsearch.celery import VISIBLE_AGAIN, app
 pytestmark = pytest.mark.servers
 
 
-def settled() -> bool:
-    return IndexEntry.objects.exists() and not IndexEntry.objects.filter(state="pending").exists()
-
-
-def held() -> bool:
-    """Whether some worker is at it."""
-    return IndexEntry.objects.filter(leased_until__gt=timezone.now()).exists()
-
-
 def fill(number: int, first: int = 0) -> None:
     """Products in one transaction, each with a photo of its own."""
     with transaction.atomic():
         for seed in range(first, first + number):
             shop.product(f"p{seed}", photo(seed=seed))
-
-
-def leases_end() -> None:
-    """Let ten minutes pass for what a dead worker held."""
-    IndexEntry.objects.exclude(leased_until=None).update(leased_until=timezone.now())
 
 
 @pytest.mark.parametrize("databases", ["sqlite_databases", "postgresql_databases"])

@@ -21,11 +21,12 @@ import psycopg
 from django.conf import settings as site
 from django.db import connections
 from django.db.utils import load_backend
+from django.utils import timezone
 
 from catalogue.models import ProductImage
 from search import indexing
 from search.indexes import index_of
-from search.models import Embedding, IndexEntry
+from search.models import Embedding, IndexEntry, IndexVersion
 from tests.servers.process import Process
 from visualsearch.environment import Environment
 
@@ -40,6 +41,22 @@ def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> float:
         assert time.monotonic() - began < seconds, "It did not come about."
         time.sleep(0.02)
     return time.monotonic() - began
+
+
+def settled() -> bool:
+    """Whether nothing is pending where changes go to."""
+    entries = IndexEntry.objects.filter(version__in=IndexVersion.objects.writable().values("pk"))
+    return entries.exists() and not entries.filter(state="pending").exists()
+
+
+def held() -> bool:
+    """Whether some worker is at it."""
+    return IndexEntry.objects.filter(leased_until__gt=timezone.now()).exists()
+
+
+def leases_end() -> None:
+    """Let ten minutes pass for what dead workers held."""
+    IndexEntry.objects.exclude(leased_until=None).update(leased_until=timezone.now())
 
 
 def searchable() -> dict[int, int]:
@@ -84,23 +101,25 @@ class Workplace:
             [sys.executable, "manage.py", *words], cwd=site.BASE_DIR, env=self.environment | variables, check=True
         )
 
-    def worker(self, *queues: str, slow: float = 0, concurrency: int = 1) -> Process:
-        """A Celery worker, when it is ready."""
-        process = self._run(
-            "celery", "-A", "visualsearch", "worker", "-Q", ",".join(queues), "-c", str(concurrency),
+    def celery(self, *queues: str, slow: float = 0) -> Process:
+        """A Celery worker that begins to start."""
+        return self._run(
+            "celery", "-A", "visualsearch", "worker", "-Q", ",".join(queues), "-c", "1",
             "-n", f"{len(self.processes)}@%h", "--without-mingle", "--without-gossip", SLOW=str(slow),
         )  # fmt: skip
+
+    def worker(self, *queues: str, slow: float = 0) -> Process:
+        """A Celery worker, when it is ready."""
+        process = self.celery(*queues, slow=slow)
         until(lambda: "ready." in self.log(process))
         return process
 
+    def work(self, slow: float = 0) -> Process:
+        """`manage.py work`."""
+        return self._run("django", "work", "--pause", "0.1", SLOW=str(slow))
+
     def beat(self) -> Process:
         return self._run("celery", "-A", "visualsearch", "beat")
-
-    def loop(self, slow: float = 0) -> Process:
-        """`manage.py work`."""
-        process = self._run("django", "work", "--pause", "0.1", SLOW=str(slow))
-        until(lambda: "waits for photos" in self.log(process))
-        return process
 
     def log(self, process: Process) -> str:
         return self._log(self.processes.index(process)).read_text(encoding="utf-8", errors="replace")
