@@ -45,6 +45,9 @@ RENDITIONS = "thumbnails/"
 MOST_ADDRESSES = 20_000
 """Signed addresses that a process remembers, half a kilobyte each."""
 
+LOOK_AGAIN = 10.0
+"""Seconds until credentials are looked for once more: a machine without a role takes seconds to say so."""
+
 KEPT_YEAR = "max-age=31536000, immutable"
 """Names are made from contents."""
 
@@ -247,6 +250,7 @@ class PhotoBucket(_Bucket):
         self.cloudfront_domain = cloudfront_domain
         self.public_endpoint_url = public_endpoint_url
         self._addresses = lru_cache(MOST_ADDRESSES)(self._address)
+        self._none_until = 0.0
 
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         rendition = name.startswith(posixpath.join(self.location, RENDITIONS))
@@ -280,11 +284,17 @@ class PhotoBucket(_Bucket):
         )
 
     def _access_key(self) -> str:
+        """Of the credentials that sign; empty where there are none, which is not looked into for each photo."""
+        if time.monotonic() < self._none_until:
+            return ""
         try:
-            found = self._session.get_credentials()
-            return "" if found is None else str(found.get_frozen_credentials().access_key)
-        except BotoCoreError as error:
-            logger.warning("Photos cannot be shown: %s", _away(error))
+            with explained(self.bucket_name):
+                if (found := self._session.get_credentials()) is None:
+                    raise botocore.NoCredentialsError
+                return str(found.get_frozen_credentials().access_key)
+        except StorageUnavailable as error:
+            logger.warning("Photos cannot be shown: %s", error)
+            self._none_until = time.monotonic() + LOOK_AGAIN
             return ""
 
     @cached_property

@@ -266,7 +266,11 @@ def test_without_credentials_pages_come_without_pictures_and_work_with_a_sentenc
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     close()
     settings.STORAGES = dict(settings.STORAGES)  # made anew, and so without those that were found before
+    looked = []
+    look = boto3.Session.get_credentials
+    monkeypatch.setattr(boto3.Session, "get_credentials", lambda session: looked.append(1) or look(session))
     assert client.get("/products/A/").status_code == 200
+    assert len(looked) == 1
     with pytest.raises(StorageUnavailable, match="no credentials"):
         save()
 
