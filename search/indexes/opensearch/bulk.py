@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -13,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from search.exceptions import DocumentsRejected
-from search.indexes.opensearch.cluster import Cluster, ClusterBusy, ClusterError, refused_by
+from search.indexes.opensearch.cluster import PATIENCE, Cluster, ClusterBusy, ClusterError, refused_by, tries
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +25,6 @@ _AT_A_TIME = 4
 
 _TIMEOUT = 60.0
 """Seconds for an answer; a shard that is being moved lets writes wait for a minute."""
-
-_PATIENCE = 30.0
-"""Seconds for which a cluster that has too much to do is asked again."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 _OPTIONS: dict[str, Any] = {
     "require_alias": "true",
@@ -85,10 +78,8 @@ def _requests(lines: Lines) -> Iterator[Lines]:
 
 def _send(cluster: Cluster, alias: str, lines: Lines) -> dict[int, str]:
     """Write the lines of one request; why some are refused. What the cluster has no room for is tried again."""
-    until = time.monotonic() + _PATIENCE
-    pause = _FIRST_PAUSE
     refused: dict[int, str] = {}
-    while True:
+    for last in tries(PATIENCE):
         try:
             answer = cluster.request(
                 "POST", f"/{alias}/_bulk", b"".join(lines.values()), seconds=_TIMEOUT, **_OPTIONS
@@ -100,12 +91,10 @@ def _send(cluster: Cluster, alias: str, lines: Lines) -> dict[int, str]:
             if answer["errors"]:
                 lines, busy = _left(lines, answer["items"], refused)
         if busy is None:
-            return refused
-        if time.monotonic() + pause > until:
+            break
+        if last:
             raise busy
-        # Others wait as well: they should not all come back at the same moment.
-        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    return refused
 
 
 def _left(lines: Lines, items: list[dict[str, Any]], refused: dict[int, str]) -> tuple[Lines, ClusterBusy | None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +25,11 @@ logger = logging.getLogger(__name__)
 
 _CONNECTIONS = 32
 """Connections kept to each node, at least as many as threads that ask at a time."""
+
+PATIENCE = 30.0
+"""Seconds for which a cluster that is busy, or has just lost a node, is asked again."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,16 @@ class Cluster:
             ) from error
         return answer
 
+    def patiently(self, method: str, path: str, body: Any = None, *, seconds: float | None = None) -> Any:
+        """As `request`, but a busy cluster, or one that has just lost a node, is asked again for a while."""
+        for last in tries(PATIENCE):
+            try:
+                return self.request(method, path, body, seconds=seconds)
+            except ClusterBusy:
+                if last:
+                    raise
+        raise AssertionError("The last try answers or raises.")
+
     def search(self, path: str, body: Any) -> Any:
         """The answer to a search or a count, of all shards. Raises as `request` does."""
         answer = self.request("POST", path, body)
@@ -125,6 +142,18 @@ class ClusterError(VectorIndexError):
         self.status = status
         self.kind = kind
         self.reason = reason
+
+
+def tries(patience: float) -> Iterator[bool]:
+    """A turn for each try, with growing pauses between them, for about so many seconds; true at the last."""
+    until = time.monotonic() + patience
+    pause = _FIRST_PAUSE
+    while time.monotonic() + pause <= until:
+        yield False
+        # Others wait as well: they should not all come back at the same moment.
+        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    yield True
 
 
 def refused_by(status: int, kind: str, reason: str) -> VectorIndexError:
@@ -187,7 +216,7 @@ def _said(error: TransportError) -> tuple[str, str]:
     """The kind and the reason of a failure; of those that failed searches wrap, the innermost."""
     said = error.info.get("error") if isinstance(error.info, dict) else None
     if not isinstance(said, dict):
-        return str(error.error), str(said or error.error)
+        return "unknown", str(said or error.error)[:200]
     cause = (said.get("root_cause") or [said])[0]
     cause = cause.get("caused_by") or cause
     return str(cause.get("type") or said.get("type")), str(cause.get("reason") or said.get("reason"))

@@ -168,7 +168,7 @@ class OpenSearchIndex(VectorIndex):
         bulk.write(self.cluster, self.alias, lines)
 
     def refresh(self) -> None:
-        self.cluster.request("POST", f"/{self.name}/_refresh", seconds=_SLOW)
+        self.cluster.patiently("POST", f"/{self.name}/_refresh", seconds=_SLOW)
 
     def count(self) -> int:
         answer = self.cluster.search(f"/{self.name}/_count", {"query": {"match_all": {}}})

@@ -49,7 +49,7 @@ class Restless:
 @pytest.fixture
 def make_backend(opensearch_cluster: Cluster) -> Iterator[MakeBackend]:
     def make(make_one: MakeBackend) -> MakeBackend:
-        return lambda **options: make_one(**{"replicas": 2, "shards": 2, "timeout": 30, **options})
+        return lambda **options: make_one(**{"replicas": 2, "timeout": 30, **options})
 
     for make_one in backends(opensearch_cluster.url):
         yield make(make_one)
@@ -61,7 +61,7 @@ class TestOpenSearchCluster(VectorIndexContract):
 
 @pytest.fixture
 def index(make_backend: MakeBackend) -> OpenSearchIndex:
-    index = make_backend().open(new_version())
+    index = make_backend(shards=2).open(new_version())
     index.create()
     return index
 

@@ -150,7 +150,7 @@ def test_what_a_busy_node_has_no_room_for_is_tried_again(index: OpenSearchIndex,
 def test_a_node_that_stays_busy_is_unavailable(
     index: OpenSearchIndex, node: OpenSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "_PATIENCE", 0.3)
+    monkeypatch.setattr(bulk, "PATIENCE", 0.3)
     with full(node), pytest.raises(IndexUnavailable, match="more to do"):
         index.upsert([document(photo_id) for photo_id in range(1, 101)])
     assert found(index) == [1]
