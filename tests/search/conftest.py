@@ -39,6 +39,8 @@ def shared_database(
     SQLite's test database lives in one connection's memory, so a copy of it in a file takes its place.
     """
     if connection.vendor != "sqlite":
+        # By its mark: a fixture that is asked for so late does not count among the test's own.
+        request.node.add_marker(pytest.mark.django_db(transaction=True))
         request.getfixturevalue("transactional_db")
         yield
         return
