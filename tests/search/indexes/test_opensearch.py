@@ -18,7 +18,7 @@ from tests.search.indexes.clusters import Asked, MakeBackend, backends
 from tests.search.indexes.contract import WIDTH, VectorIndexContract, document, exact, found, new_version, same
 from tests.servers.opensearch import OpenSearch
 
-pytestmark = [pytest.mark.servers, pytest.mark.django_db]
+pytestmark = pytest.mark.servers
 
 QUERY = np.ones(WIDTH, np.float32)
 
@@ -36,7 +36,7 @@ class TestOlderOpenSearchIndex(VectorIndexContract):
 
 
 @pytest.fixture
-def make_backend(opensearch_url: str) -> Iterator[MakeBackend]:
+def make_backend(db: None, opensearch_url: str) -> Iterator[MakeBackend]:
     yield from backends(opensearch_url)
 
 

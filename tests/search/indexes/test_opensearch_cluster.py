@@ -13,7 +13,7 @@ from tests.search.indexes.clusters import MakeBackend, backends
 from tests.search.indexes.contract import WIDTH, VectorIndexContract, document, found, new_version
 from tests.servers.opensearch import Cluster, OpenSearch
 
-pytestmark = [pytest.mark.servers, pytest.mark.cluster, pytest.mark.django_db]
+pytestmark = [pytest.mark.servers, pytest.mark.cluster]
 
 QUERY = np.ones(WIDTH, np.float32)
 
@@ -60,7 +60,7 @@ class TestOpenSearchCluster(VectorIndexContract):
 
 
 @pytest.fixture
-def index(make_backend: MakeBackend) -> OpenSearchIndex:
+def index(db: None, make_backend: MakeBackend) -> OpenSearchIndex:
     index = make_backend(shards=2).open(new_version())
     index.create()
     return index
