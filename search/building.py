@@ -24,7 +24,7 @@ from catalogue.models import Category, ProductImage
 from search import colours, indexing, matches, projection, runs
 from search.embedders import Embedder, embedders
 from search.exceptions import BuildInterrupted, BuildRunning, IndexMissing, PhotosPostponed
-from search.indexes import index_of
+from search.indexes import InvalidIndex, index_of
 from search.models import Embedding, IndexEntry, IndexEntryQuerySet, IndexRun, IndexVersion
 from search.runs import Progress
 
@@ -150,9 +150,17 @@ def drop_retired(grace: timedelta = GRACE) -> int:
     )
     for version in old:
         logger.info("Dropping index version %s, retired since %s.", version.pk, version.retired)
-        index_of(version).drop()
-        version.delete()
+        _drop(version)
     return len(old)
+
+
+def _drop(version: IndexVersion) -> None:
+    try:
+        index_of(version).drop()
+    except InvalidIndex as error:
+        # The site has left that service; it must not keep the version for ever.
+        logger.warning("The index of version %s stays where it is: %s", version.pk, error)
+    version.delete()
 
 
 def forget_orphans() -> int:
@@ -175,8 +183,7 @@ def _unfinished(alias: str, embedder: Embedder) -> IndexVersion | None:
             logger.warning("The unfinished index version %s was lost; it is begun anew.", version.pk)
         else:
             return version
-    index_of(version).drop()
-    version.delete()
+    _drop(version)
     return None
 
 
