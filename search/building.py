@@ -38,7 +38,7 @@ from search.exceptions import (
     RollbackRefused,
     SearchError,
 )
-from search.indexes import index_of
+from search.indexes import InvalidIndex, index_of
 from search.models import KEPT, Embedding, IndexEntry, IndexEntryQuerySet, IndexRun, IndexVersion
 from search.runs import Progress
 
@@ -279,10 +279,18 @@ def drop_retired(grace: timedelta = GRACE) -> int:
             needed = needed + KEPT if version == last else max(needed, last.retired or now)
         if needed < now - grace:
             logger.info("Dropping index version %s, retired since %s.", version.pk, version.retired)
-            index_of(version).drop()
-            version.delete()
+            _drop(version)
             dropped += 1
     return dropped
+
+
+def _drop(version: IndexVersion) -> None:
+    try:
+        index_of(version).drop()
+    except InvalidIndex as error:
+        # The site has left that service; it must not keep the version for ever.
+        logger.warning("The index of version %s stays where it is: %s", version.pk, error)
+    version.delete()
 
 
 def forget_orphans() -> int:

@@ -241,6 +241,19 @@ def test_the_version_that_was_live_before_is_kept_for_days() -> None:
     assert building.drop_retired() == 1
 
 
+@pytest.mark.parametrize("state", ["retired", "building"])
+def test_a_version_whose_index_is_no_longer_configured_is_forgotten(state: str) -> None:
+    shop.product("p", photo(seed=1))
+    long_ago = timezone.now() - timedelta(days=1)
+    left = IndexVersion.objects.create(
+        backend="elsewhere", fingerprint="grid", colours_version=1, width=317, state=state, retired=long_ago
+    )
+    version = building.rebuild()
+    building.drop_retired()
+    assert not IndexVersion.objects.filter(pk=left.pk).exists()
+    assert index_of(version).count() == 1
+
+
 def test_the_worker_refits_when_the_catalogue_has_grown_enough() -> None:
     many(matches.MIN_PHOTOS - 1)
     indexing.reconcile()

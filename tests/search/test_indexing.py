@@ -15,7 +15,14 @@ from catalogue.models import Product, ProductImage
 from search import indexing
 from search.embedders import embedders
 from search.embedders.base import Embedder
-from search.exceptions import EmbedderUnavailable, IndexMissing, IndexUnavailable, PicturesRejected, SpaceMismatch
+from search.exceptions import (
+    DocumentsRejected,
+    EmbedderUnavailable,
+    IndexMissing,
+    IndexUnavailable,
+    PicturesRejected,
+    SpaceMismatch,
+)
 from search.indexes import index_of
 from search.indexes.base import Document
 from search.indexes.embedded import EmbeddedIndex
@@ -235,6 +242,29 @@ def test_while_the_index_is_away_nothing_is_marked_as_indexed(monkeypatch: pytes
     assert set(states().values()) == {"pending"}
     IndexEntry.objects.update(next_try=timezone.now())
     assert indexing.sync().indexed == 1
+
+
+def test_a_document_that_the_index_refuses_fails_alone_and_its_former_one_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop.product("a", photo(seed=1))
+    refused = shop.product("b", photo(seed=2))
+    indexing.reconcile()
+    [bad] = refused.photos.values_list("pk", flat=True)
+    upsert = EmbeddedIndex.upsert
+
+    def particular(self: EmbeddedIndex, documents: list[Document]) -> None:
+        upsert(self, [document for document in documents if document.photo_id != bad])
+        raise DocumentsRejected({bad: "The index does not take this photo."})
+
+    Product.objects.update(price=9)
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedIndex, "upsert", particular)
+        outcome = indexing.sync()
+    assert (outcome.indexed, outcome.failed) == (1, 1)
+    assert states()[bad] == "failed"
+    assert IndexEntry.objects.get(photo_id=bad).reason == "The index does not take this photo."
+    assert found() == set(states()) - {bad}
 
 
 def test_a_change_during_the_write_stays_pending(monkeypatch: pytest.MonkeyPatch) -> None:

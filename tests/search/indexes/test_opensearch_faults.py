@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.test import Client
 
 from catalogue.models import ProductImage
 from search import building, indexing
@@ -212,7 +213,9 @@ def photos() -> set[int]:
     return set(ProductImage.objects.values_list("pk", flat=True))
 
 
-def test_a_site_whose_opensearch_is_down_keeps_changes_and_catches_up(site: str, node: OpenSearch) -> None:
+def test_a_site_whose_opensearch_is_down_keeps_changes_and_catches_up(
+    site: str, node: OpenSearch, client: Client
+) -> None:
     shop.product("before", photo(seed=1))
     indexing.reconcile()
     node.kill()
@@ -220,6 +223,10 @@ def test_a_site_whose_opensearch_is_down_keeps_changes_and_catches_up(site: str,
     with pytest.raises(PhotosPostponed, match="does not answer"):
         building.sync()
     assert IndexEntry.objects.filter(state="pending").count() == 1
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert "OPENSEARCH_URL leads to it" in ready.json()["parts"]["index"]
+    assert client.get("/").status_code == 200
     node.start().wait()
     building.sync()
     assert seen() == photos()
