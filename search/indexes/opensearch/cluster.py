@@ -29,6 +29,9 @@ _CONNECTIONS = 32
 PATIENCE = 30.0
 """Seconds for which a cluster that is busy, or has just lost a node, is asked again."""
 
+_MOMENT = 1.0
+"""Seconds for which a search is asked again that only a part of the index has answered."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
@@ -118,13 +121,19 @@ class Cluster:
         raise AssertionError("The last try answers or raises.")
 
     def search(self, path: str, body: Any) -> Any:
-        """The answer to a search or a count, of all shards. Raises as `request` does."""
-        answer = self.request("POST", path, body)
-        if answer["_shards"]["failed"] or answer.get("timed_out"):
-            logger.warning("OpenSearch answers with a part only: %s", answer["_shards"])
-            raise IndexUnavailable(
-                _("A part of the index does not answer now. See that all of OpenSearch's nodes run.")
-            )
+        """The answer to a search or a count, of all shards. Raises as `request` does.
+
+        Where a node leaves in the middle of it, other nodes have copies of its shards: it is asked again at once.
+        """
+        for last in tries(_MOMENT):
+            answer = self.request("POST", path, body)
+            if not answer["_shards"]["failed"] and not answer.get("timed_out"):
+                break
+            if last or answer.get("timed_out"):
+                logger.warning("OpenSearch answers with a part only: %s", answer["_shards"])
+                raise IndexUnavailable(
+                    _("A part of the index does not answer now. See that all of OpenSearch's nodes run.")
+                )
         return answer
 
 
