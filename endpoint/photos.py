@@ -105,8 +105,10 @@ def catalogue_sources() -> list[Source]:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "visualsearch.settings")
     try:
         import django
+        from django.apps import apps
 
-        django.setup()
+        if not apps.ready:  # again, it would end the handlers of logs that are there
+            django.setup()
     except ImportError as error:
         raise PhotosError(_NEEDS_SITE) from error
     from django.db import DatabaseError
