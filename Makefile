@@ -98,7 +98,8 @@ superuser: $(SITE) ## make an account for the admin
 # The code -----------------------------------------------------------------------------------------
 
 test: $(DEV) ## run the tests, with coverage; those of the pages want “make browser” once
-	pytest -n 3 --dist loadfile -m "not browser and not servers and not e2e" --cov --cov-report=term
+	@# In their order: what empties the database comes last.
+	pytest -n 3 --dist load -m "not browser and not servers and not e2e" --cov --cov-report=term
 	@# A page on a busy machine may miss its moment: what has failed is tried once more, by itself.
 	pytest -m browser || pytest -m browser --last-failed
 

@@ -406,12 +406,15 @@ def test_the_worker_runs_until_a_signal_and_then_ends_in_order(
 ) -> None:
     assert worker.stderr is not None
     assert "waits for photos" in worker.stderr.readline()
-    worker.send_signal(number)
-    _out, log = worker.communicate(timeout=30)
-    assert worker.returncode == 0
-    assert log.splitlines()[-1].endswith("The worker has stopped.")
-    assert "Traceback" not in log
     with sqlite3.connect(folder / "db.sqlite3") as database:
-        assert database.execute("SELECT count(*) FROM search_indexversion WHERE state = 'live'").fetchone() == (1,)
+        end = time.monotonic() + 30
+        while not database.execute("SELECT count(*) FROM search_indexversion WHERE state = 'live'").fetchone()[0]:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        worker.send_signal(number)
+        _out, log = worker.communicate(timeout=30)
+        assert worker.returncode == 0
+        assert log.splitlines()[-1].endswith("The worker has stopped.")
+        assert "Traceback" not in log
         assert database.execute("SELECT count(*) FROM search_worker WHERE ended IS NULL").fetchone() == (0,)
     database.close()
