@@ -107,7 +107,8 @@ test: $(DEV) ## run the tests, with coverage; those of the pages want “make br
 e2e: $(DEV) ## try production: S3, the endpoint, OpenSearch, Redis, PostgreSQL, web server and workers
 	@python -m tests.servers --install
 	python -m tests.servers -- pytest -m e2e
-	pytest -m servers
+	@# The contract of indexes on a cluster of three nodes takes five minutes by itself: pytest -m cluster.
+	pytest -m "servers and not cluster"
 
 lint: $(DEV) ## check style, types, Dockerfiles and docker/compose.yaml
 	ruff check

@@ -13,7 +13,7 @@ from tests.search.indexes.clusters import MakeBackend, backends
 from tests.search.indexes.contract import WIDTH, VectorIndexContract, document, found, new_version
 from tests.servers.opensearch import Cluster, OpenSearch
 
-pytestmark = [pytest.mark.servers, pytest.mark.cluster]
+pytestmark = pytest.mark.servers
 
 QUERY = np.ones(WIDTH, np.float32)
 
@@ -55,6 +55,7 @@ def make_backend(opensearch_cluster: Cluster) -> Iterator[MakeBackend]:
         yield make(make_one)
 
 
+@pytest.mark.cluster
 class TestOpenSearchCluster(VectorIndexContract):
     pass
 
