@@ -44,7 +44,7 @@ def test_a_rebuild_is_asked_for_and_done_while_one_watches(
     operator: Page, desk: Page, ask: Callable[..., None]
 ) -> None:
     operator.goto(admin.INDEX)
-    live = operator.get_by_role("region", name="Live version").get_by_role("link")
+    live = operator.get_by_role("region", name="Live version").locator("a[href$='/change/']")
     before = live.inner_text()
     operator.get_by_role("link", name="Rebuild…").click()
     admin.says(operator, "Search goes on with the present version meanwhile")
@@ -55,6 +55,13 @@ def test_a_rebuild_is_asked_for_and_done_while_one_watches(
     expect(operator.locator("#index-status")).not_to_be_empty()
     ask(desk)
     expect(desk.locator("main .card").first).to_be_visible()
+    # And back, which is asked about first.
+    operator.get_by_role("link", name=f"Go back to version {before}…").click()
+    expect(operator.get_by_role("heading", name="Go back to the former version?")).to_be_visible()
+    operator.get_by_role("button", name="Go back", exact=True).click()
+    operator.wait_for_url(f"**{admin.INDEX}")
+    expect(live).to_have_text(before, timeout=A_WHILE)
+    expect(at_rest(operator)).to_be_visible(timeout=A_WHILE)
 
 
 def test_queries_are_seen_with_their_pictures_until_they_are_deleted(
