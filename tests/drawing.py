@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFilter
 
 KINDS = ("shirt", "trousers", "dress", "hat")
+COLOURS = {"red": "#b03030", "blue": "#2050b0", "green": "#308040"}
 
 
 def picture(

@@ -6,9 +6,7 @@ from typing import Any
 
 from catalogue.models import Brand, Category, Product, ProductImage
 from search.models import Query
-from tests.drawing import KINDS, photo
-
-COLOURS = {"red": "#b03030", "blue": "#2050b0", "green": "#308040"}
+from tests.drawing import COLOURS, KINDS, photo
 
 
 def category(name: str, parent: Category | None = None) -> Category:

@@ -16,9 +16,8 @@ import requests
 
 from benchmarks.server import ROOT, CommandFailed, Server, Site
 from tests.browser.furnishing import PASSWORD, SUPERUSER
-from tests.drawing import KINDS, photo
+from tests.drawing import COLOURS, KINDS, photo
 from tests.servers.kinds import KINDS as SERVERS
-from tests.shop import COLOURS
 
 PATIENCE = 90.0
 """Seconds until something that workers do is seen, on a busy machine."""
