@@ -78,7 +78,7 @@ class Site:
         with ExitStack() as stack:
             # Whoever is told to end ends what it has started, as on Ctrl-C.
             stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler))
-            server = Server(port, {name: logs / f"{name}.log" for name in commands} if logs else {}, {})
+            server = Server(port, {name: logs / f"{name}.log" for name in commands} if logs else {}, [])
             for name, arguments in commands.items():
                 output = stack.enter_context(server.logs[name].open("wb")) if logs else sys.stderr
                 process = subprocess.Popen(
@@ -92,7 +92,7 @@ class Site:
                     start_new_session=True,
                 )
                 stack.callback(_end, process)
-                server.groups[name] = process.pid
+                server.groups.append(process.pid)
                 if name == "web":
                     web = process
             server.wait(web)
@@ -104,8 +104,8 @@ class Server:
     port: int
     #: Files that the processes write to, by the process's name
     logs: Mapping[str, Path]
-    #: The processes' groups, by the process's name
-    groups: dict[str, int]
+    #: The processes' groups
+    groups: list[int]
 
     @property
     def url(self) -> str:
@@ -118,12 +118,12 @@ class Server:
 
     def processor_ms(self) -> float | None:
         """Processor time that the server has taken so far, which other programs' load changes little; on Linux."""
-        ticks, groups = 0, set(self.groups.values())
+        ticks = 0
         for file in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 # After the name, which may hold anything: state, parent, group, ..., user time, system time.
                 fields = file.read_text(encoding="utf-8").rpartition(")")[2].split()
-                if int(fields[2]) in groups:
+                if int(fields[2]) in self.groups:
                     ticks += int(fields[11]) + int(fields[12])
         return ticks * 1000 / os.sysconf("SC_CLK_TCK") if ticks else None
 

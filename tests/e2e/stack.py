@@ -116,7 +116,7 @@ def stack(folder: Path, source: Path | None = None) -> Iterator[Stack]:
         "FETCH_PRIVATE_ADDRESSES": "127.0.0.0/8",
     }
     site = Site(folder / "data", variables)
-    whole = Stack(site, Server(0, {}, {}), dict(os.environ))
+    whole = Stack(site, Server(0, {}, []), dict(os.environ))
     if source is None:
         client = whole.s3()
         for path, data in photos().items():
