@@ -130,8 +130,10 @@ class Workplace:
         until(lambda: not process.running)
 
     def close(self) -> None:
-        for process in self.processes:
+        """Kill them all. What they have said is printed, and shown of a test that has failed."""
+        for number, process in enumerate(self.processes):
             process.kill()
+            print(f"--- {self._log(number).name}", self.log(process), sep="\n")
 
     def connect(self) -> None:
         """Let this thread talk to the shop's database."""
