@@ -11,6 +11,9 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 130, 50, 60
 INK, PALE = "#1f2328", "#d0d7de"
 COLOURS = ("#0b57d0", "#b3261e", "#137333")
 
+APART = 16
+"""Between two lines' names."""
+
 Line = Sequence[tuple[int, float]]
 """Documents and milliseconds, ascending."""
 
@@ -44,11 +47,14 @@ def draw(lines: Mapping[str, Line]) -> str:
         x, y = at(10.0 ** across[0], 10.0**exponent)
         parts.append(f'<path d="M{x:.1f} {y:.1f}H{WIDTH - RIGHT}" stroke="{PALE}"/>')
         parts.append(f'<text x="{x - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{10.0**exponent:g}</text>')
-    for colour, (name, line) in zip(COLOURS, lines.items(), strict=False):
+    below = TOP - APART
+    # From the top down, so that names of lines that end close together do not cover each other.
+    for colour, (name, line) in sorted(zip(COLOURS, lines.items(), strict=False), key=lambda one: -one[1][1][-1][1]):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in line))
         x, y = at(*line[-1])
+        below = max(y + 4, below + APART)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
-        parts.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" fill="{colour}">{escape(name)}</text>')
+        parts.append(f'<text x="{x + 8:.1f}" y="{below:.1f}" fill="{colour}">{escape(name)}</text>')
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 14}" text-anchor="middle">documents</text>'
         f'<text x="{LEFT}" y="{TOP - 18}" text-anchor="middle">ms, median</text>'
