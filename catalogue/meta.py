@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest
 from django.urls import reverse, translate_url
+from django.utils.encoding import filepath_to_uri
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
 from django.utils.translation import get_language
@@ -72,7 +74,7 @@ def describe(
         description=Truncator(" ".join(description.split())).chars(LONGEST_DESCRIPTION),
         canonical=canonical,
         alternates=alternates,
-        image=request.build_absolute_uri(shown(photo)) if photo else "",
+        image=request.build_absolute_uri(lasting(photo)) if photo else "",
         image_alt=photo.alternative if photo else "",
         kind=kind,
         locale=LOCALES.get(language, language),
@@ -82,9 +84,14 @@ def describe(
     )
 
 
-def shown(photo: ProductImage) -> str:
-    """Where the largest form of a photo is that every browser shows."""
-    return str(photo.file.url if photo.shown_in_browsers else photo.large.url)
+def shown(photo: ProductImage) -> FieldFile:
+    """The largest form of a photo that every browser shows."""
+    return photo.file if photo.shown_in_browsers else photo.large
+
+
+def lasting(photo: ProductImage) -> str:
+    """Where that is found for as long as it exists, by those who remember it: what S3 has signed ends."""
+    return settings.MEDIA_URL + filepath_to_uri(shown(photo).name or "")
 
 
 def product_data(request: HttpRequest, product: Product, path: Sequence[Category]) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def product_data(request: HttpRequest, product: Product, path: Sequence[Category
         "name": product.title,
         "sku": product.sku,
         "url": address,
-        "image": [request.build_absolute_uri(shown(photo)) for photo in product.photos.all()],
+        "image": [request.build_absolute_uri(lasting(photo)) for photo in product.photos.all()],
     }
     if product.description:
         data["description"] = product.description

@@ -9,8 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.paginator import EmptyPage
+from django.db.models import Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.http import http_date
@@ -21,12 +22,14 @@ from django.views.decorators.http import require_safe
 from catalogue.files import CONTENT_TYPES
 from catalogue.listing import ListForm, Listing, Sort
 from catalogue.meta import crumbs_data, describe, product_data, shown
-from catalogue.models import Category, Product
+from catalogue.models import Category, Product, ProductImage
 from catalogue.tiles import tiles
 from catalogue.tree import CategoryTree
 
 NEWEST = 10
 LONGEST_PAGE_NUMBER = 9
+REDIRECT_KEPT = 300
+"""Seconds: half of the shortest time that a signed address may be good for (`AWS_QUERYSTRING_EXPIRE`)."""
 
 
 @require_safe
@@ -130,7 +133,7 @@ def product(request: HttpRequest, sku: str) -> HttpResponse:
     context = {
         "top_categories": tree.children(),
         "product": found,
-        "photos": [(photo, shown(photo)) for photo in found.photos.all()],
+        "photos": [(photo, shown(photo).url) for photo in found.photos.all()],
         "ancestors": path,
         "attributes": _attributes(found),
         "meta": describe(
@@ -159,10 +162,15 @@ def _attributes(shown: Product) -> list[tuple[str, str]]:
 
 @require_safe
 def media(request: HttpRequest, path: str) -> HttpResponseBase:
-    """A photo's file, where photos are files of this machine. Names are made from contents, so they may be kept."""
+    """A photo's file. Names are made from contents, so they may be kept.
+
+    Where photos are elsewhere, those that shoppers may see are led there by an address that is good for now.
+    """
     content_type = CONTENT_TYPES.get(PurePosixPath(path).suffix)
-    if content_type is None or not isinstance(default_storage, FileSystemStorage):
+    if content_type is None:
         raise Http404
+    if not isinstance(default_storage, FileSystemStorage):
+        return _elsewhere(path)
     response: HttpResponseBase
     try:
         file = _inside(Path(default_storage.location), path)
@@ -179,6 +187,15 @@ def media(request: HttpRequest, path: str) -> HttpResponseBase:
     # Whatever it holds, it is a picture and never a page.
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _elsewhere(path: str) -> HttpResponseBase:
+    photos = ProductImage.objects.filter(Q(file=path) | Q(thumbnail=path) | Q(large=path))
+    if not Product.objects.visible().filter(photos__in=photos).exists():
+        raise Http404
+    response = redirect(default_storage.url(path))
+    response["Cache-Control"] = f"public, max-age={REDIRECT_KEPT}"
     return response
 
 

@@ -54,6 +54,8 @@ LEASE = timedelta(minutes=10)
 #: Seconds after which no further batch of a claim is begun. A batch takes a minute at the most, so that a claim ends
 #: long before its lease, and before the run that it belongs to is taken for left.
 CLAIM_SECONDS = 60.0
+#: How many workers may die of an entry. By the last one it was alone.
+MOST_LOSSES = 3
 #: The pause after the first temporary failure; each further one doubles it, up to the longest.
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(hours=1)
@@ -272,7 +274,9 @@ def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry], progress
     present = [entry for entry in entries if entry.photo_id in photos]
     gone = [entry for entry in entries if entry.photo_id not in photos]
 
-    embedded = _embedded(version, list(photos.values()), progress)
+    fatal = {photos[e.photo_id].sha256 for e in present if e.losses > MOST_LOSSES}
+    embedded = _embedded(version, [photo for photo in photos.values() if photo.sha256 not in fatal], progress)
+    embedded.failed |= dict.fromkeys(fatal, _("Every worker that was at this photo has died. Replace the photo."))
     ready = [entry for entry in present if photos[entry.photo_id].sha256 in embedded.found]
     failed = {e: embedded.failed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.failed}
     postponed = {e: embedded.postponed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.postponed}
@@ -363,7 +367,7 @@ def _settle(entries: Sequence[IndexEntry], state: str, reason: str = "") -> None
         for generation, group in by_generation.items():
             ids = [entry.pk for entry in group]
             settled = IndexEntry.objects.filter(pk__in=ids, generation=generation).update(
-                state=state, reason=reason, attempts=0, leased_until=None
+                state=state, reason=reason, attempts=0, losses=0, leased_until=None
             )
             if settled < len(group):
                 overtaken += group
@@ -388,7 +392,7 @@ def _postpone(reasons: dict[IndexEntry, str]) -> None:
     for entry, reason in reasons.items():
         pause = min(FIRST_PAUSE * 2 ** min(entry.attempts, 20), LONGEST_PAUSE)
         IndexEntry.objects.filter(pk=entry.pk, generation=entry.generation).update(
-            attempts=F("attempts") + 1, next_try=now + pause, reason=reason, leased_until=None
+            attempts=F("attempts") + 1, losses=0, next_try=now + pause, reason=reason, leased_until=None
         )
 
 

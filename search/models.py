@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: How long the version that was live before the present one is kept to be gone back to.
 KEPT = timedelta(days=7)
+#: By how much each group of entries is smaller that a dead worker has left: 256, 32, 4, 1.
+SMALLER = 8
 
 
 class Embedding(models.Model):
@@ -251,6 +253,7 @@ class IndexEntryQuerySet(models.QuerySet["IndexEntry"]):
                 generation=F("generation") + 1,
                 state=IndexEntry.State.PENDING,
                 attempts=0,
+                losses=0,
                 next_try=timezone.now(),
                 reason="",
                 leased_until=None,
@@ -270,14 +273,24 @@ class IndexEntryQuerySet(models.QuerySet["IndexEntry"]):
                     self.filter(pk=pk).update(generation=generations[photo_id] + 1)
 
     def claim(self, limit: int, *, lease: timedelta) -> list[IndexEntry]:
-        """Take up to `limit` entries that are due, for the time of a lease; a dead worker's come back after it."""
+        """Take up to `limit` entries that are due, for the time of a lease; a dead worker's come back after it.
+
+        Those come last, and in ever smaller groups: one of them may be what its worker has died of, and is alone in
+        the end.
+        """
         with transaction.atomic(using=self.db):
-            rows = self.due().order_by("pk")
+            due = self.due().order_by("pk")
             if connections[self.db].features.has_select_for_update_skip_locked:
-                rows = rows.select_for_update(skip_locked=True)
-            entries = list(rows[:limit])
-            until = timezone.now() + lease
-            self.model.objects.filter(pk__in=[entry.pk for entry in entries]).update(leased_until=until)
+                due = due.select_for_update(skip_locked=True)
+            entries = list(due.filter(leased_until=None)[:limit])
+            left = due.filter(leased_until__isnull=False)
+            if not entries and (first := left.order_by("losses", "pk").first()):
+                entries = list(left.filter(losses=first.losses)[: max(1, limit // SMALLER ** (first.losses + 1))])
+            lost = bool(entries and entries[0].leased_until)
+            for entry in entries:
+                entry.losses += lost
+            claimed = self.model.objects.filter(pk__in=[entry.pk for entry in entries])
+            claimed.update(leased_until=timezone.now() + lease, losses=F("losses") + lost)
         return entries
 
 
@@ -300,6 +313,8 @@ class IndexEntry(models.Model):
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     next_try = models.DateTimeField(_("next try"), default=timezone.now)
     leased_until = models.DateTimeField(_("held until"), null=True)
+    #: Workers that have died while they held it
+    losses = models.PositiveSmallIntegerField(default=0)
     reason = models.TextField(_("reason"), blank=True)
 
     objects: ClassVar[IndexEntryQuerySet] = IndexEntryQuerySet.as_manager()  # type: ignore[assignment]

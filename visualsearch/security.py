@@ -81,6 +81,25 @@ class BodyLimit:
         return response
 
 
+class NoNul:
+    """Middleware: an address of the admin that holds a NUL is refused, for PostgreSQL refuses to be asked for one.
+
+    The shop's own pages read their addresses with forms, which refuse it themselves.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        holds_nul = "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
+        if not (holds_nul and in_admin(request.path_info)):
+            return self.get_response(request)
+        status = HTTPStatus.BAD_REQUEST
+        sentence = _("This address holds a character that nothing here has: go back, and type it anew.")
+        context = {"status": status, "title": _("This address cannot be read"), "sentence": sentence}
+        return render(request, "error.html", context, status=status)
+
+
 class ContentSecurityPolicy:
     """Middleware: pages take scripts, styles and the rest from the site alone, photos also from where they are kept.
 

@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "visualsearch.security.BodyLimit",
+    "visualsearch.security.NoNul",
     "visualsearch.storage.StorageFaults",
 ]
 

@@ -17,10 +17,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from catalogue import files
 from catalogue.files import StorageRefused, StorageUnavailable
-from catalogue.models import Product, ProductImage
+from catalogue.models import Product
 from tests import shop
 from tests.catalogue.test_admin import product_form, upload
 from tests.drawing import encoded, photo, picture
@@ -192,7 +193,25 @@ def test_a_page_names_signed_photos_that_browsers_can_fetch(client: Client, s3: 
     addresses = {url.replace("&amp;", "&") for url in re.findall(rf'{s3.url}/[^" ]+', shown)}
     assert len(addresses) >= 2
     assert all(get(url).status == 200 for url in addresses)
-    assert client.get(f"/media/{ProductImage.objects.get().file.name}").status_code == 404
+
+
+@pytest.mark.django_db
+def test_what_others_remember_of_a_page_leads_to_its_photos_for_good(client: Client, s3: S3, settings: Any) -> None:
+    product = shop.product("A", LARGE)
+    image = product.photos.get()
+    shown = client.get("/products/A/").content.decode()
+    remembered = re.search(r'property="og:image" content="http://testserver([^"]+)"', shown)
+    assert remembered
+    assert f'"image": ["http://testserver{remembered[1]}"]' in shown
+    for path in (remembered[1], f"/media/{image.thumbnail.name}"):
+        response = client.get(path)
+        assert response.status_code == 302
+        assert response["Cache-Control"] == "public, max-age=300"
+        assert get(response["Location"]).status == 200
+    product.visible_until = timezone.now()
+    product.save()
+    assert client.get(remembered[1]).status_code == 404
+    assert client.get("/media/photos/ab/other.jpg").status_code == 404
 
 
 # What goes wrong --------------------------------------------------------------------------------------------

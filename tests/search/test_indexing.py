@@ -320,6 +320,50 @@ def test_a_dead_workers_photos_come_back_when_the_lease_ends() -> None:
     assert indexing.sync_version(version).indexed == 1
 
 
+def test_what_dead_workers_have_left_is_taken_last_and_in_ever_smaller_groups() -> None:
+    version = indexing.live_version()
+
+    def change(photo_ids: range) -> None:
+        with transaction.atomic():
+            IndexEntry.objects.change(version, list(photo_ids))
+
+    def claims() -> list[int]:
+        """Sizes of all claims until nothing is left; then the claimers die."""
+        sizes = []
+        while claimed := IndexEntry.objects.claim(256, lease=timedelta(minutes=10)):
+            sizes.append(len(claimed))
+        IndexEntry.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+        return sizes
+
+    change(range(1, 41))
+    assert claims() == [40]
+    change(range(41, 44))
+    assert claims() == [3, 32, 8]
+    assert claims() == [3] + [4] * 10
+    assert claims() == [3] + [1] * 40
+    change(range(1, 41))
+    assert claims()[0] == 40
+
+
+def test_a_photo_that_workers_die_of_is_given_up_and_a_new_picture_is_tried() -> None:
+    kept, fatal = (shop.product(sku, photo(seed=seed)).photos.get() for seed, sku in enumerate("ab"))
+    version = indexing.live_version()
+    IndexEntry.objects.filter(photo_id=fatal.pk).update(
+        losses=indexing.MOST_LOSSES, leased_until=timezone.now() - timedelta(seconds=1)
+    )
+    outcome = indexing.sync_version(version)
+    assert (outcome.indexed, outcome.failed) == (1, 1)
+    assert found() == {kept.pk}
+    entry = IndexEntry.objects.get(photo_id=fatal.pk)
+    assert (entry.state, entry.reason) == (
+        "failed",
+        "Every worker that was at this photo has died. Replace the photo.",
+    )
+    fatal.set_content(photo(seed=7))
+    fatal.save()
+    assert indexing.sync_version(version).indexed == 1
+
+
 def test_an_interrupted_run_gives_its_photos_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     shop.product("a", photo())
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from django.db import transaction
+from PIL import Image
 
 from catalogue.models import Product, ProductImage
 from search import indexing, runs, tasks
 from search.models import IndexEntry, IndexRun, Worker
 from tests import shop
-from tests.drawing import photo
+from tests.drawing import encoded, photo
 from tests.search.workplace import (
     Databases,
     Workplace,
@@ -99,6 +100,23 @@ def test_a_killed_process_of_the_pool_is_replaced_and_the_worker_goes_on(workpla
     tasks.upkeep.delay()
     until(settled)
     assert_agreement()
+
+
+def test_a_photo_that_its_worker_dies_of_is_given_up_and_holds_nothing_back(workplace: Workplace) -> None:
+    indexing.live_version()
+    fill(12)
+    deadly = shop.product("deadly", encoded(Image.new("RGB", (80, 80), (201, 0, 0)), "PNG")).photos.get()
+    app.control.purge()
+    worker = workplace.worker("bulk", fatal=201)
+    while not settled():
+        deaths = workplace.log(worker).count("WorkerLostError")
+        leases_end()
+        tasks.upkeep.delay()
+        until(lambda deaths=deaths: settled() or workplace.log(worker).count("WorkerLostError") > deaths)  # type: ignore[misc]
+    entry = IndexEntry.objects.get(photo_id=deadly.pk)
+    assert entry.state == "failed"
+    assert "died" in entry.reason
+    assert len(searchable()) == 12
 
 
 def test_a_worker_that_is_told_to_stop_gives_back_what_it_is_at(workplace: Workplace) -> None:

@@ -101,16 +101,17 @@ class Workplace:
             [sys.executable, "manage.py", *words], cwd=site.BASE_DIR, env=self.environment | variables, check=True
         )
 
-    def celery(self, *queues: str, slow: float = 0) -> Process:
-        """A Celery worker that begins to start."""
+    def celery(self, *queues: str, slow: float = 0, fatal: int = -1) -> Process:
+        """A Celery worker that begins to start; see `slow.Slow`."""
         return self._run(
             "celery", "-A", "visualsearch", "worker", "-Q", ",".join(queues), "-c", "1",
-            "-n", f"{len(self.processes)}@%h", "--without-mingle", "--without-gossip", SLOW=str(slow),
+            "-n", f"{len(self.processes)}@%h", "--without-mingle", "--without-gossip",
+            SLOW=str(slow), FATAL=str(fatal),
         )  # fmt: skip
 
-    def worker(self, *queues: str, slow: float = 0) -> Process:
+    def worker(self, *queues: str, slow: float = 0, fatal: int = -1) -> Process:
         """A Celery worker, when it is ready."""
-        process = self.celery(*queues, slow=slow)
+        process = self.celery(*queues, slow=slow, fatal=fatal)
         until(lambda: "ready." in self.log(process))
         return process
 

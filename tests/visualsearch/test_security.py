@@ -83,3 +83,17 @@ def test_a_body_of_unknown_length_is_not_taken_for_nothing(client: Client, path:
     response = client.generic("POST", path, headers={"Transfer-Encoding": "chunked"})
     assert response.status_code == 411
     assert "Content-Length" in response.content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/catalogue/product/?q=a%00b",
+        "/ja/admin/catalogue/product/?brand__id__exact=%00",
+        "/admin/catalogue/product/%00/change/",
+    ],
+)
+def test_an_address_of_the_admin_that_no_database_can_be_asked_for_is_refused(admin_client: Client, path: str) -> None:
+    assert admin_client.get(path).status_code == 400
+    assert admin_client.get(path.replace("%00", "c"), follow=True).status_code == 200
