@@ -157,7 +157,9 @@ def processes(procfile: Path = PROCFILE) -> dict[str, list[str]]:
     """The commands of a Procfile by their names, with this Python."""
     lines = [line.partition(":") for line in procfile.read_text(encoding="utf-8").splitlines() if line]
     commands = {name: shlex.split(command) for name, _colon, command in lines}
-    return {name: [sys.executable, *words[1:]] for name, words in commands.items() if words[0] == "python"}
+    return {
+        name: [sys.executable if word == "python" else word for word in words] for name, words in commands.items()
+    }
 
 
 class CommandFailed(Exception):

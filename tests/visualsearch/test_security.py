@@ -94,6 +94,6 @@ def test_a_body_of_unknown_length_is_not_taken_for_nothing(client: Client, path:
         "/admin/catalogue/product/%00/change/",
     ],
 )
-def test_an_address_of_the_admin_that_no_database_can_be_asked_for_is_refused(admin_client: Client, path: str) -> None:
+def test_an_address_of_the_admin_that_holds_a_nul_is_refused(admin_client: Client, path: str) -> None:
     assert admin_client.get(path).status_code == 400
     assert admin_client.get(path.replace("%00", "c"), follow=True).status_code == 200
