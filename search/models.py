@@ -286,7 +286,7 @@ class IndexEntryQuerySet(models.QuerySet["IndexEntry"]):
             left = due.filter(leased_until__isnull=False)
             if not entries and (first := left.order_by("losses", "pk").first()):
                 entries = list(left.filter(losses=first.losses)[: max(1, limit // SMALLER ** (first.losses + 1))])
-            lost = bool(entries and entries[0].leased_until)
+            lost = int(bool(entries and entries[0].leased_until))
             for entry in entries:
                 entry.losses += lost
             claimed = self.model.objects.filter(pk__in=[entry.pk for entry in entries])
