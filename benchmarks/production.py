@@ -35,6 +35,7 @@ ADD = "/admin/catalogue/product/add/"
 TARGETS = {"saved, workers idle": 2.0, "saved, during a reindex": 5.0}
 SLOWER = 1.5
 """How much longer than before searches may take during a rebuild."""
+REBUILDS = 5
 LONGEST_REBUILD = 300.0
 """Seconds."""
 
@@ -134,8 +135,8 @@ def main() -> None:
                 saved["saved, during a reindex"] = found
             production.site.run(*rebuild, "--force")
             pictures = [smaller(path) for path in others]
-            before = [search_ms(production, data) for data in pictures * 3][len(pictures) :]
-            during = searches_until_rebuilt(production, pictures)
+            before = [search_ms(production, data) for data in pictures * (REBUILDS + 1)][len(pictures) :]
+            during = [one for _turn in range(REBUILDS) for one in searches_until_rebuilt(production, pictures)]
     factor = p95(during) / p95(before)
     result = {
         "processor": processor(),
@@ -155,7 +156,7 @@ def main() -> None:
                 f"{what}: p50 {statistics.median(found):.2f} s, p95 {p95(found):.2f} s (target {TARGETS[what]:.0f})"
             )
         print(
-            f"Search p95: {p95(before):.0f} ms before, {p95(during):.0f} ms during a rebuild "
+            f"Search p95: {p95(before):.0f} ms before, {p95(during):.0f} ms during {REBUILDS} rebuilds "
             f"({len(during)} searches): {factor:.2f} times (target {SLOWER})"
         )
     missed = [what for what, found in saved.items() if p95(found) > TARGETS[what]]
