@@ -21,7 +21,7 @@ import numpy.typing as npt
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -39,7 +39,7 @@ from search.exceptions import (
     SearchError,
 )
 from search.indexes import InvalidIndex, index_of
-from search.models import KEPT, Embedding, IndexEntry, IndexEntryQuerySet, IndexRun, IndexVersion
+from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 from search.runs import Progress
 
 logger = logging.getLogger(__name__)
@@ -172,8 +172,7 @@ def sync(progress: Progress | None = None, run: IndexRun | None = None) -> index
         outcome = indexing.sync(progress=advance)
         report.of(live, outcome.total - outcome.postponed)
         if outcome.postponed:
-            waiting = IndexEntry.objects.filter(version=live, state=IndexEntry.State.PENDING)
-            raise PhotosPostponed(_reason(waiting))
+            raise PhotosPostponed(indexing.why_waiting(live))
     return outcome
 
 
@@ -205,7 +204,7 @@ def catch_up(progress: Progress | None = None) -> None:
     live = indexing.live_version()
     if not (_due(live, ProductImage.objects.count()) and _refit(live, progress)):
         indexing.add_missing(live)
-        _drain(live, progress or _silent)
+        indexing.drain(live, progress, wait=True)
     maintain(progress)
 
 
@@ -438,43 +437,8 @@ def _index_all(version: IndexVersion, report: Progress) -> None:
     """Bring the version up to date, then look again for photos that came or went meanwhile, until none does."""
     pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
     while indexing.add_missing(version) + indexing.add_gone(version) or pending.exists():
-        if postponed := _drain(version, report):
+        if postponed := indexing.drain(version, report, wait=True):
             raise _interrupted(postponed)
-
-
-def _drain(version: IndexVersion, report: Progress) -> str:
-    """Index what is pending until nothing is, or until what is left waits for another try: then says why."""
-    pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
-    total, done = pending.count(), 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        report("index", done, max(done, total))
-        if count:
-            index_of(version).maintain()
-
-    report("index", 0, total)
-    while pending.exists():
-        outcome = indexing.sync_version(version, progress=advance)
-        if outcome.postponed:
-            return _reason(pending)
-        if not outcome.total:
-            now = timezone.now()
-            if not pending.filter(Q(leased_until__gt=now) | Q(next_try__lte=now)).exists():
-                return _reason(pending) if pending.exists() else ""
-            advance(0)  # alive, and obeying
-            time.sleep(0.2)  # another process holds what is left; if it has died, its lease runs out
-    return ""
-
-
-def _reason(pending: IndexEntryQuerySet) -> str:
-    reasons = pending.exclude(reason="").values_list("reason", flat=True)
-    return reasons.first() or _("Some photos wait for another try.")
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Progress that nobody looks at."""
 
 
 def _interrupted(reason: str) -> BuildInterrupted:
