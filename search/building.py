@@ -156,20 +156,8 @@ def sync(progress: Progress | None = None, run: IndexRun | None = None) -> index
     """
     with runs.recorded(IndexRun.Kind.SYNC, progress, run) as report:
         live = indexing.live_version()
-        indexing.add_missing(live)
         indexing.hasten()
-        total, done = (
-            IndexEntry.objects.due().filter(version__in=IndexVersion.objects.writable().values("pk")).count(),
-            0,
-        )
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            report("index", done, max(done, total))
-
-        report("index", 0, total)
-        outcome = indexing.sync(progress=advance)
+        outcome = indexing.reconcile(report)
         report.of(live, outcome.total - outcome.postponed)
         if outcome.postponed:
             raise PhotosPostponed(indexing.why_waiting(live))

@@ -213,10 +213,14 @@ def add_gone(version: IndexVersion) -> int:
 # Pending -> indexed -----------------------------------------------------------------------------------------
 
 
-def reconcile(progress: Progress | None = None) -> Outcome:
-    """Bring every version up to date: whatever is pending, due for another try, or left by a dead worker."""
+def reconcile(report: runs.Progress | None = None) -> Outcome:
+    """Bring every version up to date: whatever is pending, due for another try, or left by a dead worker.
+
+    `report` is told of the stage `index`.
+    """
     add_missing(live_version())
-    return sync(progress=progress)
+    written = IndexVersion.objects.writable().values("pk")
+    return sync(progress=_counter(report, IndexEntry.objects.due().filter(version__in=written).count()))
 
 
 def sync(ids: Iterable[int] | None = None, progress: Progress | None = None, limit: int | None = None) -> Outcome:

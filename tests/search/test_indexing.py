@@ -401,7 +401,8 @@ def test_a_claim_ends_in_time_and_what_is_left_is_gone_on_with(
     monkeypatch.setattr(indexing, "CLAIM_SECONDS", 0.0)
     shop.product("a", *(photo("shirt", f"#4020{64 + number:02x}", seed=number) for number in range(5)))
     beats: list[int] = []
-    outcome = indexing.reconcile(beats.append)
+    indexing.live_version()
+    outcome = indexing.sync(progress=beats.append)
     assert (outcome.indexed, outcome.postponed) == (5, 0)
     assert beats == [0, 2, 0, 2, 0, 1]
     assert set(IndexEntry.objects.values_list("state", "attempts", "leased_until")) == {("indexed", 0, None)}
