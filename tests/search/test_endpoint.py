@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from catalogue import images
 from catalogue.models import ProductImage
-from search import building, indexing, querying, runs
+from search import building, indexing, projection, querying, runs, upkeep, worker
 from search.blocks import blocks
 from search.embedders import embedders, sagemaker
 from search.exceptions import SpaceMismatch
@@ -253,7 +253,7 @@ def test_a_rebuild_takes_the_model_that_the_endpoint_has_by_then(
         runs.ask(IndexRun.Kind.REBUILD)
         run = runs.take()
         assert run
-        building.perform(run)
+        worker.perform(run)
     else:
         building.rebuild()
     assert indexing.live_version().fingerprint.startswith(scripted.OTHER.fingerprint)
@@ -263,9 +263,9 @@ def test_a_rebuild_takes_the_model_that_the_endpoint_has_by_then(
 def test_a_refit_that_nobody_asked_for_takes_no_other_model(
     sold: ProductImage, endpoint: scripted.Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building.projection, "due", lambda *_counts: True)
+    monkeypatch.setattr(projection, "due", lambda *_counts: True)
     endpoint.manifest = scripted.OTHER
-    building.maintain()
+    upkeep.maintain()
     assert indexing.live_version().fingerprint.startswith(scripted.MANIFEST.fingerprint)
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from catalogue.models import Product
-from search import building, indexing, querying
+from search import building, indexing, querying, upkeep
 from search.exceptions import BuildInterrupted
 from search.matches import MIN_PHOTOS
 from search.models import IndexEntry
@@ -103,7 +103,7 @@ def test_the_demo_is_searchable_and_goes_again(django_capture_on_commit_callback
 def test_what_waits_longer_ends_the_catching_up(grid: type[Grid]) -> None:
     shop.product("a", photo())
     grid.unavailable = True
-    building.catch_up()
+    upkeep.catch_up()
     assert IndexEntry.objects.get().state == "pending"
     with pytest.raises(BuildInterrupted, match="asleep"):
         building.rebuild()

@@ -304,7 +304,7 @@ def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(shift: Shift, stop
     assert taken is not None
     shift.pulse.beat = stopped  # type: ignore[method-assign]
     with pytest.raises(WorkStopped):
-        building.perform(taken, shift.progress)
+        worker.perform(taken, shift.progress)
     run.refresh_from_db()
     assert (run.state, run.started, run.stage) == ("waiting", None, "")
     Shift(threading.Event().is_set).serve()

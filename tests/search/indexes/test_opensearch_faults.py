@@ -14,7 +14,7 @@ import pytest
 from django.test import Client
 
 from catalogue.models import ProductImage
-from search import building, indexing
+from search import building, indexing, rollback, upkeep
 from search.exceptions import IndexMissing, IndexUnavailable, PhotosPostponed
 from search.indexes import index_of
 from search.indexes.opensearch import bulk
@@ -221,14 +221,14 @@ def test_a_site_whose_opensearch_is_down_keeps_changes_and_catches_up(
     node.kill()
     shop.product("meanwhile", photo(seed=2))
     with pytest.raises(PhotosPostponed, match="does not answer"):
-        building.sync()
+        upkeep.sync()
     assert IndexEntry.objects.filter(state="pending").count() == 1
     ready = client.get("/readyz")
     assert ready.status_code == 503
     assert "OPENSEARCH_URL leads to it" in ready.json()["parts"]["index"]
     assert client.get("/").status_code == 200
     node.start().wait()
-    building.sync()
+    upkeep.sync()
     assert seen() == photos()
 
 
@@ -274,7 +274,7 @@ def test_an_index_in_memory_answers_until_one_on_opensearch_is_built(
     assert (version.backend, version.state) == ("opensearch", "live")
     assert seen() == photos()
     # The one before is kept, wherever it is, and can be gone back to.
-    assert building.roll_back().backend == "default"
+    assert rollback.roll_back().backend == "default"
     assert seen() == photos()
 
 
