@@ -17,29 +17,19 @@ from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused
 from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid, configured
 from tests.search.test_admin_index import DO, INDEX, NUMBERS, REBUILD, at_work, clerk, cost, shown, words
-from tests.search.test_indexing import Grid
 from tests.search.test_pausing import pausing
 from tests.search.test_upkeep import age
 
 pytestmark = pytest.mark.django_db
 
 ROLLBACK = reverse("admin:search_index_rollback")
-GRID = "tests.search.test_indexing.Grid"
 
 
 @pytest.fixture(autouse=True)
-def grid(settings: Any, monkeypatch: pytest.MonkeyPatch) -> type[Grid]:
-    settings.EMBEDDERS = {
-        "default": {"BACKEND": GRID},
-        "other": {"BACKEND": GRID, "OPTIONS": {"name": "other"}},
-    }
+def first(two_grids: None, monkeypatch: pytest.MonkeyPatch) -> IndexVersion:
     monkeypatch.setattr(runs, "NOTE", 0.0)
-    return Grid
-
-
-@pytest.fixture(autouse=True)
-def first(grid: type[Grid]) -> IndexVersion:
     shop.product("a", photo(), photo("hat"))
     indexing.reconcile()
     at_work()
@@ -190,7 +180,7 @@ def test_what_stands_in_the_way_of_going_back_is_told_instead_of_a_button(
     building.rebuild("other")
     building._begin("other", embedders["other"], lambda *_: None)
     assert "A build is not finished" in words(shown(admin_client, ROLLBACK))
-    settings.EMBEDDERS = {"default": {"BACKEND": GRID, "OPTIONS": {"name": "other"}}}
+    settings.EMBEDDERS = {"default": configured("other")}
     page = shown(admin_client, ROLLBACK)
     assert "grid" in words(page)
     assert 'value="rollback"' not in page

@@ -22,15 +22,9 @@ from search.indexes.base import Document
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 
 @pytest.fixture

@@ -17,16 +17,9 @@ from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid, configured
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 
 def many(count: int) -> None:
@@ -155,7 +148,7 @@ def test_a_build_without_the_model_stops_and_the_live_version_stays(grid: type[G
     shop.product("a", photo())
     indexing.reconcile()
     live = indexing.live_version()
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid", "OPTIONS": {"name": "new"}}}
+    settings.EMBEDDERS = {"default": configured("new")}
     grid.unavailable = True
     with pytest.raises(BuildInterrupted, match="asleep"):
         building.rebuild()

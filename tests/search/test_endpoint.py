@@ -23,6 +23,7 @@ from search.querying import Refinement
 from tests import shop
 from tests.drawing import photo
 from tests.search import scripted
+from tests.search.grid import configured
 
 pytestmark = pytest.mark.django_db
 
@@ -310,7 +311,7 @@ def test_an_endpoint_that_hangs_is_asked_for_one_batch_of_a_claim(endpoint: scri
 def test_a_new_process_with_an_index_of_its_own_model_does_not_wait_for_an_endpoint(
     endpoint: scripted.Endpoint, settings: Any
 ) -> None:
-    grid = {"BACKEND": "tests.search.test_indexing.Grid"}
+    grid = configured()
     settings.EMBEDDERS = {"default": grid}
     live = indexing.live_version()
     settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": OPTIONS}, "grid": grid}
@@ -321,7 +322,7 @@ def test_a_new_process_with_an_index_of_its_own_model_does_not_wait_for_an_endpo
 def test_an_index_of_the_model_in_process_goes_on_until_it_is_rebuilt(
     endpoint: scripted.Endpoint, client: Client, admin_client: Client, settings: Any
 ) -> None:
-    grid = {"BACKEND": "tests.search.test_indexing.Grid"}
+    grid = configured()
     settings.EMBEDDERS = {"default": grid}
     shop.product("a", photo())
     indexing.reconcile()

@@ -19,10 +19,10 @@ from search.indexes.embedded import EmbeddedBackend, EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid
 from tests.search.test_building import many
-from tests.search.test_indexing import Grid
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("two_grids")]
 
 PHOTOS = 120
 
@@ -43,14 +43,6 @@ class Faulty(EmbeddedIndex):
 class FaultyBackend(EmbeddedBackend):
     def open(self, version: IndexVersion) -> EmbeddedIndex:
         return Faulty(version, self.folder / str(version.pk))
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> None:
-    settings.EMBEDDERS = {
-        "default": {"BACKEND": "tests.search.test_indexing.Grid"},
-        "other": {"BACKEND": "tests.search.test_indexing.Grid", "OPTIONS": {"name": "other"}},
-    }
 
 
 @pytest.fixture

@@ -18,16 +18,9 @@ from search.models import IndexEntry
 from search.querying import Refinement
 from tests import shop
 from tests.drawing import KINDS, photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 
 def folder(root: Path, number: int) -> Path:

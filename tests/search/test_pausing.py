@@ -19,22 +19,15 @@ from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid
 from tests.search.test_building import many
-from tests.search.test_indexing import Grid
-
-GRID = "tests.search.test_indexing.Grid"
 
 
 @pytest.fixture(autouse=True)
-def grid(settings: Any, monkeypatch: pytest.MonkeyPatch) -> type[Grid]:
-    settings.EMBEDDERS = {
-        "default": {"BACKEND": GRID},
-        "other": {"BACKEND": GRID, "OPTIONS": {"name": "other"}},
-    }
+def small_steps(two_grids: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "NOTE", 0.0)  # a pause is obeyed at the very next step
     monkeypatch.setattr(Grid, "batch_size", 2)
     monkeypatch.setattr(indexing, "CLAIM", 4)
-    return Grid
 
 
 @pytest.fixture

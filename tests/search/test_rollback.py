@@ -13,22 +13,11 @@ from search.indexes import index_of
 from search.models import KEPT, IndexDelta, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid, configured
 from tests.search.test_building import many
-from tests.search.test_indexing import Grid
 from tests.search.test_upkeep import age
 
-pytestmark = pytest.mark.django_db
-
-GRID = "tests.search.test_indexing.Grid"
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    settings.EMBEDDERS = {
-        "default": {"BACKEND": GRID},
-        "other": {"BACKEND": GRID, "OPTIONS": {"name": "other"}},
-    }
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("two_grids")]
 
 
 @pytest.fixture
@@ -183,7 +172,7 @@ def test_a_build_that_was_discarded_is_none_to_go_back_to() -> None:
 
 
 def test_a_version_whose_model_is_not_configured_cannot_be_gone_back_to(former: IndexVersion, settings: Any) -> None:
-    settings.EMBEDDERS = {"default": {"BACKEND": GRID, "OPTIONS": {"name": "other"}}}
+    settings.EMBEDDERS = {"default": configured("other")}
     refused(f"Version {former.pk} has the model grid, which cannot be asked now.* Configure that model again")
 
 

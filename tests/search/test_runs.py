@@ -18,18 +18,11 @@ from search.models import IndexedMinute, IndexEntry, IndexRun, IndexVersion, Wor
 from search.worker import Shift
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 SYNC, REBUILD = IndexRun.Kind.SYNC, IndexRun.Kind.REBUILD
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
 
 
 @pytest.fixture

@@ -15,26 +15,18 @@ from search.indexes import index_of
 from search.models import KEPT, Embedding, IndexDelta, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import configured
 from tests.search.test_building import many
-from tests.search.test_indexing import Grid
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 
 def test_a_refit_keeps_the_model_and_what_staff_ask_for_takes_the_default(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = {"BACKEND": "tests.search.test_indexing.Grid"}
     shop.product("a", photo())
     indexing.reconcile()
-    settings.EMBEDDERS = {"default": {**grid, "OPTIONS": {"name": "new"}}, "former": grid}
+    settings.EMBEDDERS = {"default": configured("new"), "former": configured()}
     monkeypatch.setattr(projection, "due", lambda *_: True)
     refitted = upkeep.maintain()
     assert refitted is not None

@@ -22,9 +22,9 @@ from search.indexes.opensearch.index import OpenSearchIndex
 from search.models import IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid
 from tests.search.indexes.clusters import MakeBackend, backends
 from tests.search.indexes.contract import WIDTH, document, found, new_version
-from tests.search.test_indexing import Grid
 from tests.servers.opensearch import OpenSearch, ask
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db]
@@ -188,11 +188,9 @@ def test_an_index_whose_shard_is_nowhere_is_unavailable(index: OpenSearchIndex, 
 
 
 @pytest.fixture
-def site(settings: Any, make_backend: MakeBackend) -> str:
+def site(grid: type[Grid], settings: Any, make_backend: MakeBackend) -> str:
     """A site that keeps its indexes there; the alias of outsiders."""
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
     prefix = make_backend().prefix
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
     settings.VECTOR_INDEX = "opensearch"
     settings.VECTOR_INDEXES = settings.VECTOR_INDEXES | {
         "opensearch": {
