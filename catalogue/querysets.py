@@ -13,7 +13,7 @@ from django.utils import timezone
 from catalogue.signals import announce
 
 if TYPE_CHECKING:
-    from catalogue.models import Category, Product, ProductImage
+    from catalogue.models import Product, ProductImage
 
 M = TypeVar("M", bound=models.Model)
 
@@ -88,10 +88,6 @@ class ProductQuerySet(AnnouncingQuerySet["Product"]):
         """
         rows = self.model._default_manager.filter(pk__in=self.order_by().values("pk"))
         return rows.select_for_update(of=("self",)).order_by("pk")
-
-    def in_category(self, category: Category) -> ProductQuerySet:
-        """Products of a category and of all categories below it."""
-        return self.filter(category__in=category.descendants(include_self=True))
 
     def for_display(self) -> ProductQuerySet:
         """With all that a card or a result shows, in a fixed number of queries."""

@@ -136,7 +136,7 @@ def run(progress: Progress | None = None, run: IndexRun | None = None, *, repair
             if not repair or not findings.total:
                 break
             repaired = repaired or findings.total
-            _index(version, report)
+            indexing.drain(version, report)
             findings = look(version, report, mend=True, leap=turn * LEAP)
         findings.repaired = repaired
         if repaired:
@@ -209,6 +209,11 @@ def _ledger(version: IndexVersion, photo_ids: list[int]) -> dict[int, tuple[bool
 _COLUMNS = ("photo_id", "generation", "state")
 
 
+def _waiting(version: IndexVersion) -> int:
+    """Photos that were tried and have to wait; not those that have just come."""
+    return IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING, attempts__gt=0).count()
+
+
 # Three streams, in order ------------------------------------------------------------------------------------
 
 
@@ -242,26 +247,3 @@ def _pages(after: Callable[[int], Iterable[tuple[Any, ...]]]) -> Iterator[tuple[
     while page := list(after(last)):
         yield from page
         last = page[-1][0]
-
-
-# Repair -----------------------------------------------------------------------------------------------------
-
-
-def _index(version: IndexVersion, report: Progress) -> None:
-    """Index what is pending, until nothing is or what is left waits for another try."""
-    pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
-    total, done = pending.count(), 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        report("index", done, max(done, total))
-
-    while pending.due().exists():
-        if indexing.sync_version(version, progress=advance).postponed:
-            break
-
-
-def _waiting(version: IndexVersion) -> int:
-    """Photos that were tried and have to wait; not those that have just come."""
-    return IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING, attempts__gt=0).count()

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -213,10 +213,14 @@ def add_gone(version: IndexVersion) -> int:
 # Pending -> indexed -----------------------------------------------------------------------------------------
 
 
-def reconcile(progress: Progress | None = None) -> Outcome:
-    """Bring every version up to date: whatever is pending, due for another try, or left by a dead worker."""
+def reconcile(report: runs.Progress | None = None) -> Outcome:
+    """Bring every version up to date: whatever is pending, due for another try, or left by a dead worker.
+
+    `report` is told of the stage `index`.
+    """
     add_missing(live_version())
-    return sync(progress=progress)
+    written = IndexVersion.objects.writable().values("pk")
+    return sync(progress=_counter(report, IndexEntry.objects.due().filter(version__in=written).count()))
 
 
 def sync(ids: Iterable[int] | None = None, progress: Progress | None = None, limit: int | None = None) -> Outcome:
@@ -257,6 +261,55 @@ def sync_version(
         if step.postponed == len(claimed):
             break  # the model or the index is away: do not ask it again for each photo
     return outcome
+
+
+def drain(version: IndexVersion, report: runs.Progress | None = None, *, wait: bool = False) -> str:
+    """Index what is pending in a version, until nothing is or what is left waits for another try: then says why.
+
+    `report` is told of the stage `index`. With `wait` also what another process holds is waited for, and the index is
+    kept in shape after each step: for whoever writes as much as a build does.
+    """
+    pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
+    count = _counter(report, pending.count())
+
+    def advance(photos: int) -> None:
+        count(photos)
+        if wait and photos:
+            index_of(version).maintain()
+
+    while pending.exists():
+        outcome = sync_version(version, progress=advance)
+        if outcome.postponed:
+            return why_waiting(version)
+        if not outcome.total:
+            now = timezone.now()
+            held = pending.filter(Q(leased_until__gt=now) | Q(next_try__lte=now))
+            if not (wait and held.exists()):
+                return why_waiting(version) if pending.exists() else ""
+            advance(0)  # alive, and obeying
+            time.sleep(0.2)  # another process holds what is left; if it has died, its lease runs out
+    return ""
+
+
+def why_waiting(version: IndexVersion) -> str:
+    """Why photos that are pending in a version wait for another try, as far as it is known."""
+    pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
+    reasons = pending.exclude(reason="").values_list("reason", flat=True)
+    return reasons.first() or _("Some photos wait for another try.")
+
+
+def _counter(report: runs.Progress | None, total: int) -> Progress:
+    """Adds up the photos that are settled, of about `total`, and tells `report`, if there is one; now of none."""
+    done = 0
+
+    def count(photos: int) -> None:
+        nonlocal done
+        done += photos
+        if report:
+            report("index", done, max(done, total))
+
+    count(0)
+    return count
 
 
 def release(entries: Sequence[IndexEntry]) -> None:

@@ -1,4 +1,4 @@
-"""How good a ranking is: precision, recall, colour difference, and how sure we are of them.
+"""How good a ranking is: precision, colour difference, and how sure we are of them.
 
 Measures take and give one value per query; `retrieval` goes through a whole set of queries in blocks, so that
 memory stays bounded whatever the size of the gallery.
@@ -47,11 +47,6 @@ def precision_at(k: int, relevant: Bools) -> Floats:
     """
     precisions: Floats = np.count_nonzero(relevant[:, :k], axis=1) / np.float64(k)
     return precisions
-
-
-def recall_at(k: int, relevant: Bools) -> Floats:
-    """1 where a relevant item is among the first `k`, else 0: recall as instance retrieval uses the word."""
-    return np.asarray(relevant[:, :k].any(axis=1), np.float64)
 
 
 def average_precision(relevant: Bools) -> Floats:

@@ -1,6 +1,6 @@
 """What is being done to the index, told from process to process: requests, progress, throughput, workers.
 
-Staff ask in the web process (`ask`); a worker looks for it (`take`), does it (`building.perform`) and writes down
+Staff ask in the web process (`ask`); a worker looks for it (`take`), does it (`worker.perform`) and writes down
 how far it is. Rebuilds that nobody asked for are written down by whoever begins them (`recorded`).
 """
 

@@ -13,8 +13,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from search.exceptions import SpaceMismatch
-
 Floats: TypeAlias = NDArray[np.float32]
 
 DEFAULT_COLOUR_WEIGHT = 0.2
@@ -88,16 +86,6 @@ def space(fingerprint: str, projection: str | None, colours: int | str) -> str:
     `colours` the version of the colour block.
     """
     return f"{fingerprint} / projection {projection or 'none'} / colours {colours}"
-
-
-def require_same_space(vectors: str, index: str) -> None:
-    """Raise SpaceMismatch unless both name the same space."""
-    if vectors != index:
-        msg = (
-            f"These vectors belong to the space “{vectors}”, but the index was built in “{index}”. Comparing "
-            "them would give nonsense: run “manage.py rebuild_index” to build an index in the new space."
-        )
-        raise SpaceMismatch(msg)
 
 
 def _mean(rows: ArrayLike, like: Floats) -> Floats:

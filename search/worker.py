@@ -14,9 +14,9 @@ from contextlib import suppress
 from django.db import DatabaseError, close_old_connections
 
 from catalogue.importers import uploads
-from search import building, indexing, querying, runs
-from search.exceptions import SearchError, WorkStopped
-from search.models import IndexEntry, IndexVersion
+from search import audit, building, indexing, querying, rollback, runs, upkeep
+from search.exceptions import BuildPaused, SearchError, WorkStopped
+from search.models import IndexEntry, IndexRun, IndexVersion
 
 logger = logging.getLogger(__name__)
 
@@ -57,14 +57,14 @@ class Shift:
     def maintain(self) -> None:
         """Write down photos that the ledger does not know, and keep the index in shape; refit if that is due."""
         indexing.add_missing(indexing.live_version())
-        building.maintain(self.progress)
+        upkeep.maintain(self.progress)
 
     def serve(self) -> None:
         """Do what staff have asked for. What fails is told where they asked; the worker goes on."""
         while not self.stopped() and (run := runs.take()):
             logger.info("Begun: %s.", run)
             try:
-                building.perform(run, self.progress)
+                perform(run, self.progress)
             except WorkStopped:
                 raise
             except SearchError as error:
@@ -96,7 +96,27 @@ class Shift:
                 break
         if indexed:
             logger.info("Indexed %d photos.", indexed)
-            building.maintain(self.progress)
+            upkeep.maintain(self.progress)
+
+
+def perform(run: IndexRun, progress: runs.Progress | None = None) -> None:
+    """Do what staff asked for: a run that was taken (`runs.take`)."""
+    force = bool(run.options.get("force"))
+    match run.kind:
+        case IndexRun.Kind.SYNC:
+            upkeep.sync(progress, run)
+        case IndexRun.Kind.AUDIT:
+            audit.run(progress, run, repair=bool(run.options.get("repair")))
+        case IndexRun.Kind.DISCARD:
+            building.discard(run)
+        case IndexRun.Kind.ROLLBACK:
+            rollback.roll_back(progress, run, force=force)
+        case _:
+            indexing.hasten()
+            try:
+                building.rebuild(run.options.get("model", "default"), progress, run, force=force)
+            except BuildPaused as paused:
+                logger.info("%s", paused)
 
 
 class Loop:

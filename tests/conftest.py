@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.cache import cache
@@ -24,6 +24,9 @@ from tests.servers.fixtures import (
     postgresql_url,
     redis_url,
 )
+
+if TYPE_CHECKING:
+    from tests.moto import S3
 
 __all__ = [
     "older_opensearch",
@@ -83,6 +86,25 @@ def _own_language() -> Iterator[None]:
     translation.deactivate()
     yield
     translation.deactivate()
+
+
+@pytest.fixture(scope="module")
+def moto_server() -> Iterator[S3]:
+    """S3, for the tests of one module."""
+    from tests.moto import moto
+
+    with moto() as running:
+        yield running
+
+
+@pytest.fixture
+def s3(moto_server: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """An empty bucket, in which the site keeps photos and shoppers' pictures."""
+    from tests.moto import use
+
+    moto_server.reset()
+    use(moto_server.url, settings, monkeypatch)
+    return moto_server
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,7 @@ def use(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch, **options: Any
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses between its tries
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.interpreter import ROOT, python
+
 APPS = ("catalogue", "search", "visualsearch")
 #: what of the model server the site may import: what needs nothing but NumPy and, when used, OpenVINO
 SHARED = {"inference", "manifest", "package", "pooling", "precision"}
@@ -139,14 +138,6 @@ def test_starting_the_site_loads_no_heavy_library(tmp_path: Path) -> None:
     )
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
     environment = kept | {"DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "visualsearch.settings"}
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = python("-c", code, environment=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []

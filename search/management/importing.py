@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from catalogue.importers.command import ImportCommand
 from catalogue.importers.importer import Summary
-from search import building, indexing
+from search import indexing, upkeep
 from search.exceptions import SearchError
 from search.management.base import stages
 from search.models import IndexEntry
@@ -29,7 +29,7 @@ class IndexedImport(ImportCommand):
         super().finish(summary)
         try:
             with stages(quiet=self.quiet) as report:
-                building.catch_up(report)
+                upkeep.catch_up(report)
         except SearchError as error:
             raise CommandError(
                 f"The products are in, but not all of their photos can be searched with yet: {error} "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,23 +24,10 @@ from catalogue.models import Product
 from tests import shop
 from tests.catalogue.test_admin import product_form, upload
 from tests.drawing import encoded, photo, picture
-from tests.moto import BUCKET, REGION, S3, close, failing, moto, use
+from tests.moto import BUCKET, REGION, S3, close, failing, use
 
 PICTURE = photo()
 LARGE = encoded(picture(size=(900, 1200)))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    with moto() as running:
-        yield running
-
-
-@pytest.fixture
-def s3(server: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> S3:
-    server.reset()
-    use(server.url, settings, monkeypatch)
-    return server
 
 
 def get(url: str) -> urllib3.BaseHTTPResponse:
@@ -243,7 +229,6 @@ def everything() -> list[Any]:
 def test_each_fault_is_a_sentence_that_says_what_to_do(
     settings: Any, monkeypatch: pytest.MonkeyPatch, status: int, code: str, kind: type[OSError], words: str
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses between its tries
     with failing(status, code) as url:
         use(url, settings, monkeypatch)
         for ask in everything():
@@ -261,7 +246,6 @@ def test_a_head_that_is_refused_without_words_is_understood(settings: Any, monke
 
 
 def test_a_store_that_is_not_there_is_a_sentence(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     use(f"http://127.0.0.1:{port}", settings, monkeypatch)
@@ -296,16 +280,13 @@ def test_without_credentials_pages_come_without_pictures_and_work_with_a_sentenc
 
 @pytest.mark.django_db
 def test_a_file_that_cannot_be_removed_is_left_and_nobody_is_stopped(
-    settings: Any, monkeypatch: pytest.MonkeyPatch, server: S3
+    s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    server.reset()
-    use(server.url, settings, monkeypatch)
     name = save()
     with failing(503, "SlowDown") as url:
         use(url, settings, monkeypatch)
         files.remove([name])
-    use(server.url, settings, monkeypatch)
+    use(s3.url, settings, monkeypatch)
     assert default_storage.exists(name)
 
 
@@ -313,7 +294,6 @@ def test_a_file_that_cannot_be_removed_is_left_and_nobody_is_stopped(
 def test_staff_are_told_why_a_photo_cannot_be_stored(
     admin_client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
     with failing(403, "AccessDenied") as url:
         use(url, settings, monkeypatch)
         form = product_form({"upload": upload(PICTURE)}, sku="A")

@@ -129,15 +129,6 @@ def test_in_stock_are_those_with_stock_or_of_uncounted_stock() -> None:
     assert set(Product.objects.in_stock().values_list("sku", flat=True)) == {"some", "uncounted"}
 
 
-def test_products_of_a_category_are_those_below_it_too() -> None:
-    tops = shop.category("Tops")
-    shirts = shop.category("Shirts", tops)
-    shop.product("t", category=tops)
-    shop.product("s", category=shirts)
-    shop.product("x", category=shop.category("Hats"))
-    assert set(Product.objects.in_category(tops).values_list("sku", flat=True)) == {"t", "s"}
-
-
 def test_a_photo_knows_its_content(settings: Any) -> None:
     import hashlib
 

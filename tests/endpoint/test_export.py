@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -20,26 +19,16 @@ from endpoint import export, package
 from endpoint.export import ExportError
 from tests.endpoint.exported import SMALL, exported
 from tests.endpoint.serving import EXPORT
-
-ROOT = Path(__file__).parents[2]
-
-
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return python("-m", "endpoint.export", *arguments, **environment)
+from tests.interpreter import python
 
 
-def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Python in a fresh process, without the developer's own proxies and exceptions from them."""
-    clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    return subprocess.run(  # noqa: S603
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,  # TensorFlow alone may take a minute to start
-    )
+def environment(**more: str) -> dict[str, str]:
+    """Without the developer's own proxies and exceptions from them."""
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")} | more
+
+
+def command(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return python("-m", "endpoint.export", *arguments, environment=environment(**more))
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +239,7 @@ def test_a_download_that_does_not_come_is_given_up(tmp_path: Path) -> None:
         f"raise SystemExit(export.main(['--architecture', {SMALL!r}, '--output', {str(tmp_path)!r}]))"
     )
     with proxy(answer=None) as (address, asked):
-        done = python("-c", code, https_proxy=address, KERAS_HOME=str(tmp_path / "keras"))
+        done = python("-c", code, environment=environment(https_proxy=address, KERAS_HOME=str(tmp_path / "keras")))
     assert asked
     assert done.returncode == 1
     assert "Keras could not download" in done.stderr

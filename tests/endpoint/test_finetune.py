@@ -21,8 +21,8 @@ from endpoint.photos import Photos
 from tests.endpoint import scenes
 from tests.endpoint.exported import on_openvino
 from tests.endpoint.serving import cosines
+from tests.interpreter import ROOT, python
 
-ROOT = Path(__file__).parents[2]
 SMALL = "mobilenetv2"
 SIZE = 64
 
@@ -237,15 +237,7 @@ def test_starting_needs_no_site_that_is_set_up(tmp_path: Path) -> None:
         "    print(read.squares.shape, *read.skipped.values())"
     )
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = python("-c", code, environment=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("(10, 32, 32, 3) This picture is damaged")
 
@@ -257,9 +249,7 @@ def test_other_modules_of_the_endpoint_do_not_know_the_site() -> None:
         "    importlib.import_module(f'endpoint.{module.name}')\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules} & {'django', 'catalogue', 'search'}))"
     )
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
 
@@ -371,15 +361,8 @@ def test_an_empty_catalogue_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_a_site_without_a_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "endpoint.finetune", "--catalogue", "--output", str(tmp_path / "out")],
-        cwd=ROOT,
-        env=os.environ | {"DATA_DIR": str(tmp_path / "data")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    command = ["-m", "endpoint.finetune", "--catalogue", "--output", str(tmp_path / "out")]
+    done = python(*command, environment=os.environ | {"DATA_DIR": str(tmp_path / "data")})
     assert done.returncode == 1
     assert "The site's database cannot be read" in done.stderr
     assert "manage.py migrate" in done.stderr

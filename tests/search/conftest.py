@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,16 +11,40 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
+from catalogue.models import Product
+from search import indexing
+from tests import shop
 from tests.search import scripted
+from tests.search.grid import Grid, configured
 from tests.search.workplace import Databases, Workplace
 
 
 @pytest.fixture(autouse=True)
 def _grid_as_new() -> Iterator[None]:
-    """The simple model of `test_indexing` can be told to fail; no test finds it as another left it."""
+    """The simple model can be told to fail; no test finds it as another left it."""
     yield
-    if module := sys.modules.get("tests.search.test_indexing"):
-        module.Grid.calls, module.Grid.unavailable, module.Grid.rejects = 0, False, None
+    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
+
+
+@pytest.fixture
+def grid(settings: Any) -> type[Grid]:
+    """The simple model in the place of the real one."""
+    settings.EMBEDDERS = {"default": configured()}
+    return Grid
+
+
+@pytest.fixture
+def two_grids(grid: type[Grid], settings: Any) -> None:
+    """The simple model, and beside it one that only its name makes another."""
+    settings.EMBEDDERS = {"default": configured(), "other": configured("other")}
+
+
+@pytest.fixture
+def products(db: None) -> list[Product]:
+    """A shop with two products of each kind and colour, indexed."""
+    made = shop.fill()
+    indexing.reconcile()
+    return made
 
 
 @pytest.fixture

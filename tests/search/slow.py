@@ -12,7 +12,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid
 
 
 class Slow(Grid):

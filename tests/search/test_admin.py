@@ -21,6 +21,7 @@ from search.models import IndexEntry, IndexVersion
 from tests import shop
 from tests.catalogue.staff import EDITOR, OPERATOR, VIEWER, member
 from tests.drawing import photo
+from tests.search.grid import configured
 
 pytestmark = pytest.mark.django_db
 
@@ -223,7 +224,7 @@ def test_chosen_photos_are_tried_again(admin_client: Client, live: IndexVersion)
 
 
 def test_a_photo_whose_file_was_lost_is_mended_by_uploading_it_again(admin_client: Client, settings: Any) -> None:
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
+    settings.EMBEDDERS = {"default": configured()}
     made = shop.product("a", photo())
     image = made.photos.get()
     image.file.storage.delete(image.file.name)

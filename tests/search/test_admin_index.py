@@ -24,21 +24,14 @@ from search.models import Embedding, IndexedMinute, IndexEntry, IndexRun, IndexV
 from search.worker import Shift
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import configured
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 INDEX = reverse("admin:search_index")
 NUMBERS = reverse("admin:search_index_numbers")
 REBUILD = reverse("admin:search_index_rebuild")
 DO = reverse("admin:search_index_do")
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
 
 
 @pytest.fixture
@@ -347,7 +340,7 @@ def test_a_rebuild_says_what_it_will_change_before_it_is_asked_for(admin_client:
 def test_a_rebuild_with_another_model_says_so(admin_client: Client, settings: Any) -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid", "OPTIONS": {"name": "other"}}}
+    settings.EMBEDDERS = {"default": configured("other")}
     seen = words(shown(admin_client, REBUILD))
     assert "The model is another than the live version's: other looks at the photos anew." in seen
 

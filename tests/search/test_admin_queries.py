@@ -25,18 +25,10 @@ from search.pictures import Box
 from search.querying import Criteria, Refinement
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 QUERIES = reverse("admin:search_query_changelist")
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
 
 
 def query(data: bytes | None = None, **fields: Any) -> Query:

@@ -11,35 +11,25 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalogue.models import Product
-from search import audit, building, gate, indexing, runs
+from search import audit, building, gate, indexing, rollback, runs, worker
 from search.embedders import embedders
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused
-from search.models import IndexEntry, IndexRun, IndexVersion
+from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid, configured
 from tests.search.test_admin_index import DO, INDEX, NUMBERS, REBUILD, at_work, clerk, cost, shown, words
-from tests.search.test_building import age
-from tests.search.test_indexing import Grid
 from tests.search.test_pausing import pausing
+from tests.search.test_upkeep import age
 
 pytestmark = pytest.mark.django_db
 
 ROLLBACK = reverse("admin:search_index_rollback")
-GRID = "tests.search.test_indexing.Grid"
 
 
 @pytest.fixture(autouse=True)
-def grid(settings: Any, monkeypatch: pytest.MonkeyPatch) -> type[Grid]:
-    settings.EMBEDDERS = {
-        "default": {"BACKEND": GRID},
-        "other": {"BACKEND": GRID, "OPTIONS": {"name": "other"}},
-    }
+def first(two_grids: None, monkeypatch: pytest.MonkeyPatch) -> IndexVersion:
     monkeypatch.setattr(runs, "NOTE", 0.0)
-    return Grid
-
-
-@pytest.fixture(autouse=True)
-def first(grid: type[Grid]) -> IndexVersion:
     shop.product("a", photo(), photo("hat"))
     indexing.reconcile()
     at_work()
@@ -60,7 +50,7 @@ def press(client: Client, **button: str) -> str:
 def work() -> None:
     """What the worker does with what was asked for."""
     while run := runs.take():
-        building.perform(run)
+        worker.perform(run)
 
 
 # Pausing ----------------------------------------------------------------------------------------------------
@@ -190,7 +180,7 @@ def test_what_stands_in_the_way_of_going_back_is_told_instead_of_a_button(
     building.rebuild("other")
     building._begin("other", embedders["other"], lambda *_: None)
     assert "A build is not finished" in words(shown(admin_client, ROLLBACK))
-    settings.EMBEDDERS = {"default": {"BACKEND": GRID, "OPTIONS": {"name": "other"}}}
+    settings.EMBEDDERS = {"default": configured("other")}
     page = shown(admin_client, ROLLBACK)
     assert "grid" in words(page)
     assert 'value="rollback"' not in page
@@ -198,7 +188,7 @@ def test_what_stands_in_the_way_of_going_back_is_told_instead_of_a_button(
 
 def test_a_version_that_is_kept_no_longer_is_not_offered(admin_client: Client, first: IndexVersion) -> None:
     building.rebuild("other")
-    age(first, building.KEPT)
+    age(first, KEPT)
     assert ROLLBACK not in shown(admin_client)
 
 
@@ -209,7 +199,7 @@ def test_a_version_half_way_back_is_gone_on_with_or_left(
     shop.product("new", photo("dress"))
     grid.unavailable = True
     with pytest.raises(BuildInterrupted):
-        building.roll_back()
+        rollback.roll_back()
     grid.unavailable = False
     seen = words(shown(admin_client))
     assert f"Version {first.pk} is half-way back: it is not up to date yet. Go on Leave it where it was" in seen

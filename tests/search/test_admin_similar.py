@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -24,16 +23,9 @@ from search.indexes import index_of
 from search.models import IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 
 @pytest.fixture

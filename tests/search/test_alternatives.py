@@ -21,6 +21,7 @@ from search.matches import Match
 from search.models import Embedding, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import configured
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +32,7 @@ BOUNDS = '{"same_item": 0.99, "very_similar": 0.97, "similar": 0.9, "loosely_sim
 @pytest.fixture
 def shirts(settings: Any) -> list[Product]:
     """Shirts of three colours, three of each, priced 10, 20, ...; the model says that they are all of one style."""
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
+    settings.EMBEDDERS = {"default": configured()}
     made = [
         shop.product(f"{name}-{seed}", photo("shirt", colour, seed=seed), price=10 + 10 * seed)
         for name, colour in shop.COLOURS.items()

@@ -31,13 +31,6 @@ pytestmark = pytest.mark.django_db
 SEARCH = "/api/v1/search/"
 
 
-@pytest.fixture
-def products() -> list[Product]:
-    made = shop.fill()
-    indexing.reconcile()
-    return made
-
-
 def upload(client: Client, data: bytes, **fields: Any) -> Any:
     return client.post(SEARCH, {"image": SimpleUploadedFile("photo.jpg", data), **fields})
 

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
-from search import audit, building, indexing, runs
+from search import audit, indexing, runs, upkeep, worker
 from search.audit import Difference, Entry, Standing
 from search.exceptions import IndexMissing
 from search.indexes import index_of
@@ -22,15 +22,9 @@ from search.indexes.base import Document
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 
 @pytest.fixture
@@ -272,12 +266,12 @@ def test_a_worker_looks_once_a_day(version: IndexVersion) -> None:
 def test_the_workers_housekeeping_looks_when_it_is_time_and_says_what_differs(
     version: IndexVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
-    building.maintain()
+    upkeep.maintain()
     assert not IndexRun.objects.exists()
     lost_document(version, photos()[0])
     IndexVersion.objects.update(created=timezone.now() - timedelta(days=2))
     for _round in range(2):
-        building.maintain()
+        upkeep.maintain()
     assert IndexRun.objects.get().result["missing"] == 1
     assert "1 photos missing, 0 stale, 0 orphaned. Run “manage.py audit_index --repair”" in caplog.text
 
@@ -302,7 +296,7 @@ def test_staff_have_the_worker_look_and_repair(version: IndexVersion, repair: bo
     runs.ask(IndexRun.Kind.AUDIT, options={"repair": repair})
     taken = runs.take()
     assert taken is not None
-    building.perform(taken)
+    worker.perform(taken)
     taken.refresh_from_db()
     assert (taken.state, taken.result["missing"], taken.result["repaired"]) == ("done", int(not repair), int(repair))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,25 +18,11 @@ from search import indexing, querying
 from search.models import IndexEntry, Query
 from tests import shop
 from tests.drawing import photo
-from tests.moto import BUCKET, S3, failing, moto, use
+from tests.moto import BUCKET, S3, failing, use
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BLUE_DRESS = photo("dress", shop.COLOURS["blue"], seed=9)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    with moto() as running:
-        yield running
-
-
-@pytest.fixture
-def s3(server: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> S3:
-    server.reset()
-    use(server.url, settings, monkeypatch)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses between its tries
-    return server
 
 
 @pytest.fixture

@@ -8,26 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from catalogue.models import Category, Product, ProductImage
-from search import building, colours, indexing, matches, runs
+from search import activation, building, colours, indexing, upkeep
 from search.embedders import embedders
-from search.exceptions import BuildInterrupted, IndexMissing, PicturesRejected
+from search.exceptions import BuildInterrupted, PicturesRejected
 from search.indexes import index_of
-from search.models import KEPT, Embedding, IndexDelta, IndexEntry, IndexRun, IndexVersion
+from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid, configured
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 
 def many(count: int) -> None:
@@ -156,7 +148,7 @@ def test_a_build_without_the_model_stops_and_the_live_version_stays(grid: type[G
     shop.product("a", photo())
     indexing.reconcile()
     live = indexing.live_version()
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid", "OPTIONS": {"name": "new"}}}
+    settings.EMBEDDERS = {"default": configured("new")}
     grid.unavailable = True
     with pytest.raises(BuildInterrupted, match="asleep"):
         building.rebuild()
@@ -167,26 +159,6 @@ def test_a_build_without_the_model_stops_and_the_live_version_stays(grid: type[G
     assert count() == 1
 
 
-def test_a_refit_keeps_the_model_and_what_staff_ask_for_takes_the_default(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    grid = {"BACKEND": "tests.search.test_indexing.Grid"}
-    shop.product("a", photo())
-    indexing.reconcile()
-    settings.EMBEDDERS = {"default": {**grid, "OPTIONS": {"name": "new"}}, "former": grid}
-    monkeypatch.setattr(building.projection, "due", lambda *_: True)
-    refitted = building.maintain()
-    assert refitted is not None
-    assert (refitted.embedder, refitted.fingerprint) == ("former", "grid")
-    building.catch_up()
-    assert indexing.live_version().fingerprint == "grid"
-    runs.ask(IndexRun.Kind.REBUILD)
-    taken = runs.take()
-    assert taken is not None
-    building.perform(taken)
-    assert (indexing.live_version().embedder, indexing.live_version().fingerprint) == ("default", "new")
-
-
 def test_an_unfinished_build_of_another_model_is_given_up_and_dropped() -> None:
     shop.product("a", photo())
     indexing.reconcile()
@@ -194,7 +166,7 @@ def test_an_unfinished_build_of_another_model_is_given_up_and_dropped() -> None:
     building.rebuild()
     old.refresh_from_db()
     assert (old.state, old.activated) == ("retired", None)
-    assert building.drop_retired(timedelta()) == 1
+    assert upkeep.drop_retired(timedelta()) == 1
     assert not IndexVersion.objects.filter(pk=old.pk).exists()
 
 
@@ -205,80 +177,6 @@ def test_there_is_one_live_version_and_one_build() -> None:
     IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="building")
     with pytest.raises(IntegrityError), transaction.atomic():
         IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="ready")
-
-
-def age(version: IndexVersion, by: timedelta) -> None:
-    """As if it had been retired longer ago."""
-    IndexVersion.objects.filter(pk=version.pk).update(retired=timezone.now() - by)
-
-
-def test_a_retired_version_is_dropped_a_grace_period_after_the_next_was_retired() -> None:
-    shop.product("a", photo())
-    indexing.reconcile()
-    old = indexing.live_version()
-    former = building.rebuild()
-    building.rebuild()
-    age(old, timedelta(days=1))
-    assert building.drop_retired() == 0
-    assert index_of(old).count() == 1
-    age(former, building.GRACE + timedelta(seconds=1))
-    assert building.drop_retired() == 1
-    assert not IndexDelta.objects.filter(version_id=old.pk).exists()
-    with pytest.raises(IndexMissing):
-        index_of(old).count()
-    assert index_of(former).count() == 1
-
-
-def test_the_version_that_was_live_before_is_kept_for_days() -> None:
-    shop.product("a", photo())
-    indexing.reconcile()
-    former = indexing.live_version()
-    building.rebuild()
-    age(former, KEPT)
-    assert building.drop_retired() == 0
-    assert IndexVersion.objects.former() is None
-    age(former, KEPT + building.GRACE + timedelta(seconds=1))
-    assert building.drop_retired() == 1
-
-
-@pytest.mark.parametrize("state", ["retired", "building"])
-def test_a_version_whose_index_is_no_longer_configured_is_forgotten(state: str) -> None:
-    shop.product("p", photo(seed=1))
-    long_ago = timezone.now() - timedelta(days=1)
-    left = IndexVersion.objects.create(
-        backend="elsewhere", fingerprint="grid", colours_version=1, width=317, state=state, retired=long_ago
-    )
-    version = building.rebuild()
-    building.drop_retired()
-    assert not IndexVersion.objects.filter(pk=left.pk).exists()
-    assert index_of(version).count() == 1
-
-
-def test_the_worker_refits_when_the_catalogue_has_grown_enough() -> None:
-    many(matches.MIN_PHOTOS - 1)
-    indexing.reconcile()
-    assert building.maintain() is None
-    shop.product("one more", photo())
-    indexing.reconcile()
-    version = building.maintain()
-    assert version is not None
-    assert version.calibration.photos == matches.MIN_PHOTOS
-    assert building.maintain() is None
-
-
-def test_a_refit_waits_until_what_is_pending_is_in() -> None:
-    many(matches.MIN_PHOTOS)
-    indexing.reconcile()
-    Product.objects.filter(sku="p0").update(price=1)
-    assert building.maintain() is None
-
-
-def test_embeddings_that_no_photo_has_any_more_are_deleted() -> None:
-    kept, gone = shop.product("a", photo()), shop.product("b", photo("hat"))
-    indexing.reconcile()
-    gone.delete()
-    assert building.forget_orphans() == 1
-    assert Embedding.objects.get().digest == kept.photos.get().sha256
 
 
 def test_a_build_that_finds_another_begun_goes_on_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,19 +190,5 @@ def test_a_build_that_finds_another_begun_goes_on_with_it(monkeypatch: pytest.Mo
 
     version = building.rebuild(progress=begin_first)
     assert version.pk == begun[0].pk
-    assert building._activate(version, lambda *_: None).retired is None
+    assert activation.activate(version, lambda *_: None).retired is None
     assert indexing.live_version().pk == version.pk
-
-
-def test_a_shop_that_takes_the_place_of_another_is_learnt_anew() -> None:
-    shop.fill(per_kind=3)
-    building.catch_up()
-    learnt = IndexVersion.objects.live()
-    assert learnt is not None
-    assert learnt.photos == 36
-    Product.objects.all().delete()
-    indexing.sync()
-    emptied = building.maintain()
-    assert emptied is not None
-    assert (emptied.photos, emptied.calibration_json) == (0, "")
-    assert building.maintain() is None

@@ -27,14 +27,9 @@ from search.management.commands import evaluate
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid, configured
 
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
+pytestmark = pytest.mark.usefixtures("grid")
 
 
 def told(*command: str) -> str:
@@ -90,8 +85,7 @@ def test_index_status_tells_of_an_index_of_another_model_than_the_configured(set
     shop.product("a", photo())
     indexing.reconcile()
     assert figures("index_status")["advice"] is None
-    grid = settings.EMBEDDERS["default"]
-    settings.EMBEDDERS = {"default": {**grid, "OPTIONS": {"name": "new"}}, "former": grid}
+    settings.EMBEDDERS = {"default": configured("new"), "former": configured()}
     assert "rebuild_index" in figures("index_status")["advice"]
 
 
@@ -122,10 +116,8 @@ def test_rebuild_index_knows_only_configured_models() -> None:
 
 
 @pytest.fixture
-def other(settings: Any) -> str:
+def other(two_grids: None) -> str:
     """A second model, beside the default."""
-    grid = settings.EMBEDDERS["default"]
-    settings.EMBEDDERS = {"default": grid, "other": {**grid, "OPTIONS": {"name": "other"}}}
     return "other"
 
 

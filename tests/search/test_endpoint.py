@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from catalogue import images
 from catalogue.models import ProductImage
-from search import building, indexing, querying, runs
+from search import building, indexing, projection, querying, runs, upkeep, worker
 from search.blocks import blocks
 from search.embedders import embedders, sagemaker
 from search.exceptions import SpaceMismatch
@@ -23,6 +23,7 @@ from search.querying import Refinement
 from tests import shop
 from tests.drawing import photo
 from tests.search import scripted
+from tests.search.grid import configured
 
 pytestmark = pytest.mark.django_db
 
@@ -253,7 +254,7 @@ def test_a_rebuild_takes_the_model_that_the_endpoint_has_by_then(
         runs.ask(IndexRun.Kind.REBUILD)
         run = runs.take()
         assert run
-        building.perform(run)
+        worker.perform(run)
     else:
         building.rebuild()
     assert indexing.live_version().fingerprint.startswith(scripted.OTHER.fingerprint)
@@ -263,9 +264,9 @@ def test_a_rebuild_takes_the_model_that_the_endpoint_has_by_then(
 def test_a_refit_that_nobody_asked_for_takes_no_other_model(
     sold: ProductImage, endpoint: scripted.Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building.projection, "due", lambda *_counts: True)
+    monkeypatch.setattr(projection, "due", lambda *_counts: True)
     endpoint.manifest = scripted.OTHER
-    building.maintain()
+    upkeep.maintain()
     assert indexing.live_version().fingerprint.startswith(scripted.MANIFEST.fingerprint)
 
 
@@ -310,7 +311,7 @@ def test_an_endpoint_that_hangs_is_asked_for_one_batch_of_a_claim(endpoint: scri
 def test_a_new_process_with_an_index_of_its_own_model_does_not_wait_for_an_endpoint(
     endpoint: scripted.Endpoint, settings: Any
 ) -> None:
-    grid = {"BACKEND": "tests.search.test_indexing.Grid"}
+    grid = configured()
     settings.EMBEDDERS = {"default": grid}
     live = indexing.live_version()
     settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": OPTIONS}, "grid": grid}
@@ -321,7 +322,7 @@ def test_a_new_process_with_an_index_of_its_own_model_does_not_wait_for_an_endpo
 def test_an_index_of_the_model_in_process_goes_on_until_it_is_rebuilt(
     endpoint: scripted.Endpoint, client: Client, admin_client: Client, settings: Any
 ) -> None:
-    grid = {"BACKEND": "tests.search.test_indexing.Grid"}
+    grid = configured()
     settings.EMBEDDERS = {"default": grid}
     shop.product("a", photo())
     indexing.reconcile()

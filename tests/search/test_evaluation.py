@@ -15,7 +15,7 @@ from search.evaluation import HeldOut, Photos, TooFewPhotos
 from search.matches import DEFAULT
 from search.metrics import Retrieval, ciede2000
 from tests.drawing import KINDS, picture
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid
 
 
 def catalogue(embeddings: Any, categories: Any, products: Any = None) -> Photos:

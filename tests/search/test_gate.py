@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from catalogue.models import Product, ProductImage
-from search import building, colours, gate, indexing, runs
+from search import activation, building, colours, gate, indexing, runs, upkeep
 from search.embedders import embedders
 from search.exceptions import BuildRefused
 from search.indexes import index_of
@@ -19,10 +19,10 @@ from search.indexes.embedded import EmbeddedBackend, EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid
 from tests.search.test_building import many
-from tests.search.test_indexing import Grid
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("two_grids")]
 
 PHOTOS = 120
 
@@ -43,14 +43,6 @@ class Faulty(EmbeddedIndex):
 class FaultyBackend(EmbeddedBackend):
     def open(self, version: IndexVersion) -> EmbeddedIndex:
         return Faulty(version, self.folder / str(version.pk))
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> None:
-    settings.EMBEDDERS = {
-        "default": {"BACKEND": "tests.search.test_indexing.Grid"},
-        "other": {"BACKEND": "tests.search.test_indexing.Grid", "OPTIONS": {"name": "other"}},
-    }
 
 
 @pytest.fixture
@@ -146,7 +138,7 @@ def test_a_better_model_is_switched_to(indexed: IndexVersion) -> None:
 def test_an_index_that_has_lost_documents_is_not_switched_to(
     indexed: IndexVersion, faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "LOOK", 0)
+    monkeypatch.setattr(activation, "LOOK", 0)
     faulty.loses = 3
     with pytest.raises(BuildRefused, match="117 documents where 120 photos are written down"):
         building.rebuild()
@@ -180,7 +172,7 @@ def test_copies_of_a_photo_may_be_found_before_it(indexed: IndexVersion) -> None
 
 def test_a_version_that_fails_photos_which_the_live_one_finds_is_refused(indexed: IndexVersion) -> None:
     version = building._begin("default", embedders["default"], lambda *_: None)
-    building._index_all(version, lambda *_: None)
+    activation.bring_up_to_date(version, lambda *_: None)
     failed = IndexEntry.objects.filter(version=version)[:2]
     for entry in failed:
         index_of(version).delete({entry.photo_id: entry.generation})
@@ -245,7 +237,7 @@ def test_an_empty_catalogue_goes_live() -> None:
 def refused(indexed: IndexVersion, faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch) -> IndexVersion:
     """A refit that the worker has begun by itself, and that was refused."""
     faulty.misses = 1
-    assert building.maintain() is None
+    assert upkeep.maintain() is None
     return IndexVersion.objects.get(state="ready")
 
 
@@ -253,14 +245,14 @@ def test_a_refused_refit_is_not_built_again_until_the_catalogue_has_grown(
     refused: IndexVersion, faulty: type[Faulty]
 ) -> None:
     for _round in range(3):
-        assert building.maintain() is None
-    building.catch_up()
+        assert upkeep.maintain() is None
+    upkeep.catch_up()
     assert IndexRun.objects.count() == 1
     building.discard()
-    assert building.maintain() is None
+    assert upkeep.maintain() is None
     grow()
     faulty.misses = 0
-    version = building.maintain()
+    version = upkeep.maintain()
     assert version is not None
     assert version == live() != refused
 
@@ -268,7 +260,7 @@ def test_a_refused_refit_is_not_built_again_until_the_catalogue_has_grown(
 def test_what_was_refused_gives_way_to_the_next_refit(refused: IndexVersion, faulty: type[Faulty]) -> None:
     grow()
     faulty.misses = 0
-    version = building.maintain()
+    version = upkeep.maintain()
     assert version is not None
     refused.refresh_from_db()
     assert (version.photos, refused.state) == (2 * PHOTOS, "retired")
@@ -291,7 +283,7 @@ def test_an_import_whose_refit_is_refused_ends_with_its_photos_searchable(
 ) -> None:
     faulty.misses = 1
     shop.product("one more", photo())
-    building.catch_up()
+    upkeep.catch_up()
     assert index_of(live()).count() == PHOTOS + 1
     assert "is not switched to" in caplog.text
 
@@ -301,7 +293,7 @@ def test_the_worker_leaves_a_build_of_another_model_to_staff(indexed: IndexVersi
     with pytest.raises(BuildRefused):
         building.rebuild("other")
     IndexVersion.objects.filter(pk=indexed.pk).update(quality={}, photos=0)
-    assert building.maintain() is None
+    assert upkeep.maintain() is None
     assert IndexVersion.objects.get(state="ready").fingerprint == "other"
 
 

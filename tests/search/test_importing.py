@@ -11,23 +11,16 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from catalogue.models import Product
-from search import building, indexing, querying
+from search import building, indexing, querying, upkeep
 from search.exceptions import BuildInterrupted
 from search.matches import MIN_PHOTOS
 from search.models import IndexEntry
 from search.querying import Refinement
 from tests import shop
 from tests.drawing import KINDS, photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 
 def folder(root: Path, number: int) -> Path:
@@ -103,7 +96,7 @@ def test_the_demo_is_searchable_and_goes_again(django_capture_on_commit_callback
 def test_what_waits_longer_ends_the_catching_up(grid: type[Grid]) -> None:
     shop.product("a", photo())
     grid.unavailable = True
-    building.catch_up()
+    upkeep.catch_up()
     assert IndexEntry.objects.get().state == "pending"
     with pytest.raises(BuildInterrupted, match="asleep"):
         building.rebuild()

@@ -9,18 +9,14 @@ import numpy as np
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from numpy.typing import NDArray
 
 from catalogue.models import Product, ProductImage
 from search import indexing
 from search.embedders import embedders
-from search.embedders.base import Embedder
 from search.exceptions import (
     DocumentsRejected,
-    EmbedderUnavailable,
     IndexMissing,
     IndexUnavailable,
-    PicturesRejected,
     SpaceMismatch,
 )
 from search.indexes import index_of
@@ -29,50 +25,9 @@ from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid, configured
 
-pytestmark = pytest.mark.django_db
-
-
-class Grid(Embedder):
-    """A real if simple model: the mean colours of an 8 x 8 grid. It can be told to fail."""
-
-    calls = 0
-    unavailable = False
-    rejects: int | None = None
-
-    def __init__(self, alias: str, *, name: str = "grid") -> None:
-        super().__init__(alias)
-        self.name = name
-
-    @property
-    def fingerprint(self) -> str:
-        return self.name
-
-    @property
-    def dimensions(self) -> int:
-        return 192
-
-    @property
-    def size(self) -> int:
-        return 64
-
-    def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
-        type(self).calls += len(squares)
-        if self.unavailable:
-            raise EmbedderUnavailable("The model is asleep.")
-        cells = squares.reshape(-1, 8, 8, 8, 8, 3).mean(axis=(2, 4), dtype=np.float32).reshape(-1, 192) + 1
-        rows: NDArray[np.float32] = cells / np.linalg.norm(cells, axis=1, keepdims=True)
-        if self.rejects is not None and (refused := np.flatnonzero(squares[:, 32, 32, 0] == self.rejects)).size:
-            rows[refused] = np.nan
-            raise PicturesRejected(rows, dict.fromkeys(refused.tolist(), "The model does not take this picture."))
-        return rows
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": f"{__name__}.Grid"}}
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 
 def states() -> dict[int, str]:
@@ -380,7 +335,7 @@ def test_an_interrupted_run_gives_its_photos_back_at_once(monkeypatch: pytest.Mo
 def test_with_another_model_new_photos_wait_and_what_needs_no_model_goes_on(settings: Any) -> None:
     gone, kept = shop.product("gone", photo("dress")), shop.product("kept", photo())
     indexing.reconcile()
-    settings.EMBEDDERS = {"default": {"BACKEND": f"{__name__}.Grid", "OPTIONS": {"name": "other"}}}
+    settings.EMBEDDERS = {"default": configured("other")}
     new = shop.product("new", photo("hat")).photos.get()
     again = shop.product("again", photo()).photos.get()
     gone.delete()
@@ -401,7 +356,8 @@ def test_a_claim_ends_in_time_and_what_is_left_is_gone_on_with(
     monkeypatch.setattr(indexing, "CLAIM_SECONDS", 0.0)
     shop.product("a", *(photo("shirt", f"#4020{64 + number:02x}", seed=number) for number in range(5)))
     beats: list[int] = []
-    outcome = indexing.reconcile(beats.append)
+    indexing.live_version()
+    outcome = indexing.sync(progress=beats.append)
     assert (outcome.indexed, outcome.postponed) == (5, 0)
     assert beats == [0, 2, 0, 2, 0, 1]
     assert set(IndexEntry.objects.values_list("state", "attempts", "leased_until")) == {("indexed", 0, None)}
@@ -415,17 +371,13 @@ def test_while_the_model_is_away_it_is_asked_for_one_batch(grid: type[Grid], mon
     assert grid.calls == 2
 
 
-def named(name: str) -> dict[str, Any]:
-    return {"BACKEND": f"{__name__}.Grid", "OPTIONS": {"name": name}}
-
-
 def test_the_model_of_a_version_is_found_under_whatever_alias_it_has_by_now(settings: Any) -> None:
-    settings.EMBEDDERS = {"default": named("old")}
+    settings.EMBEDDERS = {"default": configured("old")}
     version = indexing.live_version()
     settings.EMBEDDERS = {
-        "default": named("new"),
+        "default": configured("new"),
         "broken": {"BACKEND": "no.such.Embedder"},
-        "former": named("old"),
+        "former": configured("old"),
     }
     assert indexing.embedder_of(version).alias == "former"
     assert "goes on answering" in indexing.other_model(version)
@@ -439,7 +391,7 @@ def test_the_model_of_a_version_is_found_under_whatever_alias_it_has_by_now(sett
 def test_the_default_model_of_a_version_is_nothing_to_tell(settings: Any) -> None:
     version = indexing.live_version()
     assert indexing.other_model(version) == ""
-    settings.EMBEDDERS = {"default": named("new")}
+    settings.EMBEDDERS = {"default": configured("new")}
     assert "configure the former model" in indexing.other_model(version)
     settings.EMBEDDERS = {"default": {"BACKEND": "no.such.Embedder"}}
     assert "cannot be imported" in indexing.other_model(version)

@@ -12,29 +12,22 @@ from django.db import connections
 from django.utils import timezone
 
 from catalogue.models import Product
-from search import audit, building, indexing, querying, runs
+from search import activation, audit, building, gate, indexing, querying, rollback, runs, upkeep, worker
 from search.embedders import embedders
 from search.exceptions import BuildPaused, BuildRefused, BuildRunning
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid
 from tests.search.test_building import many
-from tests.search.test_indexing import Grid
-
-GRID = "tests.search.test_indexing.Grid"
 
 
 @pytest.fixture(autouse=True)
-def grid(settings: Any, monkeypatch: pytest.MonkeyPatch) -> type[Grid]:
-    settings.EMBEDDERS = {
-        "default": {"BACKEND": GRID},
-        "other": {"BACKEND": GRID, "OPTIONS": {"name": "other"}},
-    }
+def small_steps(two_grids: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "NOTE", 0.0)  # a pause is obeyed at the very next step
     monkeypatch.setattr(Grid, "batch_size", 2)
     monkeypatch.setattr(indexing, "CLAIM", 4)
-    return Grid
 
 
 @pytest.fixture
@@ -99,7 +92,7 @@ def test_the_worker_goes_on_with_a_paused_build_as_it_was_asked_for(photos: Inde
     assert (run.state, run.asked, runs.paused()) == ("waiting", True, None)
     taken = runs.take()
     assert taken == run
-    building.perform(taken)
+    worker.perform(taken)
     run.refresh_from_db()
     assert (run.state, live().fingerprint) == ("done", "other")
 
@@ -118,7 +111,7 @@ def test_a_request_takes_up_what_is_paused(photos: IndexVersion) -> None:
     runs.ask(IndexRun.Kind.REBUILD)
     taken = runs.take()
     assert taken is not None
-    building.perform(taken)
+    worker.perform(taken)
     assert (live(), runs.paused()) == (build, None)
 
 
@@ -128,8 +121,8 @@ def test_the_worker_does_not_take_up_a_paused_build_by_itself() -> None:
     indexing.reconcile()
     before = live()
     paused_at("index")
-    assert building.maintain() is None
-    building.catch_up()
+    assert upkeep.maintain() is None
+    upkeep.catch_up()
     assert (live(), runs.take()) == (before, None)
 
 
@@ -137,7 +130,7 @@ def test_a_worker_whose_build_is_paused_goes_on_with_what_else_is_asked(photos: 
     runs.ask(IndexRun.Kind.REBUILD)
     taken = runs.take()
     assert taken is not None
-    building.perform(taken, pausing("index"))  # raises nothing
+    worker.perform(taken, pausing("index"))  # raises nothing
     runs.ask(IndexRun.Kind.SYNC)
     assert runs.take() is not None
 
@@ -177,7 +170,7 @@ def test_a_paused_build_can_be_discarded(photos: IndexVersion) -> None:
     run.refresh_from_db()
     build.refresh_from_db()
     assert (run.state, build.state, runs.paused()) == ("cancelled", "retired", None)
-    assert building.drop_retired(timedelta()) == 1
+    assert upkeep.drop_retired(timedelta()) == 1
     assert building.rebuild() == live() != build
 
 
@@ -277,7 +270,7 @@ def test_search_answers_throughout_a_rebuild_and_on_the_way_back(
         try:
             first, second = live(), building.rebuild()
             Product.objects.filter(sku="p3").update(price=7)
-            building.roll_back()
+            rollback.roll_back()
             wait_for(lambda: searched[-1:] == [first.pk], looking)
         finally:
             done.set()
@@ -355,7 +348,7 @@ def test_a_build_that_ends_after_the_measuring_is_switched_to_by_the_next(
         raise Killed
 
     with monkeypatch.context() as dead, pytest.raises(Killed):
-        dead.setattr(building.IndexVersion, "refresh_from_db", killed)
+        dead.setattr(IndexVersion, "refresh_from_db", killed)
         building.rebuild()
     assert live() == photos
     ready = IndexVersion.objects.get(state="ready")
@@ -370,7 +363,7 @@ def test_a_process_that_ends_right_after_the_switch_leaves_what_came_meanwhile_p
 
     def change_at_last(stage: str, done: int, total: int) -> None:
         if stage == "check" and done:
-            monkeypatch.setattr(building, "_index_all", change)
+            monkeypatch.setattr(activation, "bring_up_to_date", change)
 
     def change(*args: Any) -> None:
         """Between the last look and the switch."""
@@ -387,7 +380,7 @@ def test_a_process_that_ends_right_after_the_switch_leaves_what_came_meanwhile_p
 
 
 def test_a_refused_build_survives_as_it_is(photos: IndexVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building.gate, "RECALL_AT_10", 1.1)
+    monkeypatch.setattr(gate, "RECALL_AT_10", 1.1)
     for _try in range(2):
         with pytest.raises(BuildRefused):
             building.rebuild()

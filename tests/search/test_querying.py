@@ -21,15 +21,9 @@ from search.pictures import Box
 from search.querying import Criteria, Page, Refinement
 from tests import shop
 from tests.drawing import encoded, photo, picture
+from tests.search.grid import configured
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def products() -> list[Product]:
-    made = shop.fill()
-    indexing.reconcile()
-    return made
 
 
 def ask(data: bytes, refinement: Refinement | None = None, size: int = 24) -> Page:
@@ -225,7 +219,7 @@ def test_a_refinement_is_called_alike_as_its_picture_is_by_now(products: list[Pr
 
 def test_when_the_model_has_changed_the_picture_is_embedded_again(products: list[Product], settings: Any) -> None:
     query = querying.ask_with_picture(photo("dress", shop.COLOURS["green"], seed=1))
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
+    settings.EMBEDDERS = {"default": configured()}
     building.rebuild()
     query = querying.find_query(query.pk)
     page = querying.page(query, querying.rank(query), Refinement())

@@ -7,27 +7,17 @@ from typing import Any
 import pytest
 
 from catalogue.models import Product, ProductImage
-from search import audit, building, indexing, runs
+from search import audit, building, indexing, rollback, runs, upkeep, worker
 from search.exceptions import BuildInterrupted, BuildRunning, RollbackRefused
 from search.indexes import index_of
-from search.models import IndexDelta, IndexEntry, IndexRun, IndexVersion
+from search.models import KEPT, IndexDelta, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_building import age, many
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid, configured
+from tests.search.test_building import many
+from tests.search.test_upkeep import age
 
-pytestmark = pytest.mark.django_db
-
-GRID = "tests.search.test_indexing.Grid"
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    settings.EMBEDDERS = {
-        "default": {"BACKEND": GRID},
-        "other": {"BACKEND": GRID, "OPTIONS": {"name": "other"}},
-    }
-    return Grid
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("two_grids")]
 
 
 @pytest.fixture
@@ -71,7 +61,7 @@ def test_the_version_that_was_live_before_is_live_again_with_all_that_has_change
     change()
     indexing.sync()
     calls = grid.calls
-    assert building.roll_back() == former == live()
+    assert rollback.roll_back() == former == live()
     assert grid.calls == calls + 2  # for the photos that its model has not seen
     assert audit.run().agree
     changed = ProductImage.objects.get(product__sku="changed").pk
@@ -86,9 +76,9 @@ def test_the_version_that_was_live_before_is_live_again_with_all_that_has_change
 
 def test_going_back_twice_goes_forward(former: IndexVersion) -> None:
     present = live()
-    building.roll_back()
+    rollback.roll_back()
     change()
-    assert building.roll_back() == present == live()
+    assert rollback.roll_back() == present == live()
     assert audit.run().agree
 
 
@@ -113,16 +103,16 @@ def test_an_older_version_is_no_longer_noted_for(former: IndexVersion) -> None:
 
 def test_readers_that_took_the_version_before_the_switch_go_on(former: IndexVersion) -> None:
     taken = live()
-    building.roll_back()
+    rollback.roll_back()
     change()
     assert index_of(taken).count() == 4
-    assert building.drop_retired() == 0
+    assert upkeep.drop_retired() == 0
 
 
 def test_going_back_is_written_down_and_told_step_by_step(former: IndexVersion) -> None:
     told: list[str] = []
     change()
-    building.roll_back(lambda stage, _done, _total: told.append(stage))
+    rollback.roll_back(lambda stage, _done, _total: told.append(stage))
     run = IndexRun.objects.first()
     assert run is not None
     assert (run.kind, run.state, run.version, run.photos) == ("rollback", "done", former, 4)
@@ -133,14 +123,14 @@ def test_staff_have_the_worker_go_back(former: IndexVersion) -> None:
     runs.ask(IndexRun.Kind.ROLLBACK)
     taken = runs.take()
     assert taken is not None
-    building.perform(taken)
+    worker.perform(taken)
     assert live() == former
 
 
 def test_search_goes_on_with_the_present_version_until_the_former_is_up_to_date(former: IndexVersion) -> None:
     change()
     seen: set[int] = set()
-    building.roll_back(lambda *_: seen.add(live().pk))
+    rollback.roll_back(lambda *_: seen.add(live().pk))
     assert former.pk not in seen
 
 
@@ -148,8 +138,8 @@ def test_what_was_gone_back_from_is_not_learnt_again_at_once() -> None:
     first = indexing.live_version()
     many(60)
     building.rebuild()
-    assert building.roll_back() == first == live()
-    assert (first.photos, building.maintain()) == (0, None)
+    assert rollback.roll_back() == first == live()
+    assert (first.photos, upkeep.maintain()) == (0, None)
     assert live() == first
 
 
@@ -160,7 +150,7 @@ def refused(match: str) -> None:
     """Going back is refused before anything is done."""
     before = list(IndexVersion.objects.order_by("pk").values("pk", "state", "retired", "activated"))
     with pytest.raises(RollbackRefused, match=match):
-        building.roll_back()
+        rollback.roll_back()
     assert list(IndexVersion.objects.order_by("pk").values("pk", "state", "retired", "activated")) == before
 
 
@@ -170,7 +160,7 @@ def test_where_no_version_was_live_before_there_is_none_to_go_back_to() -> None:
 
 
 def test_a_version_that_is_no_longer_kept_cannot_be_gone_back_to(former: IndexVersion) -> None:
-    age(former, building.KEPT)
+    age(former, KEPT)
     refused("no version to go back to")
 
 
@@ -182,7 +172,7 @@ def test_a_build_that_was_discarded_is_none_to_go_back_to() -> None:
 
 
 def test_a_version_whose_model_is_not_configured_cannot_be_gone_back_to(former: IndexVersion, settings: Any) -> None:
-    settings.EMBEDDERS = {"default": {"BACKEND": GRID, "OPTIONS": {"name": "other"}}}
+    settings.EMBEDDERS = {"default": configured("other")}
     refused(f"Version {former.pk} has the model grid, which cannot be asked now.* Configure that model again")
 
 
@@ -215,7 +205,7 @@ def interrupted(former: IndexVersion, grid: type[Grid]) -> IndexVersion:
     change()
     grid.unavailable = True
     with pytest.raises(BuildInterrupted):
-        building.roll_back()
+        rollback.roll_back()
     grid.unavailable = False
     former.refresh_from_db()
     assert former.returning
@@ -224,7 +214,7 @@ def interrupted(former: IndexVersion, grid: type[Grid]) -> IndexVersion:
 
 def test_going_back_that_was_interrupted_is_gone_on_with(interrupted: IndexVersion) -> None:
     indexing.hasten()
-    assert building.roll_back() == interrupted == live()
+    assert rollback.roll_back() == interrupted == live()
     assert audit.run().agree
 
 
@@ -232,7 +222,7 @@ def test_a_version_half_way_back_is_kept_up_to_date_and_does_not_go_live_by_itse
     present = live()
     indexing.hasten()
     indexing.sync()
-    building.maintain()
+    upkeep.maintain()
     assert live() == present
     assert not IndexEntry.objects.filter(version=interrupted, state="pending").exists()
 
@@ -252,5 +242,5 @@ def test_a_version_half_way_back_can_be_left_where_it_was(interrupted: IndexVers
     assert IndexVersion.objects.former() == interrupted
     change_again = shop.product("later", photo("hat", seed=9))
     indexing.hasten()
-    assert building.roll_back() == live() == interrupted
+    assert rollback.roll_back() == live() == interrupted
     assert change_again.photos.get().pk in dict(index_of(interrupted).ids())

@@ -18,18 +18,11 @@ from search.models import IndexedMinute, IndexEntry, IndexRun, IndexVersion, Wor
 from search.worker import Shift
 from tests import shop
 from tests.drawing import photo
-from tests.search.test_indexing import Grid
+from tests.search.grid import Grid
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
 SYNC, REBUILD = IndexRun.Kind.SYNC, IndexRun.Kind.REBUILD
-
-
-@pytest.fixture(autouse=True)
-def grid(settings: Any) -> type[Grid]:
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
-    return Grid
 
 
 @pytest.fixture
@@ -304,7 +297,7 @@ def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(shift: Shift, stop
     assert taken is not None
     shift.pulse.beat = stopped  # type: ignore[method-assign]
     with pytest.raises(WorkStopped):
-        building.perform(taken, shift.progress)
+        worker.perform(taken, shift.progress)
     run.refresh_from_db()
     assert (run.state, run.started, run.stage) == ("waiting", None, "")
     Shift(threading.Event().is_set).serve()

@@ -12,7 +12,6 @@ import pytest
 from django.test import Client
 
 from catalogue.models import Product, ProductImage
-from search import indexing
 from search.models import Query
 from tests import shop
 from tests.drawing import photo
@@ -23,13 +22,6 @@ pytestmark = pytest.mark.django_db
 BLUE_DRESS = photo("dress", shop.COLOURS["blue"], seed=1)
 BASE64 = base64.b64encode(BLUE_DRESS).decode()
 ORIGIN = "https://client.example"
-
-
-@pytest.fixture
-def products() -> list[Product]:
-    made = shop.fill()
-    indexing.reconcile()
-    return made
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from search import indexing, runs, tasks
 from search.models import IndexEntry, IndexRun, Worker
 from tests import shop
 from tests.drawing import encoded, photo
+from tests.interpreter import python
 from tests.search.workplace import (
     Databases,
     Workplace,
@@ -28,7 +27,6 @@ from tests.search.workplace import (
     settled,
     until,
 )
-from tests.servers.base import ROOT
 from tests.servers.redis import Redis
 from visualsearch.celery import VISIBLE_AGAIN, app
 
@@ -176,6 +174,5 @@ def test_importing_the_tasks_loads_no_model(redis_url: str, tmp_path: Path) -> N
         "assert 'search.sync' in visualsearch.celery.tasks\n"
         "print(*{'openvino', 'faiss', 'sklearn', 'scipy', 'boto3', 'tensorflow'} & set(sys.modules))"
     )
-    environment = os.environ | {"DATA_DIR": str(tmp_path), "REDIS_URL": redis_url, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    done = python("-c", code, environment=os.environ | {"DATA_DIR": str(tmp_path), "REDIS_URL": redis_url})
     assert (done.returncode, done.stdout.split()) == (0, []), done.stderr

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from search import vectors
-from search.exceptions import SpaceMismatch
 
 seeds = st.integers(0, 2**32 - 1)
 weights = st.floats(0, vectors.MAX_COLOUR_WEIGHT)
@@ -98,10 +97,3 @@ def test_a_space_changes_with_each_of_its_parts() -> None:
     }
     assert len(spaces) == 4
     assert vectors.space("model-a", "c0ffee", 1) == vectors.space("model-a", "c0ffee", 1)
-
-
-def test_vectors_of_another_space_are_refused_with_what_to_do() -> None:
-    ours, theirs = vectors.space("model-a", None, 1), vectors.space("model-b", None, 1)
-    vectors.require_same_space(ours, ours)
-    with pytest.raises(SpaceMismatch, match=r"model-a.*model-b.*rebuild_index"):
-        vectors.require_same_space(ours, theirs)

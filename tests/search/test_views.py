@@ -28,13 +28,6 @@ BLUE_DRESS = photo("dress", shop.COLOURS["blue"], seed=9)
 
 
 @pytest.fixture
-def products() -> list[Product]:
-    made = shop.fill()
-    indexing.reconcile()
-    return made
-
-
-@pytest.fixture
 def query(products: list[Product]) -> Query:
     return querying.ask_with_picture(BLUE_DRESS)
 

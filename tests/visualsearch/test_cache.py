@@ -16,6 +16,7 @@ from django.test import Client
 from search import derived, indexing
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import configured
 from tests.servers.redis import Redis
 from visualsearch.cache import presence
 
@@ -106,7 +107,7 @@ def test_redis_that_hangs_is_waited_for_once(own_redis: Redis) -> None:
 
 @pytest.mark.django_db
 def test_pages_and_searches_answer_without_redis(client: Client, own_redis: Redis, settings: Any) -> None:
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
+    settings.EMBEDDERS = {"default": configured()}
     shop.product("a", photo())
     shop.product("b", photo("hat"))
     indexing.reconcile()

@@ -12,24 +12,15 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from tests.interpreter import ROOT, python
 from visualsearch.environment import Environment
-
-ROOT = Path(__file__).parents[2]
 
 
 def start(code: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run code with these variables and no others that settings look at."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ}
     environment = kept | {"DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": "visualsearch.settings"} | variables
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return python("-c", code, environment=environment)
 
 
 def settings(data_dir: Path, *names: str, **variables: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from search import building, runs
+from search import building, rollback, runs
 from search.embedders import embedders
 from search.management.base import SearchCommand, stages
 from search.models import IndexEntry, IndexRun, IndexVersion
@@ -40,7 +40,7 @@ class Command(SearchCommand):
             return {"discarded": version.pk if version else None}
         if options["rollback"]:
             with stages(quiet=self.quiet) as report:
-                return _told(building.roll_back(report, force=options["force"]))
+                return _told(rollback.roll_back(report, force=options["force"]))
         alias, force = self._unfinished(**options)
         if other := runs.running(IndexRun.Kind.REBUILD):
             self.say(f"Another process has been building since {other.started:%H:%M:%S}: this one shares its work.")

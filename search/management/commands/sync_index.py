@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from search import indexing
-from search.management.base import SearchCommand
-from search.models import IndexEntry, IndexVersion
+from search.management.base import SearchCommand, stages
 
 
 class Command(SearchCommand):
     help = "Embed and index every photo that is pending, in every version of the index that is written to."
 
     def run(self, **options: Any) -> dict[str, Any]:
-        indexing.add_missing(indexing.live_version())
-        written = IndexVersion.objects.writable().values("pk")
-        pending = IndexEntry.objects.filter(version__in=written, state=IndexEntry.State.PENDING).count()
-        with self.bar(pending, "Indexing") as bar:
-            outcome = indexing.sync(progress=bar.update)
+        with stages(quiet=self.quiet) as report:
+            outcome = indexing.reconcile(report)
         if outcome.postponed:
             self.failed = True
             self.say(f"{outcome.postponed} photos wait for another try: “manage.py index_status” says why.")

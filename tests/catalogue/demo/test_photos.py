@@ -2,10 +2,7 @@
 
 import hashlib
 import io
-import subprocess
-import sys
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +12,8 @@ from PIL import Image
 from catalogue.demo.palette import SHADES
 from catalogue.demo.photos import photos, shade
 from catalogue.demo.products import DemoProduct, products
+from tests.interpreter import python
 
-ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = list(products(12))
 
 
@@ -64,18 +61,11 @@ def test_another_process_draws_the_same_bytes(drawn: dict[str, list[bytes]]) -> 
         "for p in list(products(12))[::4]:\n"
         "    print(p.sku, *(hashlib.sha256(photo).hexdigest() for photo in photos(p)))\n"
     )
-    run = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env={"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python("-c", script, environment={"PYTHONHASHSEED": "7"})
     expected = [
         " ".join([p.sku, *(hashlib.sha256(photo).hexdigest() for photo in drawn[p.sku])]) for p in SAMPLE[::4]
     ]
-    assert run.stdout.splitlines() == expected
+    assert done.stdout.splitlines() == expected, done.stderr
 
 
 @pytest.mark.parametrize("product", SAMPLE, ids=lambda p: p.title.replace(" ", "-"))

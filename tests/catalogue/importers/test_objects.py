@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,18 @@ import pytest
 from catalogue.importers import importer
 from catalogue.models import Product, ProductImage
 from tests.catalogue.test_import_catalogue import run, small
-from tests.moto import BUCKET, S3, failing, moto, use
+from tests.moto import BUCKET, S3, failing, use
 
 pytestmark = pytest.mark.django_db
 
 SOURCE = f"s3://{BUCKET}/incoming"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3]:
-    with moto() as running:
-        yield running
-
-
 @pytest.fixture
-def s3(server: S3, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3:
+def s3(s3: S3, settings: Any, tmp_path: Path) -> S3:
     """A bucket whose photos are imported, and that a catalogue's own are kept in."""
     settings.DATA_DIR = tmp_path / "data"
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses between its tries
-    server.reset()
-    use(server.url, settings, monkeypatch)
-    return server
+    return s3
 
 
 def put(s3: S3, **objects: bytes) -> None:

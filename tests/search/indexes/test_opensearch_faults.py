@@ -14,7 +14,7 @@ import pytest
 from django.test import Client
 
 from catalogue.models import ProductImage
-from search import building, indexing
+from search import building, indexing, rollback, upkeep
 from search.exceptions import IndexMissing, IndexUnavailable, PhotosPostponed
 from search.indexes import index_of
 from search.indexes.opensearch import bulk
@@ -22,9 +22,9 @@ from search.indexes.opensearch.index import OpenSearchIndex
 from search.models import IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.grid import Grid
 from tests.search.indexes.clusters import MakeBackend, backends
 from tests.search.indexes.contract import WIDTH, document, found, new_version
-from tests.search.test_indexing import Grid
 from tests.servers.opensearch import OpenSearch, ask
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db]
@@ -188,11 +188,9 @@ def test_an_index_whose_shard_is_nowhere_is_unavailable(index: OpenSearchIndex, 
 
 
 @pytest.fixture
-def site(settings: Any, make_backend: MakeBackend) -> str:
+def site(grid: type[Grid], settings: Any, make_backend: MakeBackend) -> str:
     """A site that keeps its indexes there; the alias of outsiders."""
-    Grid.calls, Grid.unavailable, Grid.rejects = 0, False, None
     prefix = make_backend().prefix
-    settings.EMBEDDERS = {"default": {"BACKEND": "tests.search.test_indexing.Grid"}}
     settings.VECTOR_INDEX = "opensearch"
     settings.VECTOR_INDEXES = settings.VECTOR_INDEXES | {
         "opensearch": {
@@ -221,14 +219,14 @@ def test_a_site_whose_opensearch_is_down_keeps_changes_and_catches_up(
     node.kill()
     shop.product("meanwhile", photo(seed=2))
     with pytest.raises(PhotosPostponed, match="does not answer"):
-        building.sync()
+        upkeep.sync()
     assert IndexEntry.objects.filter(state="pending").count() == 1
     ready = client.get("/readyz")
     assert ready.status_code == 503
     assert "OPENSEARCH_URL leads to it" in ready.json()["parts"]["index"]
     assert client.get("/").status_code == 200
     node.start().wait()
-    building.sync()
+    upkeep.sync()
     assert seen() == photos()
 
 
@@ -274,7 +272,7 @@ def test_an_index_in_memory_answers_until_one_on_opensearch_is_built(
     assert (version.backend, version.state) == ("opensearch", "live")
     assert seen() == photos()
     # The one before is kept, wherever it is, and can be gone back to.
-    assert building.roll_back().backend == "default"
+    assert rollback.roll_back().backend == "default"
     assert seen() == photos()
 
 

@@ -1,0 +1,70 @@
+"""The way back to the version that was live before.
+
+It is kept for a while, and the ledger goes on noting what changes: so it can be brought up to date and switched to.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from search import activation, indexing, runs
+from search.exceptions import IndexMissing, RollbackRefused, SearchError
+from search.indexes import index_of
+from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
+from search.runs import Progress
+
+
+def roll_back(progress: Progress | None = None, run: IndexRun | None = None, *, force: bool = False) -> IndexVersion:
+    """Make the version live again that was live before, and return it.
+
+    It is brought up to date first, while the present version answers. Raises RollbackRefused, before anything is
+    done, where there is none any more or where it could not be asked; BuildRefused where it is not complete, unless
+    it is `force`d; and what the model or the index raise: another call then goes on.
+    """
+    with runs.recorded(IndexRun.Kind.ROLLBACK, progress, run) as report:
+        if runs.running(IndexRun.Kind.REBUILD):
+            raise RollbackRefused(_("A build is under way: pause it first (“manage.py rebuild_index --pause”)."))
+        version = _former()
+        try:
+            with transaction.atomic():
+                IndexVersion.objects.filter(pk=version.pk).update(state=IndexVersion.State.READY)
+        except IntegrityError as error:
+            raise RollbackRefused(
+                _(
+                    "A build is not finished: go on with it (“manage.py rebuild_index --resume”) or discard it "
+                    "(“manage.py rebuild_index --discard”) first."
+                )
+            ) from error
+        version.refresh_from_db(fields=["state"])
+        indexing.hasten([version])
+        activation.bring_up_to_date(version, report)
+        version = activation.activate(version, report, force=force, compare=False)
+        # What would be learnt from the same photos again is what was just gone back from.
+        activation.hold(version)
+        report.of(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
+    return version
+
+
+def _former() -> IndexVersion:
+    """The version to go back to. Raises RollbackRefused."""
+    unfinished = IndexVersion.objects.unfinished()
+    version = unfinished if unfinished and unfinished.returning else IndexVersion.objects.former()
+    if version is None:
+        text = _("There is no version to go back to: the one that was live before is kept for %(days)d days.")
+        raise RollbackRefused(text % {"days": KEPT.days})
+    try:
+        indexing.embedder_of(version)
+        index_of(version).count()
+    except IndexMissing as error:
+        text = _("The index of version %(number)d is lost, so it cannot be gone back to. %(reason)s")
+        raise RollbackRefused(text % {"number": version.pk, "reason": error}) from error
+    except (SearchError, ImproperlyConfigured) as error:
+        text = _(
+            "Version %(number)d has the model %(model)s, which cannot be asked now, so it cannot be gone back to. "
+            "Configure that model again. %(reason)s"
+        )
+        named = {"number": version.pk, "model": version.fingerprint, "reason": error}
+        raise RollbackRefused(text % named) from error
+    return version

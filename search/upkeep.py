@@ -1,0 +1,128 @@
+"""The upkeep of the index: what is pending goes in, what is no longer needed goes, and it is fitted anew in time."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from catalogue.models import ProductImage
+from search import audit, building, indexing, projection, runs
+from search.exceptions import BuildPaused, BuildRefused, PhotosPostponed
+from search.indexes import InvalidIndex, index_of
+from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
+from search.runs import Progress
+
+logger = logging.getLogger(__name__)
+
+#: How long a retired version stays for readers that took it before the switch, and for catalogue changes that
+#: are being written down in its ledger; the one that was live last stays for `KEPT`.
+GRACE = timedelta(minutes=10)
+
+
+def sync(progress: Progress | None = None, run: IndexRun | None = None) -> indexing.Outcome:
+    """Index at once whatever is pending, also what waits for another try. Raises PhotosPostponed where some still do.
+
+    `run` is a request that was taken.
+    """
+    with runs.recorded(IndexRun.Kind.SYNC, progress, run) as report:
+        live = indexing.live_version()
+        indexing.hasten()
+        outcome = indexing.reconcile(report)
+        report.of(live, outcome.total - outcome.postponed)
+        if outcome.postponed:
+            raise PhotosPostponed(indexing.why_waiting(live))
+    return outcome
+
+
+def catch_up(progress: Progress | None = None) -> None:
+    """Index all that the catalogue holds, and return when it can be searched; for the end of an import.
+
+    Where so much has come that a refit is due, the new version is built at once: each photo is indexed only once.
+    """
+    live = indexing.live_version()
+    if not (_due(live, ProductImage.objects.count()) and _refit(live, progress)):
+        indexing.add_missing(live)
+        indexing.drain(live, progress, wait=True)
+    maintain(progress)
+
+
+def maintain(progress: Progress | None = None) -> IndexVersion | None:
+    """Housekeeping: compact the live index, refit when the catalogue has grown enough, drop old versions, and compare
+    catalogue and index once a day.
+
+    Returns the new version if one was built. Cheap when there is nothing to do.
+    """
+    live = indexing.live_version()
+    index_of(live).maintain()
+    drop_retired()
+    forget_orphans()
+    entries = IndexEntry.objects.filter(version=live)
+    gone = entries.filter(state=IndexEntry.State.GONE).count()
+    # A refit waits until the photos at hand are in.
+    wanted = _due(live, entries.filter(state=IndexEntry.State.INDEXED).count(), gone) and not entries.due().exists()
+    built = _refit(live, progress) if wanted else None
+    if audit.due():
+        audit.run(progress)
+    return built
+
+
+def _due(live: IndexVersion, photos: int, gone: int = 0) -> bool:
+    """Whether a refit is due: since the last fit, or since one was refused or gone back from."""
+    held = live.quality.get("held", {"photos": live.photos, "gone": 0})
+    return projection.due(photos, held["photos"], gone - held["gone"])
+
+
+def _refit(live: IndexVersion, progress: Progress | None) -> IndexVersion | None:
+    """Rebuild with the model that the live version has, as nobody asked for it; None where it did not come to it.
+
+    What staff have paused, or begun with another model, is theirs to decide about.
+    """
+    embedder = indexing.embedder_of(live)
+    unfinished = IndexVersion.objects.unfinished()
+    if runs.paused() or (unfinished and (unfinished.returning or unfinished.fingerprint != embedder.fingerprint)):
+        return None
+    if unfinished and unfinished.refused:
+        building.retire(unfinished)  # the catalogue has grown since
+    try:
+        return building.rebuild(embedder.alias, progress, anew=False)
+    except (BuildPaused, BuildRefused) as error:
+        logger.warning("%s", error)
+        return None
+
+
+def drop_retired(grace: timedelta = GRACE) -> int:
+    """Drop the versions that are no longer needed; returns how many.
+
+    The one that was live last is kept to be gone back to. Nothing is dropped within the grace period after the last
+    moment at which readers took it, or changes were written down for it.
+    """
+    now = timezone.now()
+    last = IndexVersion.objects.last_retired()
+    dropped = 0
+    for version in IndexVersion.objects.defer("projection_bytes").filter(state=IndexVersion.State.RETIRED):
+        needed = version.retired or now
+        if last is not None and version.activated:
+            needed = needed + KEPT if version == last else max(needed, last.retired or now)
+        if needed < now - grace:
+            logger.info("Dropping index version %s, retired since %s.", version.pk, version.retired)
+            _drop(version)
+            dropped += 1
+    return dropped
+
+
+def _drop(version: IndexVersion) -> None:
+    try:
+        index_of(version).drop()
+    except InvalidIndex as error:
+        # The site has left that service; it must not keep the version for ever.
+        logger.warning("The index of version %s stays where it is: %s", version.pk, error)
+    version.delete()
+
+
+def forget_orphans() -> int:
+    """Delete embeddings of contents that no photo has any more; returns how many."""
+    used = ProductImage.objects.filter(sha256=OuterRef("digest"))
+    return Embedding.objects.filter(~Exists(used)).delete()[0]
