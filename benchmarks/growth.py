@@ -47,7 +47,7 @@ def draw(lines: Mapping[str, Line]) -> str:
         x, y = at(10.0 ** across[0], 10.0**exponent)
         parts.append(f'<path d="M{x:.1f} {y:.1f}H{WIDTH - RIGHT}" stroke="{PALE}"/>')
         parts.append(f'<text x="{x - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{10.0**exponent:g}</text>')
-    below = TOP - APART
+    below = float(TOP - APART)
     # From the top down, so that names of lines that end close together do not cover each other.
     for colour, (name, line) in sorted(zip(COLOURS, lines.items(), strict=False), key=lambda one: -one[1][1][-1][1]):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in line))

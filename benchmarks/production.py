@@ -95,9 +95,10 @@ def searches_until_rebuilt(production: Stack, pictures: list[bytes]) -> list[flo
     """Milliseconds of searches, from the press of the admin's button until the new version is live."""
 
     def live() -> str:
-        return next(iter(production.opensearch("/_alias/lookalike")))
+        return str(next(iter(production.opensearch("/_alias/lookalike"))))
 
-    former, milliseconds, begun = live(), [], time.monotonic()
+    milliseconds: list[float] = []
+    former, begun = live(), time.monotonic()
     production.post(production.staff(), production.url("/admin/search/indexversion/index/do/"), {"ask": "rebuild"})
     while live() == former:
         milliseconds.append(search_ms(production, pictures[len(milliseconds) % len(pictures)]))

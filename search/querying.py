@@ -140,7 +140,7 @@ class _Seen:
 @haste()
 def ask_with_picture(data: bytes) -> Query:
     """Make a query of a picture's bytes. Raises `images.ImageRefused` and what the model raises."""
-    query, picture = _look_at(data)
+    query, picture = _look_at(data, _live())
     stored = ContentFile(images.encode(picture.image, STORED_SIDE))
     # The row first: whatever happens next, the purge knows of the picture.
     query.picture.name = f"{query.pk}.jpg"
@@ -148,14 +148,14 @@ def ask_with_picture(data: bytes) -> Query:
     try:
         query.picture.storage.save(query.picture.name, stored)
     except BaseException:
-        query.delete()
+        # A storage may have kept what it did not answer to: the purge deletes the picture, if there is one.
+        Query.objects.filter(pk=query.pk).update(expires=timezone.now())
         raise
     return query
 
 
-def _look_at(data: bytes) -> tuple[Query, images.Picture]:
-    """A query of a picture's bytes, not saved, and the picture."""
-    version = _live()
+def _look_at(data: bytes, version: IndexVersion) -> tuple[Query, images.Picture]:
+    """A query of a picture's bytes in the space of a version, not saved, and the picture."""
     embedder = indexing.embedder_of(version)
     # Decoded once, at the scale that storing it takes: the model's square is cut from the same pixels.
     picture = images.read(data, short_side=max(pictures.short_side(embedder.size), STORED_SIDE // 2))
@@ -200,8 +200,10 @@ def similar_to(product: Product, size: int, refinement: Refinement | None = None
 @haste()
 def similar_to_picture(data: bytes, size: int) -> list[Result]:
     """Products like a picture, best first; nothing is stored. Raises what `ask_with_picture` does."""
-    query, _picture = _look_at(data)
-    return _similar(query, _live(), size, Refinement())
+    # Once for all of it: what nobody stores cannot be looked at again where another model goes live meanwhile.
+    version = _live()
+    query, _picture = _look_at(data, version)
+    return _similar(query, version, size, Refinement())
 
 
 def _similar(query: Query, version: IndexVersion, size: int, refinement: Refinement) -> list[Result]:

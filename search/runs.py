@@ -154,7 +154,7 @@ def _give_up(run: IndexRun, *, in_order: bool = False) -> None:
 
     It is also written off when its process has died each time; one that ended `in_order` is no such sign.
     """
-    left = IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.RUNNING, seen=run.seen)
+    left = IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.RUNNING, seen=run.seen, started=run.started)
     if run.asked and (in_order or run.attempts < MOST_ATTEMPTS):
         attempts = F("attempts") - 1 if in_order else F("attempts")
         try:

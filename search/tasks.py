@@ -40,6 +40,8 @@ def sync(ids: list[int]) -> None:
 def sync_many(ids: list[int]) -> None:
     """Index the pending ones of these photos, which an import or a change of many products has saved."""
     with shift(LONG) as work:
+        # Else what staff ask for waits behind all that an import has sent.
+        work.serve()
         work.index(ids)
 
 

@@ -11,6 +11,7 @@ delays the first; there may be any number of both. There is one beat, which says
 from __future__ import annotations
 
 import os
+import ssl
 from typing import Any
 
 from celery import Celery, signals
@@ -26,8 +27,11 @@ def configuration() -> dict[str, Any]:
     from django.conf import settings
     from kombu import Queue
 
+    # kombu verifies no certificate unless it is told to.
+    verified = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
     return {
         "broker_url": settings.REDIS_URL,
+        "broker_use_ssl": verified if settings.REDIS_URL.startswith("rediss:") else False,
         # Short enough for a save to wait for: where Redis is away, the ledger is looked at all the same.
         "broker_connection_timeout": 1,
         "broker_transport_options": {

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -19,6 +19,17 @@ from search.indexes import index_of
 from search.models import IndexVersion
 
 logger = logging.getLogger(__name__)
+
+
+class Probes:
+    """Middleware, before all others: probes are answered by whichever name or address they ask, and in plain HTTP."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        view = {"/healthz": healthz, "/readyz": readyz}.get(request.path_info)
+        return view(request) if view else self.get_response(request)
 
 
 @require_safe

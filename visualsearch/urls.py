@@ -5,15 +5,10 @@ from django.urls import include, path
 from django.views.i18n import set_language
 
 from search.sample import PostImageView, PostURLView
-from visualsearch import (
-    accounts,  # noqa: F401 - registers users and groups with the admin
-    health,
-)
+from visualsearch import accounts  # noqa: F401 - registers users and groups with the admin
 from visualsearch.sitemaps import SITEMAPS, robots
 
 urlpatterns = [
-    path("healthz", health.healthz, name="healthz"),
-    path("readyz", health.readyz, name="readyz"),
     path("robots.txt", robots, name="robots"),
     path("sitemap.xml", sitemaps.index, {"sitemaps": SITEMAPS, "sitemap_url_name": "sitemap"}, name="sitemap-index"),
     path("sitemap-<section>.xml", sitemaps.sitemap, {"sitemaps": SITEMAPS}, name="sitemap"),

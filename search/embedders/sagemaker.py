@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from endpoint.manifest import Manifest, ManifestError
 from search import vectors
+from search.breaker import Breaker
 from search.embedders import haste
 from search.embedders.base import Embedder
-from search.embedders.breaker import Breaker
 from search.embedders.instances import Encoding, TooLarge, fitting, requests
 from search.embedders.runtime import ModelFailed, ModelRefused, Patience, Runtime
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
@@ -113,7 +113,7 @@ class SageMakerEmbedder(Embedder):
         self.attempts = attempts
         self.encoding: Encoding = encoding
         self._runtime = Runtime(endpoint, region=region, connect_timeout=connect_timeout, backoff=backoff)
-        self._breaker = Breaker()
+        self._breaker = Breaker(EmbedderUnavailable)
         self._pools: dict[int, ThreadPoolExecutor] = {}
         self._pools_lock = threading.Lock()
         self._asking = threading.Lock()

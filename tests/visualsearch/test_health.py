@@ -91,6 +91,14 @@ def test_what_a_database_driver_says_is_logged_and_not_shown(
     assert "search_indexversion" in caplog.text
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_balancer_asks_by_address_and_in_plain_http(client: Client, settings: Any, path: str) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert client.get(path, headers={"host": "10.0.0.7:8000"}).status_code in {200, 503}
+    assert client.get("/", headers={"host": "10.0.0.7:8000"}).status_code == 400
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_is_asked_and_not_told(client: Client, path: str) -> None:
     assert client.post(path).status_code == 405

@@ -19,6 +19,7 @@ from opensearchpy.exceptions import ConnectionError as Unreachable
 from opensearchpy.exceptions import ConnectionTimeout, SerializationError, SSLError, TransportError
 from opensearchpy.serializer import JSONSerializer
 
+from search.breaker import Breaker
 from search.exceptions import IndexMissing, IndexUnavailable, VectorIndexError
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class Cluster:
     """A cluster, for all threads of this process."""
 
     def __init__(self, access: Access) -> None:
+        self._timeout = access.timeout
+        self._breaker = Breaker(IndexUnavailable)
         self._client = OpenSearch(
             hosts=[_node(urlsplit(host), access) for host in access.hosts],
             ca_certs=None if access.ca_file is None else str(access.ca_file),
@@ -124,9 +127,11 @@ class Cluster:
         """The answer to a search or a count, of all shards. Raises as `request` does.
 
         Where a node leaves in the middle of it, other nodes have copies of its shards: it is asked again at once.
+        One that hangs is left alone for some seconds, since threads that serve pages would all wait for it.
         """
         for last in tries(_MOMENT):
-            answer = self.request("POST", path, body)
+            with self._breaker.guarded(self._timeout):
+                answer = self.request("POST", path, body)
             if not answer["_shards"]["failed"] and not answer.get("timed_out"):
                 break
             if last or answer.get("timed_out"):

@@ -67,11 +67,13 @@ class OpenSearchIndex(VectorIndex):
 
     def create(self) -> None:
         building = self.version.state == IndexVersion.State.BUILDING
-        body = mapping.body(
-            self.version, self.graph, self.shards, _relaxed() if building else self._usual(), self.alias
-        )
-        if not self._made(body):
-            self._recognise(body)
+        try:
+            self._make(_relaxed() if building else self._usual())
+        except VectorIndexError as error:
+            if not (building and "awareness" in getattr(error, "reason", "")):
+                raise
+            # A domain that has to have copies in each of its zones at any time.
+            self._make(self._usual())
         if self.version.state == IndexVersion.State.LIVE:
             self._publish()
         self._built = None
@@ -96,6 +98,11 @@ class OpenSearchIndex(VectorIndex):
 
     def drop(self) -> None:
         self.cluster.request("DELETE", f"/{self.name}", seconds=_SLOW, ignore_unavailable="true")
+
+    def _make(self, settings: dict[str, Any]) -> None:
+        body = mapping.body(self.version, self.graph, self.shards, settings, self.alias)
+        if not self._made(body):
+            self._recognise(body)
 
     def _made(self, body: dict[str, Any]) -> bool:
         """Make the index; False where there is one of this name."""

@@ -16,7 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from endpoint.manifest import Manifest
-from search.embedders import Embedder, breaker, embedders, sagemaker
+from search import breaker
+from search.embedders import Embedder, embedders, sagemaker
 from search.embedders.haste import haste
 from search.embedders.openvino import OpenVinoEmbedder
 from search.embedders.sagemaker import SageMakerEmbedder

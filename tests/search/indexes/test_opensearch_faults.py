@@ -15,7 +15,7 @@ from django.test import Client
 
 from catalogue.models import ProductImage
 from search import building, indexing, rollback, upkeep
-from search.exceptions import IndexMissing, IndexUnavailable, PhotosPostponed
+from search.exceptions import IndexMissing, IndexUnavailable, PhotosPostponed, VectorIndexError
 from search.indexes import index_of
 from search.indexes.opensearch import bulk
 from search.indexes.opensearch.index import OpenSearchIndex
@@ -130,8 +130,31 @@ def test_a_node_that_hangs_is_not_waited_for_longer_than_was_said(index: OpenSea
     with pytest.raises(IndexUnavailable, match="OPENSEARCH_TIMEOUT"):
         index.search(QUERY, 3)
     assert time.monotonic() - start < 4
+    # Nor is it by everybody: threads that serve pages would all be waiting.
+    for _turn in range(20):
+        with pytest.raises(IndexUnavailable, match="OPENSEARCH_TIMEOUT"):
+            index.search(QUERY, 3)
+    assert time.monotonic() - start < 5
     node.process.send(signal.SIGCONT)
+    index.cluster._breaker._closed_until = 0  # some seconds later
     assert found(index) == [1]
+
+
+def test_a_cluster_of_zones_that_wants_copies_at_any_time_is_built_on(
+    make_backend: MakeBackend, node: OpenSearch
+) -> None:
+    rule = {"attributes": "zone", "balance": True, "force.zone.values": "a,b,c"}
+    awareness = {f"cluster.routing.allocation.awareness.{name}": value for name, value in rule.items()}
+    put(node, "/_cluster/settings", {"transient": awareness})
+    version = new_version()
+    version.state = IndexVersion.State.BUILDING
+    index = make_backend(replicas=2).open(version)
+    index.create()
+    settings = index.cluster.request("GET", f"/{index.name}/_settings")[index.name]["settings"]["index"]
+    assert settings["auto_expand_replicas"] == "0-2"
+    unfit = make_backend(replicas=1).open(new_version())
+    with pytest.raises(VectorIndexError, match="awareness"):
+        unfit.create()
 
 
 # Room -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A circuit breaker: an endpoint that hangs must not hold every thread of the web server."""
+"""A circuit breaker: a service that hangs must not hold every thread of the web server."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from search.exceptions import EmbedderUnavailable
-
 REST = 5.0
 """Seconds in which nobody is let through after one has waited in vain. Then one is, and the others wait for that."""
 
 
 class Breaker:
-    """Lets calls through until one of them has waited in vain; one instance serves all threads."""
+    """Lets calls through until one of them has waited in vain; one instance serves all threads.
 
-    def __init__(self) -> None:
+    unavailable: what calls raise where the service is away.
+    """
+
+    def __init__(self, unavailable: type[Exception]) -> None:
+        self._unavailable = unavailable
         self._lock = threading.Lock()
         self._closed_until = 0.0
         self._reason = ""
 
     @contextmanager
     def guarded(self, timeout: float) -> Iterator[None]:
-        """Around a call of at most `timeout` seconds. Raises EmbedderUnavailable, as the one did that has waited.
+        """Around a call of at most `timeout` seconds. Raises `unavailable`, as the one did that has waited.
 
         A call has waited in vain if it ends as unavailable after more than half of its time: a refusal that comes at
         once holds no thread.
@@ -32,11 +34,11 @@ class Breaker:
         with self._lock:
             if self._reason:
                 if began < self._closed_until:
-                    raise EmbedderUnavailable(self._reason)
+                    raise self._unavailable(self._reason)
                 self._closed_until = began + timeout
         try:
             yield
-        except EmbedderUnavailable as error:
+        except self._unavailable as error:
             in_vain = time.monotonic() - began > timeout / 2
             self._note(str(error) if in_vain else "")
             raise

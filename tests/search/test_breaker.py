@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from search.embedders import breaker
-from search.embedders.breaker import Breaker
+from search import breaker
+from search.breaker import Breaker
 from search.exceptions import EmbedderError, EmbedderUnavailable
 
 
@@ -14,7 +14,7 @@ def fail(found: Breaker, error: Exception, timeout: float) -> None:
 
 def test_while_one_tries_again_the_others_are_refused_and_then_let_through(monkeypatch):
     monkeypatch.setattr(breaker, "REST", 0.0)
-    found = Breaker()
+    found = Breaker(EmbedderUnavailable)
     fail(found, EmbedderUnavailable("It hangs."), 0.0)
     with found.guarded(60):
         for _ in range(3):
@@ -26,7 +26,7 @@ def test_while_one_tries_again_the_others_are_refused_and_then_let_through(monke
 
 @pytest.mark.parametrize("error", [EmbedderUnavailable("Busy."), EmbedderError("Wrong."), ValueError("Odd.")])
 def test_what_fails_without_a_wait_refuses_nobody(error):
-    found = Breaker()
+    found = Breaker(EmbedderUnavailable)
     fail(found, error, 60)
     with found.guarded(60):
         pass
@@ -34,7 +34,7 @@ def test_what_fails_without_a_wait_refuses_nobody(error):
 
 def test_a_try_that_never_ends_does_not_keep_the_others_out_for_ever(monkeypatch):
     monkeypatch.setattr(breaker, "REST", 0.0)
-    found = Breaker()
+    found = Breaker(EmbedderUnavailable)
     fail(found, EmbedderUnavailable("It hangs."), 0.0)
     with found.guarded(0.0), found.guarded(60):
         pass
