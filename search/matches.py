@@ -111,7 +111,10 @@ def calibrate(
             [LOOSELY_SIMILAR_PERCENTILE, SIMILAR_PERCENTILE, VERY_SIMILAR_PERCENTILE, SAME_ITEM_PERCENTILE],
         )
     )
-    same = min(max(same, SAME_ITEM_FLOOR), SAME_ITEM_CEILING)
+    same = max(same, SAME_ITEM_FLOOR)
+    # Of a model for which all neighbours are nearer than the ceiling, that says nothing: all would be the same.
+    if loosely < SAME_ITEM_CEILING:
+        same = min(same, SAME_ITEM_CEILING)
     very, similar, loosely = (min(bound, same) for bound in (very, similar, loosely))
     return Calibration(same, very, similar, loosely, photos=len(embeddings))
 

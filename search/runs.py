@@ -281,6 +281,11 @@ class Record:
             self.run = _own(self.kind, self._options)  # where what was written down has ended, or was left
         if self._write(**values) or self.kind != IndexRun.Kind.REBUILD:
             return
+        if self._take_back():
+            self._write(**values)
+            return
+        if self._state() == IndexRun.State.CANCELLED:
+            raise BuildPaused(gettext("The rebuild was given up meanwhile."))
         if paused():
             raise BuildPaused(
                 gettext(
@@ -288,6 +293,24 @@ class Record:
                     "press “Go on” in the admin."
                 )
             )
+
+    def _state(self) -> str | None:
+        return None if self.run is None else IndexRun.objects.values_list("state", flat=True).get(pk=self.run.pk)
+
+    def _take_back(self) -> bool:
+        """Go on with a run that was paused and waits again already, before this process has seen the pause."""
+        if self.run is None:
+            return False
+        waiting = IndexRun.objects.filter(pk=self.run.pk, state=IndexRun.State.WAITING)
+        try:
+            with transaction.atomic():
+                return bool(
+                    waiting.update(
+                        state=IndexRun.State.RUNNING, started=self.run.started, seen=timezone.now(), attempts=1
+                    )
+                )
+        except IntegrityError:  # another is running
+            return False
 
     def _write(self, **values: Any) -> bool:
         """Only while it is running here: one that was given up in between belongs to whoever began it again.

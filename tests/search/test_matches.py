@@ -83,10 +83,18 @@ def test_a_floor_keeps_what_is_merely_nearest_from_being_the_same_item() -> None
 
 
 def test_products_that_share_pictures_leave_room_for_a_compressed_copy() -> None:
-    calibration = calibrate(pairs(np.full(30, 1.0)), np.arange(60))
+    calibration = calibrate(pairs(np.where(np.arange(30) < 25, 1.0, 0.7)), np.arange(60))
     assert calibration is not None
     assert calibration.same_item == matches.SAME_ITEM_CEILING
     assert calibration.match(0.95) is Match.SAME_ITEM
+
+
+def test_a_model_to_which_all_photos_look_alike_does_not_call_them_all_the_same_item() -> None:
+    calibration = calibrate(pairs(np.linspace(0.95, 0.99, 30)), np.arange(60))
+    assert calibration is not None
+    assert calibration.same_item > 0.985
+    assert calibration.match(0.97) is not Match.SAME_ITEM
+    assert calibration.very_similar > calibration.similar > calibration.loosely_similar > matches.SAME_ITEM_CEILING
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(25, 80), st.floats(0, 3))

@@ -154,6 +154,40 @@ def test_where_nothing_is_built_there_is_nothing_to_pause(photos: IndexVersion) 
     assert runs.resume() is None
 
 
+def test_a_build_that_is_paused_and_gone_on_with_at_once_is_one_build(photos: IndexVersion) -> None:
+    run, _new = runs.ask(IndexRun.Kind.REBUILD)
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == "fit" and done == 0:  # before this process sees the pause
+            runs.pause()
+            runs.resume()
+
+    taken = runs.take()
+    assert taken is not None
+    building.rebuild(progress=progress, run=taken)
+    run.refresh_from_db()
+    assert (run.state, run.version_id) == ("done", live().pk)
+    assert runs.take() is None
+
+
+def test_a_build_that_is_paused_and_given_up_at_once_does_not_go_live(photos: IndexVersion) -> None:
+    run, _new = runs.ask(IndexRun.Kind.REBUILD)
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == "fit" and done == 0:
+            runs.pause()
+            runs.resume()
+            runs.cancel(run.pk)
+
+    taken = runs.take()
+    assert taken is not None
+    with pytest.raises(BuildPaused, match="given up"):
+        building.rebuild(progress=progress, run=taken)
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+    assert live() == photos
+
+
 def test_a_pause_pressed_twice_is_one(photos: IndexVersion) -> None:
     run = paused_at("index")
     assert runs.pause() == run

@@ -55,6 +55,8 @@ def _serve(kinds: Sequence, command: Sequence[str]) -> int:
             return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode  # noqa: S603
         for name, value in variables.items():
             print(f"export {name}={shlex.quote(value)}", flush=True)
+        for note in filter(None, (server.note for server in servers)):
+            print(f"# {note}", flush=True)
         print("# They run until Ctrl-C.", flush=True)
         threading.Event().wait()
     return 0

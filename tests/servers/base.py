@@ -35,6 +35,8 @@ class Server(ABC):
     """A server with its state in a folder. It may be stopped, killed and started again, on the same port."""
 
     name: ClassVar[str]
+    #: what whoever tries a site on it should know
+    note: ClassVar[str] = ""
     #: program -> Debian's package that has it; of those that are no commands, the file's path
     programs: ClassVar[dict[str, str]] = {}
 

@@ -18,6 +18,10 @@ class Endpoint(Server):
     """Started as in production; the package, made once, is kept among what servers need."""
 
     name: ClassVar[str] = "endpoint"
+    note: ClassVar[str] = (
+        "The endpoint's ResNet50 has random weights: what it finds means little. Without SAGEMAKER_ENDPOINT_NAME the "
+        "site searches with its own model."
+    )
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
