@@ -36,6 +36,21 @@ class Batch:
         publish(sorted(self.ids))
 
 
+def away() -> bool:
+    """Whether there is to be a broker, and it does not answer. Takes a second at the most."""
+    if not settings.REDIS_URL:
+        return False
+    import redis
+
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as connection:
+            connection.ping()
+    except redis.RedisError as error:
+        logger.warning("Redis does not answer: %s", error)
+        return True
+    return False
+
+
 def tell(ids: Iterable[int]) -> None:
     """Have the workers told of these photos when the present transaction is committed."""
     if not settings.REDIS_URL:

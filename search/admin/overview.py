@@ -8,6 +8,8 @@ from itertools import dropwhile
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
@@ -16,8 +18,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import audit, gate, indexing, runs
+from search import audit, broker, gate, indexing, runs
 from search.admin.states import reasons
+from search.exceptions import SearchError
+from search.indexes import index_of
 from search.matches import BOUNDED
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 
@@ -112,10 +116,10 @@ def summary(request: HttpRequest) -> dict[str, Any]:
         return {}
     version = IndexVersion.objects.live()
     found = coverage(version, _states().get(version.pk, {}) if version else {})
-    there, seen = runs.last_worker()
     return {
         "coverage": found,
-        "worker": {"there": there, "seen": seen},
+        "trouble": trouble(version),
+        "worker": workers(),
         "index_address": reverse("admin:search_index"),
     }
 
@@ -134,7 +138,8 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
     paused = next((run for run in recent if run.state == State.PAUSED), None)
     build = next((version for version in versions if version.state in UNFINISHED), None)
     audited = runs.last(Kind.AUDIT)
-    there, seen = runs.last_worker()
+    worker = workers(asked=waiting is not None)
+    there = worker["there"]
     minutes = runs.minutes(MINUTES)
     postponed = _reasons(live, IndexEntry.State.PENDING) if live else []
     return {
@@ -163,7 +168,8 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "rebuilt": _rebuilt(recent),
         "precision": _precision(live) if live else [],
         **(_projection(live) if live else {}),
-        "worker": {"there": there, "seen": seen},
+        "trouble": trouble(live),
+        "worker": worker,
         "rate": _rate(minutes),
         "bars": _bars(minutes),
         "busy": bool(running or waiting or (there and found.waiting and not postponed)),
@@ -171,6 +177,28 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "may_change": request.user.has_perm("search.change_indexversion"),
         "may_retry": request.user.has_perm("search.change_indexentry"),
         "may_see_photos": request.user.has_perm("catalogue.view_productimage"),
+    }
+
+
+def trouble(live: IndexVersion | None) -> str:
+    """Why searches are not answered now, as far as the index is to blame; else empty."""
+    try:
+        if live is not None:
+            index_of(live).count()
+    except (SearchError, ImproperlyConfigured) as error:
+        return str(error)
+    return ""
+
+
+def workers(*, asked: bool = False) -> dict[str, Any]:
+    """Whether workers are there and when one was last seen; where none is, or is `asked` for, whether they could be
+    told."""
+    there, seen = runs.last_worker()
+    return {
+        "there": there,
+        "seen": seen,
+        "told": not ((asked or not there) and broker.away()),
+        "celery": bool(settings.REDIS_URL),
     }
 
 

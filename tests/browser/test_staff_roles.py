@@ -123,7 +123,7 @@ def test_an_empty_shop_is_filled_and_searched_in_its_first_minute(
     expect(page.get_by_text("24 demo products are in the shop.")).to_be_visible(timeout=30_000)
     expect(page.get_by_role("heading", name="The shop is empty")).to_have_count(0)
     page.goto(admin.INDEX)
-    expect(page.get_by_text("100 % of the photos can be found.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("100 % of the photos are indexed.")).to_be_visible(timeout=60_000)
     page.goto("/search/")
     page.get_by_label("Choose a photo").set_input_files(new_shop.photo_of(new_shop.products[0]))
     page.wait_for_url("**/search/*-*/")

@@ -23,14 +23,14 @@ def at_rest(page: Page) -> Locator:
 
 def test_the_index_says_how_much_can_be_found(operator: Page) -> None:
     operator.goto("/admin/")
-    expect(operator.get_by_role("region", name="Search")).to_contain_text("of the photos can be found")
+    expect(operator.get_by_role("region", name="Search")).to_contain_text("of the photos are indexed")
     operator.get_by_role("link", name="The index", exact=True).click()
     operator.wait_for_url(f"**{admin.INDEX}")
     photos, indexed = admin.figure(operator, "photos"), admin.figure(operator, "indexed")
     assert photos >= 120
     assert admin.figure(operator, "failed") == 0
     assert indexed + admin.figure(operator, "waiting") >= photos
-    expect(operator.get_by_role("meter", name="Photos that can be found")).to_be_visible()
+    expect(operator.get_by_role("meter", name="Photos that are indexed")).to_be_visible()
 
 
 def test_a_sync_is_asked_for_and_done_while_one_watches(operator: Page) -> None:

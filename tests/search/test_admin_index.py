@@ -82,7 +82,7 @@ def test_the_numbers_come_first(admin_client: Client) -> None:
     indexing.reconcile()
     seen = words(shown(admin_client))
     assert "4 photos 3 embedded 3 indexed 0 waiting 1 failed" in seen
-    assert "75 % of the photos can be found." in seen
+    assert "75 % of the photos are indexed." in seen
 
 
 def test_all_but_one_is_not_a_hundred_per_cent() -> None:
@@ -394,7 +394,7 @@ def test_the_page_costs_the_same_queries_whatever_there_is(
     at_work()
     runs.ask(IndexRun.Kind.SYNC)
     few = cost(admin_client, address)
-    assert few <= 14
+    assert few <= 16
     for number in range(3):
         put("failed", reason=f"Reason {number}.")
         put("pending", reason=f"Cause {number}.")
@@ -415,10 +415,10 @@ def test_the_first_page_of_the_admin_sums_the_index_up(
     IndexEntry.objects.filter(photo_id=IndexEntry.objects.first().photo_id).update(state="failed")  # type: ignore[union-attr]
     request = RequestFactory().get("/admin/")
     request.user = User.objects.create_superuser("owner")
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(8):
         context = overview.summary(request)
     seen = words(render_to_string("search/admin/overview.html", context))
-    assert "0 % of the photos can be found: 0 of 2. 1 is waiting. 1 failed: see why." in seen
+    assert "0 % of the photos are indexed: 0 of 2. 1 is waiting. 1 failed: see why." in seen
     assert "No worker is running" in seen
 
 
@@ -427,3 +427,32 @@ def test_the_first_page_says_nothing_of_the_index_to_those_who_may_not_see_it() 
     request.user = User.objects.create_user("clerk", is_staff=True)
     assert overview.summary(request) == {}
     assert not render_to_string("search/admin/overview.html", {}).strip()
+
+
+# What search stands on --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", [INDEX, "/admin/"])
+def test_an_index_that_does_not_answer_is_told_first(admin_client: Client, settings: Any, address: str) -> None:
+    shop.product("a", photo())
+    live = indexing.live_version()
+    indexing.reconcile()
+    assert "Searches are not answered now" not in words(shown(admin_client, address))
+    options = {"hosts": ["http://127.0.0.1:1"]}
+    settings.VECTOR_INDEXES = settings.VECTOR_INDEXES | {
+        "away": {"BACKEND": "search.indexes.opensearch.backend.OpenSearchBackend", "OPTIONS": options}
+    }
+    live.backend = "away"
+    live.save()
+    assert "Searches are not answered now. OpenSearch does not answer." in words(shown(admin_client, address))
+
+
+@pytest.mark.parametrize("address", [INDEX, "/admin/"])
+def test_workers_that_cannot_be_told_are_not_taken_for_missing(
+    admin_client: Client, settings: Any, address: str
+) -> None:
+    indexing.live_version()
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    seen = words(shown(admin_client, address))
+    assert "Redis (REDIS_URL) does not answer" in seen
+    assert "No worker is running" not in seen
