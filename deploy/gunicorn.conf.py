@@ -28,7 +28,7 @@ bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 # One process with threads: the model, the index's rows and SQLite's pages are in memory once, and what takes time
 # (decoding, inference, inner products, SQLite) runs outside Python's global lock, so that threads use every core.
 # More processes pay on machines with many cores, at the price of the model and the index once more for each.
-worker_class = "gthread"
+worker_class = "visualsearch.webserver.PatientWorker"
 workers = env.number("WEB_PROCESSES", 1, minimum=1, maximum=64)
 threads = env.number("WEB_THREADS", 8, minimum=1, maximum=256)
 # Each process loads the model after the fork: neither OpenVINO's nor faiss's threads survive one.
@@ -61,6 +61,9 @@ def post_worker_init(worker: Worker) -> None:
     """Load the model and the index before the first request; after the fork, see `preload_app`."""
     from django.db import connections
 
+    from visualsearch.webserver import give_memory_back
+
+    give_memory_back()
     make_ready(worker)
     if worker.age == 1:
         print(welcome(), flush=True)
