@@ -17,9 +17,9 @@ from threading import Lock
 from typing import Any
 
 from django.conf import settings
-from requests import PreparedRequest, Session
+from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
-from requests_hardened import Config, Manager
+from requests_hardened import Config, HTTPSession
 from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -96,7 +96,7 @@ def opened(guard: Guard) -> Iterator[Session]:
     )
     token = _guard.set(guard)
     try:
-        with Manager(config).get_session() as session:
+        with _Session(config) as session:
             session.trust_env = False  # neither proxies of the environment nor a .netrc
             session.headers.update({"Accept": "image/*", "Accept-Encoding": "identity"})
             for scheme in ("http", "https"):
@@ -107,6 +107,14 @@ def opened(guard: Guard) -> Iterator[Session]:
 
 
 _guard: ContextVar[Guard] = ContextVar("guard")
+
+
+class _Session(HTTPSession):  # type: ignore[misc]
+    """The library's, which leaves a redirect alone: requests would read and unpack the whole of its body even where
+    nothing is to be followed, only to say where it leads."""
+
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Response]:
+        return iter(())
 
 
 class _Guarded(HTTPConnection):
