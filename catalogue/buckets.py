@@ -132,14 +132,8 @@ def _refused(error: ClientError, bucket: str, name: str) -> OSError:
         )
     if code in _MISSING:
         return FileNotFoundError(name)
-    if code in _DENIED:
-        return StorageRefused(
-            _(
-                "The bucket %(bucket)s does not allow this with these credentials. They need s3:GetObject, "
-                "s3:PutObject and s3:DeleteObject of its objects, and s3:ListBucket."
-            )
-            % values
-        )
+    if (sentence := _of_this_file(code, status)) is not None:
+        return StorageRefused(sentence % values)
     if code in _BAD_CREDENTIALS:
         return StorageUnavailable(_("S3 does not accept these credentials (%(code)s). Renew them.") % values)
     # A HEAD has no body that says more.
@@ -150,6 +144,24 @@ def _refused(error: ClientError, bucket: str, name: str) -> OSError:
     return StorageUnavailable(
         _("S3 cannot do this now (%(code)s). It is tried again; if it stays so, look at the status of S3.") % values
     )
+
+
+def _of_this_file(code: str, status: int) -> str | None:
+    """What is said of a fault that the next file need not have; None where it is the whole bucket's."""
+    if code in _DENIED:
+        return _(
+            "The bucket %(bucket)s does not allow this with these credentials. They need s3:GetObject, "
+            "s3:PutObject and s3:DeleteObject of its objects, and s3:ListBucket."
+        )
+    if code == "InvalidObjectState":
+        return _("This file is in an archive of the bucket %(bucket)s. Restore it there: it cannot be read before.")
+    # A key that is disabled or not allowed; the service of keys may be away, too, as S3 may.
+    if code.startswith("KMS.") and status < 500 and "Throttling" not in code:  # noqa: PLR2004
+        return _(
+            "The key that encrypts this file of the bucket %(bucket)s cannot be used (%(code)s). Enable it, and let "
+            "these credentials use it: kms:Decrypt and kms:GenerateDataKey."
+        )
+    return None
 
 
 def _away(error: Exception) -> StorageUnavailable:

@@ -216,6 +216,8 @@ def everything() -> list[Any]:
     ("status", "code", "kind", "words"),
     [
         (503, "SlowDown", StorageUnavailable, "tried again"),
+        (400, "KMS.ThrottlingException", StorageUnavailable, "tried again"),
+        (500, "KMS.KMSInternalException", StorageUnavailable, "tried again"),
         (500, "InternalError", StorageUnavailable, "tried again"),
         (404, "NoSuchBucket", StorageUnavailable, "AWS_STORAGE_BUCKET_NAME"),
         (301, "PermanentRedirect", StorageUnavailable, "AWS_S3_REGION_NAME"),
@@ -224,6 +226,9 @@ def everything() -> list[Any]:
         (403, "SignatureDoesNotMatch", StorageUnavailable, "Renew them"),
         (400, "ExpiredToken", StorageUnavailable, "Renew them"),
         (403, "AccessDenied", StorageRefused, "s3:PutObject"),
+        (403, "InvalidObjectState", StorageRefused, "Restore it"),
+        (400, "KMS.DisabledException", StorageRefused, "kms:Decrypt"),
+        (400, "KMS.KMSInvalidStateException", StorageRefused, "kms:Decrypt"),
     ],
 )
 def test_each_fault_is_a_sentence_that_says_what_to_do(
