@@ -1,8 +1,9 @@
 """Connections to other people's sites: to public addresses alone, and cut when their time is over.
 
-`requests-hardened` looks up a name, refuses what is not public, and connects to the very address that it has
-checked, so that a name cannot mean another one a moment later. An address that `FETCH_PRIVATE_ADDRESSES` allows is
-connected to by its name, and every connection's other end is looked at once more before anything is sent.
+`requests-hardened` looks up a name and connects to the very address that has been checked, so that a name cannot mean
+another one a moment later. What is public is said by `public`, which is stricter. An address that
+`FETCH_PRIVATE_ADDRESSES` allows is connected to by its name, and every connection's other end is looked at once more
+before anything is sent.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from threading import Lock
 from typing import Any
 
@@ -28,6 +29,23 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from catalogue.fetching import private_address
 
 Address = IPv4Address | IPv6Address
+
+_UNICAST = ip_network("2000::/3")
+"""All of IPv6 that has been given to networks; multicast, IPv4 in disguise and what is out of use are elsewhere."""
+
+_TAKEN_OUT = tuple(
+    map(
+        ip_network,
+        (
+            "192.0.0.0/24",  # protocols' own
+            "192.88.99.0/24",  # relays of 6to4
+            "2001::/23",  # protocols' own: Teredo, which has IPv4 in it, ORCHID and the like
+            "2002::/16",  # 6to4, which has IPv4 in it
+            "3fff::/20",  # documentation
+        ),
+    )
+)
+"""Python calls some of these global, from version to version."""
 
 
 class Guard:
@@ -51,7 +69,7 @@ class Guard:
     def admit(self, connection: socket.socket) -> None:
         """Look at a new connection, and remember it. Raises `AddressRefused`; TimeoutError if it comes too late."""
         peer = ip_address(connection.getpeername()[0].partition("%")[0])
-        if not (_plain(peer).is_global or allowed(peer)):
+        if not (public(peer) or allowed(peer)):
             raise private_address()
         with self._lock:
             if self._cut:
@@ -72,6 +90,16 @@ class Guard:
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
+
+
+def public(address: Address) -> bool:
+    """Whether an address is one of the public internet's, and not one that leads on to another inside of it."""
+    address = _plain(address)
+    if any(address in network for network in _TAKEN_OUT):
+        return False
+    if isinstance(address, IPv6Address):
+        return address in _UNICAST and address.is_global
+    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 def allowed(address: Address) -> bool:
@@ -148,9 +176,15 @@ class _Adapter(IPFilterAdapter):  # type: ignore[misc]
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        found = None
         try:
-            return super().build_connection_pool_key_attributes(request, *args, **kwargs)
+            found = super().build_connection_pool_key_attributes(request, *args, **kwargs)
+            address = ip_address(found[0]["host"].strip("[]"))
         except InvalidIPAddress as error:
-            if not allowed(error.args[0]):
-                raise
+            address = error.args[0]
+        # The library lets some through that the guard would refuse, though only after the connection.
+        if found is not None and public(address):
+            return found
+        if allowed(address):
             return HTTPAdapter.build_connection_pool_key_attributes(self, request, *args, **kwargs)
+        raise InvalidIPAddress(address)

@@ -202,6 +202,11 @@ PRIVATE = [
     "http://[fd00:ec2::254]/latest/meta-data/",
     "http://[fe80::1]/dress.jpg",
     "http://224.0.0.1/dress.jpg",
+    "http://[::7f00:1]{port}/dress.jpg",
+    "http://[64:ff9b::7f00:1]{port}/dress.jpg",
+    "http://[2002:7f00:1::1]{port}/dress.jpg",
+    "http://[fec0::1]{port}/dress.jpg",
+    "http://[ff02::1]{port}/dress.jpg",
 ]
 
 
