@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import posixpath
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -44,6 +44,9 @@ RENDITIONS = "thumbnails/"
 
 MOST_ADDRESSES = 20_000
 """Signed addresses that a process remembers, half a kilobyte each."""
+
+MOST_DELETED = 1_000
+"""Files that S3 deletes with one request."""
 
 LOOK_AGAIN = 10.0
 """Seconds until credentials are looked for once more: a machine without a role takes seconds to say so."""
@@ -184,7 +187,9 @@ class _Bucket(S3Storage):  # type: ignore[misc]
     cache_control = ""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, transfer_config=TransferConfig(use_threads=False), client_config=config())
+        # Above the largest file: an upload in parts is several requests, and asks for a right of its own to be ended.
+        transfer = TransferConfig(use_threads=False, multipart_threshold=settings.IMAGE_MAX_BYTES + 1)
+        super().__init__(**options, transfer_config=transfer, client_config=config())
         self._lock = Lock()
         self._shared: Any = None
 
@@ -274,6 +279,27 @@ class PhotoBucket(_Bucket):
         """A name of its own, without asking whether another is free: that would be a request more, and a race."""
         root, extension = posixpath.splitext(name)
         return str(self.get_alternative_name(root, extension))
+
+    def delete_many(self, names: Iterable[str]) -> dict[str, OSError]:
+        """Delete files, many with one request. Those that are left, with why; one that is missing is no error."""
+        keys = {self._normalize_name(clean_name(name)): name for name in names}
+        left: dict[str, OSError] = {}
+        listed = list(keys)
+        for start in range(0, len(listed), MOST_DELETED):
+            objects = [{"Key": key} for key in listed[start : start + MOST_DELETED]]
+            try:
+                with explained(self.bucket_name):
+                    answer = self.connection.meta.client.delete_objects(
+                        Bucket=self.bucket_name, Delete={"Objects": objects, "Quiet": True}
+                    )
+            except OSError as error:  # whatever refuses all of them is not asked for the rest
+                return left | {keys[key]: error for key in listed[start:]}
+            for fault in answer.get("Errors", ()):
+                name = keys[fault["Key"]]
+                refusal = _refused(ClientError({"Error": fault}, "DeleteObjects"), self.bucket_name, name)
+                if not isinstance(refusal, FileNotFoundError):
+                    left[name] = refusal
+        return left
 
     def url(self, name: str, parameters: Any = None, expire: Any = None, http_method: Any = None) -> str:
         """Where a browser finds a file. No request is made. Without credentials it is an address that S3 refuses:

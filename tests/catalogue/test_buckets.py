@@ -24,7 +24,7 @@ from catalogue.models import Product
 from tests import shop
 from tests.catalogue.test_admin import product_form, upload
 from tests.drawing import encoded, photo, picture
-from tests.moto import BUCKET, REGION, S3, close, failing, use
+from tests.moto import BUCKET, REGION, S3, answering, close, failing, use
 
 PICTURE = photo()
 LARGE = encoded(picture(size=(900, 1200)))
@@ -32,6 +32,14 @@ LARGE = encoded(picture(size=(900, 1200)))
 
 def get(url: str) -> urllib3.BaseHTTPResponse:
     return urllib3.request("GET", url)
+
+
+def sent() -> list[str]:
+    """The names of S3's operations that are asked for from now on."""
+    operations: list[str] = []
+    events = default_storage.connection.meta.client.meta.events  # type: ignore[attr-defined]
+    events.register("before-send.s3", lambda event_name, **rest: operations.append(event_name.rpartition(".")[2]))
+    return operations
 
 
 def save(name: str = "photos/ab/a.jpg", data: bytes = PICTURE) -> str:
@@ -77,6 +85,35 @@ def test_what_no_photo_uses_any_more_is_removed(s3: S3) -> None:
     assert shop.content(second.photos.get()) == LARGE
     second.delete()
     assert s3.listed() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_files_of_many_products_are_removed_with_one_request(s3: S3) -> None:
+    for number in range(4):
+        shop.product(str(number), photo(seed=number))
+    assert len(s3.listed()) >= 8
+    operations = sent()
+    Product.objects.all().delete()
+    assert s3.listed() == []
+    assert operations == ["DeleteObjects"]
+
+
+def test_a_thousand_files_are_removed_with_each_request_and_what_is_missing_is_no_error(
+    s3: S3, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = save()
+    operations = sent()
+    files.remove([name, "", *(files.photo_name(f"{number:064x}", ".jpg") for number in range(1_500))])
+    assert operations == ["DeleteObjects"] * 2
+    assert s3.listed() == []
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_photo_of_the_largest_size_is_one_request(s3: S3, settings: Any) -> None:
+    operations = sent()
+    name = save(data=bytes(settings.IMAGE_MAX_BYTES))
+    assert operations == ["PutObject"]
+    assert default_storage.size(name) == settings.IMAGE_MAX_BYTES
 
 
 @pytest.mark.django_db
@@ -293,6 +330,34 @@ def test_a_file_that_cannot_be_removed_is_left_and_nobody_is_stopped(
         files.remove([name])
     use(s3.url, settings, monkeypatch)
     assert default_storage.exists(name)
+
+
+def test_files_that_cannot_be_removed_while_s3_is_away_are_asked_for_once(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [files.photo_name(f"{number:064x}", ".jpg") for number in range(1_500)]
+    with failing(503, "SlowDown") as url:
+        use(url, settings, monkeypatch)
+        operations = sent()
+        files.remove(names)
+    assert operations == ["DeleteObjects"] * 3  # botocore's tries
+    assert all(name in caplog.text for name in names)
+    assert "tried again" in caplog.text
+
+
+def test_one_file_of_many_that_may_not_be_removed_is_logged_and_the_others_are_not(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, gone = "photos/ab/kept.jpg", "photos/ab/gone.jpg"
+    refused = f"<Error><Key>media/{kept}</Key><Code>AccessDenied</Code><Message>No.</Message></Error>"
+    missing = f"<Error><Key>media/{gone}</Key><Code>NoSuchKey</Code><Message>No.</Message></Error>"
+    answer = f"<?xml version='1.0'?><DeleteResult>{refused}{missing}</DeleteResult>".encode()
+    with answering(200, answer) as url:
+        use(url, settings, monkeypatch)
+        files.remove([kept, gone])
+    [told] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert kept in told
+    assert "s3:DeleteObject" in told
 
 
 @pytest.mark.django_db
