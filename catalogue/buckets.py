@@ -14,7 +14,7 @@ import posixpath
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from threading import Lock
@@ -26,6 +26,7 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore import UNSIGNED
 from botocore import exceptions as botocore
+from botocore.auth import AUTH_TYPE_MAPS, SIGV4_TIMESTAMP, S3SigV4QueryAuth
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
@@ -253,6 +254,29 @@ class _Bucket(S3Storage):  # type: ignore[misc]
             return modified
 
 
+def _began(seconds: int) -> int:
+    """When the period began that it is now, in seconds since 1970. An address is good for `seconds` from then, and
+    given out for half of them: what a page names is good for the other half."""
+    period = seconds // 2
+    return int(time.time()) // period * period
+
+
+class _PeriodAuth(S3SigV4QueryAuth):  # type: ignore[misc]
+    """botocore's signature of an address, made when the period began: at any moment, and in any process, the same."""
+
+    def _modify_request_before_signing(self, request: Any) -> None:
+        began = datetime.fromtimestamp(_began(self._expires), UTC)
+        request.context["timestamp"] = began.strftime(SIGV4_TIMESTAMP)
+        super()._modify_request_before_signing(request)
+
+
+AUTH_TYPE_MAPS["s3v4-period-query"] = _PeriodAuth
+
+
+def _of_a_period(signature_version: Any, **rest: Any) -> str | None:
+    return "s3v4-period-query" if signature_version == "s3v4-query" else None
+
+
 class PhotoBucket(_Bucket):
     """Photos and their renditions: each name is new, and has an address for browsers.
 
@@ -308,11 +332,9 @@ class PhotoBucket(_Bucket):
         key = self._normalize_name(name)
         if self.cloudfront_domain and name.startswith(RENDITIONS):
             return f"https://{self.cloudfront_domain}/{filepath_to_uri(key)}"
-        # Signed for all of the time, and given out for half of it: what a page names is good for the other half.
-        period = int(time.time() // (self.querystring_expire / 2))
-        return str(self._addresses(key, period, self._access_key()))
+        return str(self._addresses(key, _began(self.querystring_expire), self._access_key()))
 
-    def _address(self, key: str, period: int, access_key: str) -> str:
+    def _address(self, key: str, began: int, access_key: str) -> str:
         """`access_key` is part of what is remembered: a role's credentials end, and what they signed with them."""
         chosen = self._signer if access_key else self._unsigned
         return str(
@@ -338,12 +360,14 @@ class PhotoBucket(_Bucket):
     @cached_property
     def _signer(self) -> Any:
         with explained(self.bucket_name):
-            return self._session.client(
+            signer = self._session.client(
                 "s3",
                 region_name=settings.AWS_S3_REGION_NAME,
                 endpoint_url=self.public_endpoint_url or settings.AWS_S3_ENDPOINT_URL,
                 config=config(),
             )
+        signer.meta.events.register_first("choose-signer.s3.GetObject", _of_a_period)
+        return signer
 
     @cached_property
     def _unsigned(self) -> Any:

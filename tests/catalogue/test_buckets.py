@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import socket
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
 import urllib3
+from botocore.config import Config
 from botocore.credentials import Credentials
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
@@ -167,6 +169,39 @@ def test_an_address_stays_the_same_for_half_of_its_time(s3: S3, monkeypatch: pyt
     now += 200
     default_storage.url("photos/ab/a.jpg")
     assert default_storage._addresses.cache_info().misses == 2  # type: ignore[attr-defined]
+
+
+def test_every_process_gives_out_the_same_address_of_a_photo(
+    s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = save()
+    began = time.time() // 43_200 * 43_200
+    given = []
+    for seconds in (0, 100, 43_199):
+        monkeypatch.setattr("catalogue.buckets.time.time", lambda seconds=seconds: began + seconds)
+        use(s3.url, settings, monkeypatch)  # another process's storage, which remembers nothing
+        given.append(default_storage.url(name))
+    assert len(set(given)) == 1
+    asked = parse_qs(urlsplit(given[0]).query)
+    signed = datetime.strptime(asked["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z").timestamp()
+    assert signed == began
+    assert int(asked["X-Amz-Expires"][0]) == 86_400  # half of it is left when it is given out for the last time
+    assert get(given[0]).data == PICTURE
+
+
+def test_an_address_is_signed_as_botocore_signs(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    monkeypatch.setattr("catalogue.buckets.time.time", moment.timestamp)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: moment)
+    key = "media/photos/ab/a b+c.jpg"
+    own = boto3.Session("testing", "testing", "token", region_name=REGION).client(
+        "s3", endpoint_url=s3.url, config=Config(signature_version="s3v4", s3={"addressing_style": "path"})
+    )
+    expected = own.generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": key}, ExpiresIn=86_400)
+    own.close()
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: moment + timedelta(hours=1))
+    assert default_storage.url("photos/ab/a b+c.jpg") == expected
 
 
 def test_what_a_role_has_signed_is_not_given_out_when_its_credentials_have_changed(
