@@ -12,9 +12,9 @@ from __future__ import annotations
 import logging
 import posixpath
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from threading import Lock
@@ -26,6 +26,7 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore import UNSIGNED
 from botocore import exceptions as botocore
+from botocore.auth import AUTH_TYPE_MAPS, SIGV4_TIMESTAMP, S3SigV4QueryAuth
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
@@ -44,6 +45,9 @@ RENDITIONS = "thumbnails/"
 
 MOST_ADDRESSES = 20_000
 """Signed addresses that a process remembers, half a kilobyte each."""
+
+MOST_DELETED = 1_000
+"""Files that S3 deletes with one request."""
 
 LOOK_AGAIN = 10.0
 """Seconds until credentials are looked for once more: a machine without a role takes seconds to say so."""
@@ -132,14 +136,8 @@ def _refused(error: ClientError, bucket: str, name: str) -> OSError:
         )
     if code in _MISSING:
         return FileNotFoundError(name)
-    if code in _DENIED:
-        return StorageRefused(
-            _(
-                "The bucket %(bucket)s does not allow this with these credentials. They need s3:GetObject, "
-                "s3:PutObject and s3:DeleteObject of its objects, and s3:ListBucket."
-            )
-            % values
-        )
+    if (sentence := _of_this_file(code, status)) is not None:
+        return StorageRefused(sentence % values)
     if code in _BAD_CREDENTIALS:
         return StorageUnavailable(_("S3 does not accept these credentials (%(code)s). Renew them.") % values)
     # A HEAD has no body that says more.
@@ -150,6 +148,24 @@ def _refused(error: ClientError, bucket: str, name: str) -> OSError:
     return StorageUnavailable(
         _("S3 cannot do this now (%(code)s). It is tried again; if it stays so, look at the status of S3.") % values
     )
+
+
+def _of_this_file(code: str, status: int) -> str | None:
+    """What is said of a fault that the next file need not have; None where it is the whole bucket's."""
+    if code in _DENIED:
+        return _(
+            "The bucket %(bucket)s does not allow this with these credentials. They need s3:GetObject, "
+            "s3:PutObject and s3:DeleteObject of its objects, and s3:ListBucket."
+        )
+    if code == "InvalidObjectState":
+        return _("This file is in an archive of the bucket %(bucket)s. Restore it there: it cannot be read before.")
+    # A key that is disabled or not allowed; the service of keys may be away, too, as S3 may.
+    if code.startswith("KMS.") and status < 500 and "Throttling" not in code:  # noqa: PLR2004
+        return _(
+            "The key that encrypts this file of the bucket %(bucket)s cannot be used (%(code)s). Enable it, and let "
+            "these credentials use it: kms:Decrypt and kms:GenerateDataKey."
+        )
+    return None
 
 
 def _away(error: Exception) -> StorageUnavailable:
@@ -172,7 +188,9 @@ class _Bucket(S3Storage):  # type: ignore[misc]
     cache_control = ""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, transfer_config=TransferConfig(use_threads=False), client_config=config())
+        # Above the largest file: an upload in parts is several requests, and asks for a right of its own to be ended.
+        transfer = TransferConfig(use_threads=False, multipart_threshold=settings.IMAGE_MAX_BYTES + 1)
+        super().__init__(**options, transfer_config=transfer, client_config=config())
         self._lock = Lock()
         self._shared: Any = None
 
@@ -236,6 +254,29 @@ class _Bucket(S3Storage):  # type: ignore[misc]
             return modified
 
 
+def _began(seconds: int) -> int:
+    """When the period began that it is now, in seconds since 1970. An address is good for `seconds` from then, and
+    given out for half of them: what a page names is good for the other half."""
+    period = seconds // 2
+    return int(time.time()) // period * period
+
+
+class _PeriodAuth(S3SigV4QueryAuth):  # type: ignore[misc]
+    """botocore's signature of an address, made when the period began: at any moment, and in any process, the same."""
+
+    def _modify_request_before_signing(self, request: Any) -> None:
+        began = datetime.fromtimestamp(_began(self._expires), UTC)
+        request.context["timestamp"] = began.strftime(SIGV4_TIMESTAMP)
+        super()._modify_request_before_signing(request)
+
+
+AUTH_TYPE_MAPS["s3v4-period-query"] = _PeriodAuth
+
+
+def _of_a_period(signature_version: Any, **rest: Any) -> str | None:
+    return "s3v4-period-query" if signature_version == "s3v4-query" else None
+
+
 class PhotoBucket(_Bucket):
     """Photos and their renditions: each name is new, and has an address for browsers.
 
@@ -263,6 +304,27 @@ class PhotoBucket(_Bucket):
         root, extension = posixpath.splitext(name)
         return str(self.get_alternative_name(root, extension))
 
+    def delete_many(self, names: Iterable[str]) -> dict[str, OSError]:
+        """Delete files, many with one request. Those that are left, with why; one that is missing is no error."""
+        keys = {self._normalize_name(clean_name(name)): name for name in names}
+        left: dict[str, OSError] = {}
+        listed = list(keys)
+        for start in range(0, len(listed), MOST_DELETED):
+            objects = [{"Key": key} for key in listed[start : start + MOST_DELETED]]
+            try:
+                with explained(self.bucket_name):
+                    answer = self.connection.meta.client.delete_objects(
+                        Bucket=self.bucket_name, Delete={"Objects": objects, "Quiet": True}
+                    )
+            except OSError as error:  # whatever refuses all of them is not asked for the rest
+                return left | {keys[key]: error for key in listed[start:]}
+            for fault in answer.get("Errors", ()):
+                name = keys[fault["Key"]]
+                refusal = _refused(ClientError({"Error": fault}, "DeleteObjects"), self.bucket_name, name)
+                if not isinstance(refusal, FileNotFoundError):
+                    left[name] = refusal
+        return left
+
     def url(self, name: str, parameters: Any = None, expire: Any = None, http_method: Any = None) -> str:
         """Where a browser finds a file. No request is made. Without credentials it is an address that S3 refuses:
         a page without pictures is better than none."""
@@ -270,11 +332,9 @@ class PhotoBucket(_Bucket):
         key = self._normalize_name(name)
         if self.cloudfront_domain and name.startswith(RENDITIONS):
             return f"https://{self.cloudfront_domain}/{filepath_to_uri(key)}"
-        # Signed for all of the time, and given out for half of it: what a page names is good for the other half.
-        period = int(time.time() // (self.querystring_expire / 2))
-        return str(self._addresses(key, period, self._access_key()))
+        return str(self._addresses(key, _began(self.querystring_expire), self._access_key()))
 
-    def _address(self, key: str, period: int, access_key: str) -> str:
+    def _address(self, key: str, began: int, access_key: str) -> str:
         """`access_key` is part of what is remembered: a role's credentials end, and what they signed with them."""
         chosen = self._signer if access_key else self._unsigned
         return str(
@@ -300,12 +360,14 @@ class PhotoBucket(_Bucket):
     @cached_property
     def _signer(self) -> Any:
         with explained(self.bucket_name):
-            return self._session.client(
+            signer = self._session.client(
                 "s3",
                 region_name=settings.AWS_S3_REGION_NAME,
                 endpoint_url=self.public_endpoint_url or settings.AWS_S3_ENDPOINT_URL,
                 config=config(),
             )
+        signer.meta.events.register_first("choose-signer.s3.GetObject", _of_a_period)
+        return signer
 
     @cached_property
     def _unsigned(self) -> Any:

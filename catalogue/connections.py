@@ -1,8 +1,9 @@
 """Connections to other people's sites: to public addresses alone, and cut when their time is over.
 
-`requests-hardened` looks up a name, refuses what is not public, and connects to the very address that it has
-checked, so that a name cannot mean another one a moment later. An address that `FETCH_PRIVATE_ADDRESSES` allows is
-connected to by its name, and every connection's other end is looked at once more before anything is sent.
+`requests-hardened` looks up a name and connects to the very address that has been checked, so that a name cannot mean
+another one a moment later. What is public is said by `public`, which is stricter. An address that
+`FETCH_PRIVATE_ADDRESSES` allows is connected to by its name, and every connection's other end is looked at once more
+before anything is sent.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from threading import Lock
 from typing import Any
 
 from django.conf import settings
-from requests import PreparedRequest, Session
+from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
-from requests_hardened import Config, Manager
+from requests_hardened import Config, HTTPSession
 from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -28,6 +29,23 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from catalogue.fetching import private_address
 
 Address = IPv4Address | IPv6Address
+
+_UNICAST = ip_network("2000::/3")
+"""All of IPv6 that has been given to networks; multicast, IPv4 in disguise and what is out of use are elsewhere."""
+
+_TAKEN_OUT = tuple(
+    map(
+        ip_network,
+        (
+            "192.0.0.0/24",  # protocols' own
+            "192.88.99.0/24",  # relays of 6to4
+            "2001::/23",  # protocols' own: Teredo, which has IPv4 in it, ORCHID and the like
+            "2002::/16",  # 6to4, which has IPv4 in it
+            "3fff::/20",  # documentation
+        ),
+    )
+)
+"""Python calls some of these global, from version to version."""
 
 
 class Guard:
@@ -51,7 +69,7 @@ class Guard:
     def admit(self, connection: socket.socket) -> None:
         """Look at a new connection, and remember it. Raises `AddressRefused`; TimeoutError if it comes too late."""
         peer = ip_address(connection.getpeername()[0].partition("%")[0])
-        if not (_plain(peer).is_global or allowed(peer)):
+        if not (public(peer) or allowed(peer)):
             raise private_address()
         with self._lock:
             if self._cut:
@@ -72,6 +90,16 @@ class Guard:
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
+
+
+def public(address: Address) -> bool:
+    """Whether an address is one of the public internet's, and not one that leads on to another inside of it."""
+    address = _plain(address)
+    if any(address in network for network in _TAKEN_OUT):
+        return False
+    if isinstance(address, IPv6Address):
+        return address in _UNICAST and address.is_global
+    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 def allowed(address: Address) -> bool:
@@ -96,7 +124,7 @@ def opened(guard: Guard) -> Iterator[Session]:
     )
     token = _guard.set(guard)
     try:
-        with Manager(config).get_session() as session:
+        with _Session(config) as session:
             session.trust_env = False  # neither proxies of the environment nor a .netrc
             session.headers.update({"Accept": "image/*", "Accept-Encoding": "identity"})
             for scheme in ("http", "https"):
@@ -107,6 +135,14 @@ def opened(guard: Guard) -> Iterator[Session]:
 
 
 _guard: ContextVar[Guard] = ContextVar("guard")
+
+
+class _Session(HTTPSession):  # type: ignore[misc]
+    """The library's, which leaves a redirect alone: requests would read and unpack the whole of its body even where
+    nothing is to be followed, only to say where it leads."""
+
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Response]:
+        return iter(())
 
 
 class _Guarded(HTTPConnection):
@@ -140,9 +176,15 @@ class _Adapter(IPFilterAdapter):  # type: ignore[misc]
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        found = None
         try:
-            return super().build_connection_pool_key_attributes(request, *args, **kwargs)
+            found = super().build_connection_pool_key_attributes(request, *args, **kwargs)
+            address = ip_address(found[0]["host"].strip("[]"))
         except InvalidIPAddress as error:
-            if not allowed(error.args[0]):
-                raise
+            address = error.args[0]
+        # The library lets some through that the guard would refuse, though only after the connection.
+        if found is not None and public(address):
+            return found
+        if allowed(address):
             return HTTPAdapter.build_connection_pool_key_attributes(self, request, *args, **kwargs)
+        raise InvalidIPAddress(address)

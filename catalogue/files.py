@@ -104,7 +104,13 @@ def large_name(digest: str) -> str:
 
 def remove(names: Iterable[str]) -> None:
     """Remove files from the storage; a file that cannot be removed is logged, never an error for the caller."""
-    for name in set(names) - {""}:
+    names = set(names) - {""}
+    # A bucket of S3 deletes many with one request, and people wait for this.
+    if len(names) > 1 and (delete_many := getattr(default_storage, "delete_many", None)) is not None:
+        for name, error in delete_many(names).items():
+            logger.error("The file %s could not be removed from the storage: %s", name, error)
+        return
+    for name in names:
         try:
             default_storage.delete(name)
         except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -97,10 +97,16 @@ def use(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch, **options: Any
     monkeypatch.setattr(Query._meta.get_field("picture"), "storage", storages["queries"])
 
 
-@contextmanager
-def failing(status: int, code: str) -> Iterator[str]:
+def failing(status: int, code: str) -> AbstractContextManager[str]:
     """The address of an S3 that answers everything with one error."""
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>No.</Message></Error>".encode()
+    return answering(
+        status, f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>No.</Message></Error>".encode()
+    )
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """The address of an S3 that answers everything with this."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import socket
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
 import urllib3
+from botocore.config import Config
 from botocore.credentials import Credentials
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
@@ -24,7 +26,7 @@ from catalogue.models import Product
 from tests import shop
 from tests.catalogue.test_admin import product_form, upload
 from tests.drawing import encoded, photo, picture
-from tests.moto import BUCKET, REGION, S3, close, failing, use
+from tests.moto import BUCKET, REGION, S3, answering, close, failing, use
 
 PICTURE = photo()
 LARGE = encoded(picture(size=(900, 1200)))
@@ -32,6 +34,14 @@ LARGE = encoded(picture(size=(900, 1200)))
 
 def get(url: str) -> urllib3.BaseHTTPResponse:
     return urllib3.request("GET", url)
+
+
+def sent() -> list[str]:
+    """The names of S3's operations that are asked for from now on."""
+    operations: list[str] = []
+    events = default_storage.connection.meta.client.meta.events  # type: ignore[attr-defined]
+    events.register("before-send.s3", lambda event_name, **rest: operations.append(event_name.rpartition(".")[2]))
+    return operations
 
 
 def save(name: str = "photos/ab/a.jpg", data: bytes = PICTURE) -> str:
@@ -77,6 +87,35 @@ def test_what_no_photo_uses_any_more_is_removed(s3: S3) -> None:
     assert shop.content(second.photos.get()) == LARGE
     second.delete()
     assert s3.listed() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_files_of_many_products_are_removed_with_one_request(s3: S3) -> None:
+    for number in range(4):
+        shop.product(str(number), photo(seed=number))
+    assert len(s3.listed()) >= 8
+    operations = sent()
+    Product.objects.all().delete()
+    assert s3.listed() == []
+    assert operations == ["DeleteObjects"]
+
+
+def test_a_thousand_files_are_removed_with_each_request_and_what_is_missing_is_no_error(
+    s3: S3, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = save()
+    operations = sent()
+    files.remove([name, "", *(files.photo_name(f"{number:064x}", ".jpg") for number in range(1_500))])
+    assert operations == ["DeleteObjects"] * 2
+    assert s3.listed() == []
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_photo_of_the_largest_size_is_one_request(s3: S3, settings: Any) -> None:
+    operations = sent()
+    name = save(data=bytes(settings.IMAGE_MAX_BYTES))
+    assert operations == ["PutObject"]
+    assert default_storage.size(name) == settings.IMAGE_MAX_BYTES
 
 
 @pytest.mark.django_db
@@ -130,6 +169,39 @@ def test_an_address_stays_the_same_for_half_of_its_time(s3: S3, monkeypatch: pyt
     now += 200
     default_storage.url("photos/ab/a.jpg")
     assert default_storage._addresses.cache_info().misses == 2  # type: ignore[attr-defined]
+
+
+def test_every_process_gives_out_the_same_address_of_a_photo(
+    s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = save()
+    began = time.time() // 43_200 * 43_200
+    given = []
+    for seconds in (0, 100, 43_199):
+        monkeypatch.setattr("catalogue.buckets.time.time", lambda seconds=seconds: began + seconds)
+        use(s3.url, settings, monkeypatch)  # another process's storage, which remembers nothing
+        given.append(default_storage.url(name))
+    assert len(set(given)) == 1
+    asked = parse_qs(urlsplit(given[0]).query)
+    signed = datetime.strptime(asked["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z").timestamp()
+    assert signed == began
+    assert int(asked["X-Amz-Expires"][0]) == 86_400  # half of it is left when it is given out for the last time
+    assert get(given[0]).data == PICTURE
+
+
+def test_an_address_is_signed_as_botocore_signs(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    monkeypatch.setattr("catalogue.buckets.time.time", moment.timestamp)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: moment)
+    key = "media/photos/ab/a b+c.jpg"
+    own = boto3.Session("testing", "testing", "token", region_name=REGION).client(
+        "s3", endpoint_url=s3.url, config=Config(signature_version="s3v4", s3={"addressing_style": "path"})
+    )
+    expected = own.generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": key}, ExpiresIn=86_400)
+    own.close()
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: moment + timedelta(hours=1))
+    assert default_storage.url("photos/ab/a b+c.jpg") == expected
 
 
 def test_what_a_role_has_signed_is_not_given_out_when_its_credentials_have_changed(
@@ -216,6 +288,8 @@ def everything() -> list[Any]:
     ("status", "code", "kind", "words"),
     [
         (503, "SlowDown", StorageUnavailable, "tried again"),
+        (400, "KMS.ThrottlingException", StorageUnavailable, "tried again"),
+        (500, "KMS.KMSInternalException", StorageUnavailable, "tried again"),
         (500, "InternalError", StorageUnavailable, "tried again"),
         (404, "NoSuchBucket", StorageUnavailable, "AWS_STORAGE_BUCKET_NAME"),
         (301, "PermanentRedirect", StorageUnavailable, "AWS_S3_REGION_NAME"),
@@ -224,6 +298,9 @@ def everything() -> list[Any]:
         (403, "SignatureDoesNotMatch", StorageUnavailable, "Renew them"),
         (400, "ExpiredToken", StorageUnavailable, "Renew them"),
         (403, "AccessDenied", StorageRefused, "s3:PutObject"),
+        (403, "InvalidObjectState", StorageRefused, "Restore it"),
+        (400, "KMS.DisabledException", StorageRefused, "kms:Decrypt"),
+        (400, "KMS.KMSInvalidStateException", StorageRefused, "kms:Decrypt"),
     ],
 )
 def test_each_fault_is_a_sentence_that_says_what_to_do(
@@ -288,6 +365,34 @@ def test_a_file_that_cannot_be_removed_is_left_and_nobody_is_stopped(
         files.remove([name])
     use(s3.url, settings, monkeypatch)
     assert default_storage.exists(name)
+
+
+def test_files_that_cannot_be_removed_while_s3_is_away_are_asked_for_once(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [files.photo_name(f"{number:064x}", ".jpg") for number in range(1_500)]
+    with failing(503, "SlowDown") as url:
+        use(url, settings, monkeypatch)
+        operations = sent()
+        files.remove(names)
+    assert operations == ["DeleteObjects"] * 3  # botocore's tries
+    assert all(name in caplog.text for name in names)
+    assert "tried again" in caplog.text
+
+
+def test_one_file_of_many_that_may_not_be_removed_is_logged_and_the_others_are_not(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, gone = "photos/ab/kept.jpg", "photos/ab/gone.jpg"
+    refused = f"<Error><Key>media/{kept}</Key><Code>AccessDenied</Code><Message>No.</Message></Error>"
+    missing = f"<Error><Key>media/{gone}</Key><Code>NoSuchKey</Code><Message>No.</Message></Error>"
+    answer = f"<?xml version='1.0'?><DeleteResult>{refused}{missing}</DeleteResult>".encode()
+    with answering(200, answer) as url:
+        use(url, settings, monkeypatch)
+        files.remove([kept, gone])
+    [told] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert kept in told
+    assert "s3:DeleteObject" in told
 
 
 @pytest.mark.django_db

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_network
@@ -16,7 +18,7 @@ from django.utils import translation
 from catalogue import fetching
 from catalogue.fetching import AddressRefused, FetchRefused, RemoteRefused, RemoteSlow, RemoteUnavailable, fetch
 from tests.drawing import photo
-from tests.web import LOOPBACK, Web, page, redirect, web
+from tests.web import LOOPBACK, Page, Web, page, redirect, web
 
 PICTURE = photo()
 
@@ -69,6 +71,43 @@ def test_three_redirects_are_followed(intranet: Web) -> None:
         intranet.put(here, redirect(there))
     assert fetch(intranet.url + "/a") == PICTURE
     assert intranet.asked == ["/a", "/b", "/c", "/d"]
+
+
+def endless(request: BaseHTTPRequestHandler) -> None:
+    while True:
+        request.wfile.write(bytes(65_536))
+
+
+def dripping(request: BaseHTTPRequestHandler) -> None:
+    while True:
+        request.wfile.write(b".")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("body", [endless, dripping])
+def test_a_redirect_is_followed_whatever_its_body_is(intranet: Web, body: Page) -> None:
+    def redirecting(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(302)
+        request.send_header("Location", "/dress.jpg")
+        request.end_headers()
+        body(request)
+
+    intranet.put("/dress.jpg", page(PICTURE))
+    began = time.monotonic()
+    assert fetch(intranet.put("/a", redirecting)) == PICTURE
+    assert time.monotonic() - began < 2
+
+
+def test_a_redirects_packed_body_is_not_unpacked(intranet: Web) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    intranet.put("/dress.jpg", page(PICTURE))
+    address = intranet.put("/a", page(bomb, status=302, Location="/dress.jpg", Content_Encoding="gzip"))
+    tracemalloc.start()
+    try:
+        assert fetch(address) == PICTURE
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", ["image/png", "IMAGE/JPEG; charset=binary", "binary/octet-stream", None])
@@ -163,6 +202,11 @@ PRIVATE = [
     "http://[fd00:ec2::254]/latest/meta-data/",
     "http://[fe80::1]/dress.jpg",
     "http://224.0.0.1/dress.jpg",
+    "http://[::7f00:1]{port}/dress.jpg",
+    "http://[64:ff9b::7f00:1]{port}/dress.jpg",
+    "http://[2002:7f00:1::1]{port}/dress.jpg",
+    "http://[fec0::1]{port}/dress.jpg",
+    "http://[ff02::1]{port}/dress.jpg",
 ]
 
 
@@ -294,8 +338,6 @@ def test_reading_ends_where_a_picture_turns_out_too_large(intranet: Web, setting
 
 
 def test_what_is_packed_is_not_unpacked(intranet: Web) -> None:
-    import gzip
-
     bomb = gzip.compress(bytes(50_000_000))
     assert fetch(intranet.put("/a", page(bomb, Content_Encoding="gzip"))) == bomb
 

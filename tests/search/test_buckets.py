@@ -90,6 +90,19 @@ def test_photos_wait_while_s3_is_away_and_are_indexed_when_it_is_back(
     assert indexing.reconcile().indexed == 3
 
 
+def test_an_archived_photo_waits_alone_and_is_indexed_when_it_is_restored(s3: S3) -> None:
+    photos = [shop.product(str(number), photo(seed=number)).photos.get() for number in range(3)]
+    key = f"media/{photos[0].file.name}"
+    source = {"Bucket": BUCKET, "Key": key}
+    s3.client.copy_object(Bucket=BUCKET, Key=key, CopySource=source, StorageClass="GLACIER")
+    outcome = indexing.reconcile()
+    assert (outcome.indexed, outcome.failed, outcome.postponed) == (2, 0, 1)
+    assert "Restore it" in IndexEntry.objects.get(photo_id=photos[0].pk).reason
+    s3.client.restore_object(Bucket=BUCKET, Key=key, RestoreRequest={"Days": 1})
+    indexing.hasten()
+    assert indexing.reconcile().indexed == 1
+
+
 def test_a_photo_that_is_missing_fails_for_good_and_alone(s3: S3) -> None:
     lost, kept = shop.product("lost", photo(seed=1)), shop.product("kept", photo(seed=2))
     s3.client.delete_object(Bucket=BUCKET, Key=f"media/{lost.photos.get().file.name}")

@@ -50,6 +50,14 @@ def test_what_cannot_be_read_fails_alone(s3: S3, settings: Any) -> None:
     assert (status, summary["created"], summary["rejected"]) == (3, 1, 3)
 
 
+def test_an_archived_object_fails_alone_and_is_said_to_need_restoring(s3: S3, tmp_path: Path) -> None:
+    put(s3, a=small(1), c=small(3))
+    s3.client.put_object(Bucket=BUCKET, Key="incoming/b.jpg", Body=small(2), StorageClass="GLACIER")
+    summary, status, _ = run(SOURCE, "--rejects", str(tmp_path / "rejects.csv"))
+    assert (status, summary["created"], summary["rejected"]) == (3, 2, 1)
+    assert "Restore it" in (tmp_path / "rejects.csv").read_text()
+
+
 def test_objects_are_read_batch_after_batch(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     put(s3, a=small(1), b=small(2), c=small(3), d=small(4))
     seen: list[int] = []
