@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "visualsearch.security.BodyLimit",
     "visualsearch.security.NoNul",
     "visualsearch.storage.StorageFaults",
+    "visualsearch.database.DatabaseFaults",
 ]
 
 ROOT_URLCONF = "visualsearch.urls"
@@ -140,8 +141,12 @@ else:
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 1,
         "max_size": env.number("DATABASE_POOL_SIZE", 12, minimum=2, maximum=1_000),
-        "timeout": 10,
+        # Seconds for a thread to wait for one.
+        "timeout": 3,
     }
+    # Of libpq: a machine that is gone is noticed, not waited for.
+    for option, value in {"connect_timeout": 3, "tcp_user_timeout": 10_000, "keepalives_idle": 30}.items():
+        DATABASES["default"]["OPTIONS"].setdefault(option, value)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
