@@ -138,7 +138,10 @@ def _ended(embedder: Embedder, began: datetime) -> IndexVersion | None:
 
 
 def _embed_all(embedder: Embedder, report: Progress, *, backwards: bool = False) -> None:
-    """Make the embeddings that are missing for this model; `backwards` meets another process half-way."""
+    """Make the embeddings that are missing for this model; `backwards` meets another process half-way.
+
+    What cannot be had now is left out of the fit, and tried again when it is indexed.
+    """
     stored = Embedding.objects.filter(
         digest=OuterRef("sha256"), fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION
     )

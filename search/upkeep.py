@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from catalogue.models import ProductImage
 from search import audit, building, indexing, projection, runs
-from search.exceptions import BuildPaused, BuildRefused, PhotosPostponed
+from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 from search.runs import Progress
@@ -63,7 +63,11 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
     gone = entries.filter(state=IndexEntry.State.GONE).count()
     # A refit waits until the photos at hand are in.
     wanted = _due(live, entries.filter(state=IndexEntry.State.INDEXED).count(), gone) and not entries.due().exists()
-    built = _refit(live, progress) if wanted else None
+    built = None
+    try:
+        built = _refit(live, progress) if wanted else None
+    except BuildInterrupted as error:  # the next round goes on with it
+        logger.warning("%s", error)
     if audit.due():
         audit.run(progress)
     return built

@@ -12,11 +12,12 @@ from django.db import IntegrityError, transaction
 from catalogue.models import Category, Product, ProductImage
 from search import activation, building, colours, indexing, upkeep
 from search.embedders import embedders
-from search.exceptions import BuildInterrupted, PicturesRejected
+from search.exceptions import BuildInterrupted, EmbedderUnavailable, PicturesRejected
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.conftest import Files
 from tests.search.grid import Grid, configured
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
@@ -157,6 +158,58 @@ def test_a_build_without_the_model_stops_and_the_live_version_stays(grid: type[G
     version = building.rebuild()
     assert version.fingerprint == "new"
     assert count() == 1
+
+
+@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.parametrize("model", ["grid", "new"])
+def test_a_build_goes_live_although_a_file_is_refused(files: Files, settings: Any, model: str) -> None:
+    many(200)
+    refused = shop.product("a", photo()).photos.get()
+    indexing.reconcile()
+    settings.EMBEDDERS = {"default": configured(model)}
+    Embedding.objects.update(fingerprint=model)
+    Embedding.objects.filter(digest=refused.sha256).delete()
+    files.refuse(refused)
+    version = building.rebuild()
+    assert version.state == "live"
+    entries = IndexEntry.objects.filter(version=version)
+    assert entries.filter(state="indexed").count() == 200
+    assert list(entries.exclude(state="indexed").values_list("photo_id", "state")) == [(refused.pk, "failed")]
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_a_build_goes_on_with_what_was_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(4):
+        shop.product(f"p{seed}", photo(seed=seed))
+    indexing.reconcile()
+    embed, turns = Grid._embed, []
+
+    def away_at_the_second(model: Grid, squares: np.ndarray) -> np.ndarray:
+        turns.append(len(squares))
+        if len(turns) == 2:
+            raise EmbedderUnavailable("The model is asleep.")
+        return embed(model, squares)
+
+    Embedding.objects.all().delete()
+    monkeypatch.setattr(Grid, "batch_size", 2)
+    monkeypatch.setattr(Grid, "_embed", away_at_the_second)
+    version = building.rebuild()
+    assert version.photos == 2  # the others came too late for the fit
+    assert index_of(version).count() == 4
+
+
+def test_a_build_stops_while_the_storage_is_away(files: Files, settings: Any) -> None:
+    for seed in range(4):
+        shop.product(f"p{seed}", photo(seed=seed))
+    indexing.reconcile()
+    settings.EMBEDDERS = {"default": configured("new")}
+    files.refuse(ProductImage.objects.earliest("pk"))
+    files.away = True
+    with pytest.raises(BuildInterrupted, match="does not answer"):
+        building.rebuild()
+    files.away = False
+    files.refused.clear()
+    assert index_of(building.rebuild()).count() == 4
 
 
 def test_an_unfinished_build_of_another_model_is_given_up_and_dropped() -> None:

@@ -25,6 +25,7 @@ from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.conftest import Files
 from tests.search.grid import Grid, configured
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
@@ -171,6 +172,45 @@ def test_while_the_model_is_away_photos_wait_and_then_go_in(grid: type[Grid]) ->
     grid.unavailable = False
     IndexEntry.objects.update(next_try=timezone.now())
     assert indexing.sync().indexed == 1
+
+
+def test_a_photo_whose_file_is_refused_fails_after_a_few_tries_and_can_be_tried_again(files: Files) -> None:
+    shop.product("a", photo(), photo("hat"))
+    refused = ProductImage.objects.earliest("pk")
+    files.refuse(refused)
+    indexing.live_version()
+    for _turn in range(indexing.MOST_REFUSALS):
+        assert states()[refused.pk] == "pending"
+        IndexEntry.objects.update(next_try=timezone.now())
+        indexing.reconcile()
+    entry = IndexEntry.objects.get(photo_id=refused.pk)
+    assert (entry.state, entry.reason) == ("failed", "The bucket does not allow this.")
+    assert files.asked[str(refused.file.name)] == indexing.MOST_REFUSALS
+    files.refused.clear()
+    indexing.try_again([refused.pk])
+    indexing.sync()
+    assert set(states().values()) == {"indexed"}
+
+
+def test_photos_whose_files_are_refused_do_not_hold_up_the_next_claim(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "CLAIM", 2)
+    for seed in range(4):
+        shop.product(f"p{seed}", photo(seed=seed))
+    for refused in ProductImage.objects.order_by("pk")[:2]:
+        files.refuse(refused)
+    assert indexing.reconcile() == indexing.Outcome(indexed=2, postponed=2, refused=2)
+
+
+def test_while_the_storage_is_away_photos_wait_however_often_they_are_tried(files: Files) -> None:
+    for seed in range(3):
+        shop.product(f"p{seed}", photo(seed=seed))
+    files.away = True
+    for _turn in range(indexing.MOST_REFUSALS + 1):
+        IndexEntry.objects.update(next_try=timezone.now())
+        assert indexing.reconcile() == indexing.Outcome(postponed=3)
+    assert set(states().values()) == {"pending"}
 
 
 def test_pauses_grow_up_to_the_longest(grid: type[Grid]) -> None:
