@@ -107,6 +107,7 @@ def _unfinished(alias: str, embedder: Embedder) -> IndexVersion | None:
     wanted = (settings.VECTOR_INDEX, alias, embedder.fingerprint, colours.COLOURS_VERSION)
     if space == wanted and not version.returning:
         try:
+            indexing.make_index(version)  # the process that began it may have come no further
             index_of(version).count()
         except IndexMissing:  # what the ledger says of it is no longer true
             logger.warning("The unfinished index version %s was lost; it is begun anew.", version.pk)
@@ -186,13 +187,13 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
                 calibration_json=calibration.to_json() if calibration else "",
                 quality=fit.report,
             )
-            index_of(version).create()
     except IntegrityError as error:
         # Another process was as far a moment before: go on with its version, together.
         begun = _unfinished(alias, embedder)
         if begun is None:
             raise BuildRunning("Another build of the index has just ended; try again.") from error
         return begun
+    indexing.make_index(version)
     return version
 
 

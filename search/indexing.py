@@ -116,7 +116,10 @@ class Embedded:
 
 
 def live_version() -> IndexVersion:
-    """The live version; the first is made on the spot, without a projection, with every photo pending."""
+    """The live version; the first is made on the spot, without a projection, with every photo pending.
+
+    Where its index cannot be made now, it is made when something is written to it, or by the next upkeep.
+    """
     version = IndexVersion.objects.live()
     if version is None:
         embedder = embedders["default"]
@@ -132,11 +135,23 @@ def live_version() -> IndexVersion:
                     state=IndexVersion.State.LIVE,
                     activated=timezone.now(),
                 )
-                index_of(version).create()
         except IntegrityError:  # another process was first
             return live_version()
         add_missing(version)
+        make_index(version)
     return version
+
+
+def make_index(version: IndexVersion) -> None:
+    """Make the index of a version where nothing was ever written to it.
+
+    Its row is committed before: an index is made over the network, and while a version is added to the list, whoever
+    changes the catalogue waits. So there may be a row without an index, where that was away or the process died. It
+    cannot be mistaken for an index that was lost: nothing of it is settled in the ledger, all is still to be written.
+    """
+    settled = IndexEntry.objects.filter(version=version, state__in=["indexed", "failed", "gone"])
+    if not settled.exists():
+        index_of(version).create()
 
 
 def embedder_of(version: IndexVersion) -> Embedder:
@@ -353,6 +368,7 @@ def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry], progress
 
     index = index_of(version)
     try:
+        make_index(version)
         try:
             index.upsert(documents(version, [(e, photos[e.photo_id]) for e in ready], embedded.found))
         except DocumentsRejected as rejected:

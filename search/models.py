@@ -107,7 +107,8 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
     def listed(self) -> Iterator[None]:
         """A transaction that adds a version or takes one away, while nobody is half-way through a change to all.
 
-        Searches go on; changes wait until it ends, as it has waited for those that were under way.
+        Searches go on; changes wait until it ends, as it has waited for those that were under way. So nothing is
+        done in it that may take long.
         """
         with transaction.atomic(using=self.db):
             self._lock("SHARE ROW EXCLUSIVE")

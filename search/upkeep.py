@@ -56,6 +56,7 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
     Returns the new version if one was built. Cheap when there is nothing to do.
     """
     live = indexing.live_version()
+    indexing.make_index(live)  # of an empty shop, where no write does it
     index_of(live).maintain()
     drop_retired()
     forget_orphans()

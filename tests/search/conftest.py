@@ -17,6 +17,8 @@ from django.db import connection, connections
 from catalogue.files import StorageRefused, StorageUnavailable
 from catalogue.models import Product, ProductImage
 from search import indexing
+from search.exceptions import IndexUnavailable
+from search.indexes.embedded import EmbeddedIndex
 from tests import shop
 from tests.search import scripted
 from tests.search.grid import Grid, configured
@@ -41,6 +43,30 @@ def grid(settings: Any) -> type[Grid]:
 def two_grids(grid: type[Grid], settings: Any) -> None:
     """The simple model, and beside it one that only its name makes another."""
     settings.EMBEDDERS = {"default": configured(), "other": configured("other")}
+
+
+class Makings:
+    """Sees how indexes are made, and can keep them from it."""
+
+    def __init__(self) -> None:
+        self.away = True
+        #: for each try whether the database was in a transaction
+        self.seen: list[bool] = []
+
+
+@pytest.fixture
+def makings(monkeypatch: pytest.MonkeyPatch) -> Makings:
+    """No index can be made at first."""
+    told, create = Makings(), EmbeddedIndex.create
+
+    def make(index: EmbeddedIndex) -> None:
+        told.seen.append(connection.in_atomic_block)
+        if told.away:
+            raise IndexUnavailable("The index is asleep.")
+        create(index)
+
+    monkeypatch.setattr(EmbeddedIndex, "create", make)
+    return told
 
 
 class Files:

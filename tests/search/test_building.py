@@ -12,12 +12,12 @@ from django.db import IntegrityError, transaction
 from catalogue.models import Category, Product, ProductImage
 from search import activation, building, colours, indexing, upkeep
 from search.embedders import embedders
-from search.exceptions import BuildInterrupted, EmbedderUnavailable, PicturesRejected
+from search.exceptions import BuildInterrupted, EmbedderUnavailable, IndexUnavailable, PicturesRejected
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.conftest import Files
+from tests.search.conftest import Files, Makings
 from tests.search.grid import Grid, configured
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
@@ -210,6 +210,27 @@ def test_a_build_stops_while_the_storage_is_away(files: Files, settings: Any) ->
     files.away = False
     files.refused.clear()
     assert index_of(building.rebuild()).count() == 4
+
+
+def test_a_build_whose_index_could_not_be_made_is_gone_on_with(makings: Makings) -> None:
+    makings.away = False
+    shop.product("a", photo())
+    indexing.reconcile()
+    makings.away = True
+    with pytest.raises(IndexUnavailable):
+        building.rebuild()
+    begun = IndexVersion.objects.get(state="building")
+    makings.away = False
+    assert building.rebuild() == begun
+    assert count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_index_of_a_build_is_made_while_nobody_waits(makings: Makings) -> None:
+    makings.away = False
+    building.rebuild()
+    assert set(makings.seen) == {False}
+    assert len(makings.seen) > 1
 
 
 def test_an_unfinished_build_of_another_model_is_given_up_and_dropped() -> None:

@@ -25,7 +25,7 @@ from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.conftest import Files
+from tests.search.conftest import Files, Makings
 from tests.search.grid import Grid, configured
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
@@ -486,6 +486,26 @@ def test_whatever_is_wrong_with_a_photo_it_fails_alone(monkeypatch: pytest.Monke
     assert (outcome.indexed, outcome.failed) == (1, 1)
     assert found() == {good.photos.get().pk}
     assert "a bug" in IndexEntry.objects.get(photo_id=bad.photos.get().pk).reason
+
+
+def test_an_index_that_could_not_be_made_is_made_by_the_next_write(makings: Makings) -> None:
+    shop.product("a", photo())
+    with pytest.raises(IndexUnavailable):
+        indexing.reconcile()
+    assert states()  # what the shop has is written down
+    IndexEntry.objects.update(next_try=timezone.now())
+    assert indexing.sync().postponed == 1
+    makings.away = False
+    indexing.hasten()
+    assert indexing.sync().indexed == 1
+    assert len(found()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_index_of_the_first_version_is_made_while_nobody_waits(makings: Makings) -> None:
+    makings.away = False
+    indexing.live_version()
+    assert makings.seen == [False]
 
 
 def test_a_lost_index_is_reported_and_nothing_is_lost() -> None:
