@@ -343,7 +343,10 @@ def _counter(report: runs.Progress | None, total: int) -> Progress:
 
 def release(entries: Sequence[IndexEntry]) -> None:
     """Give claimed entries back at once, for whoever comes next."""
-    IndexEntry.objects.filter(pk__in=[entry.pk for entry in entries]).update(leased_until=None)
+    held = IndexEntry.objects.filter(pk__in=[entry.pk for entry in entries])
+    with transaction.atomic():
+        held.lock()
+        held.update(leased_until=None)
 
 
 def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry], progress: Progress | None) -> Outcome:
@@ -450,6 +453,7 @@ def _settle(entries: Sequence[IndexEntry], state: str, reason: str = "") -> None
         by_generation[entry.generation].append(entry)
     overtaken: list[IndexEntry] = []
     with transaction.atomic():
+        IndexEntry.objects.filter(pk__in=[entry.pk for entry in entries]).lock()
         for generation, group in by_generation.items():
             ids = [entry.pk for entry in group]
             settled = IndexEntry.objects.filter(pk__in=ids, generation=generation).update(
