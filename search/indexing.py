@@ -343,6 +343,8 @@ def _counter(report: runs.Progress | None, total: int) -> Progress:
 
 def release(entries: Sequence[IndexEntry]) -> None:
     """Give claimed entries back at once, for whoever comes next."""
+    if not entries:
+        return
     held = IndexEntry.objects.filter(pk__in=[entry.pk for entry in entries])
     with transaction.atomic():
         held.lock()
@@ -640,7 +642,10 @@ def hasten(versions: Iterable[IndexVersion] | None = None) -> int:
     entries did."""
     written = IndexVersion.objects.writable() if versions is None else versions
     now = timezone.now()
-    waiting = IndexEntry.objects.filter(
-        version__in=[version.pk for version in written], state=IndexEntry.State.PENDING, next_try__gt=now
-    )
-    return waiting.update(next_try=now)
+    hastened = 0
+    for version in written:
+        waiting = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING, next_try__gt=now)
+        with transaction.atomic():
+            waiting.lock()
+            hastened += waiting.update(next_try=now)
+    return hastened

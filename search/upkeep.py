@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from catalogue.models import ProductImage
-from search import audit, building, indexing, projection, runs
+from search import activation, audit, building, indexing, projection, runs
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
@@ -58,6 +58,7 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
     live = indexing.live_version()
     indexing.make_index(live)  # of an empty shop, where no write does it
     index_of(live).maintain()
+    activation.publish(live)  # where that failed, or somebody moved it
     drop_retired()
     forget_orphans()
     entries = IndexEntry.objects.filter(version=live)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from catalogue.models import Category, Product, ProductImage
 from search import activation, building, colours, indexing, upkeep
 from search.embedders import embedders
-from search.exceptions import BuildInterrupted, EmbedderUnavailable, IndexUnavailable, PicturesRejected
+from search.exceptions import BuildInterrupted, BuildRunning, EmbedderUnavailable, IndexUnavailable, PicturesRejected
 from search.indexes import index_of
+from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
@@ -231,6 +232,51 @@ def test_the_index_of_a_build_is_made_while_nobody_waits(makings: Makings) -> No
     building.rebuild()
     assert set(makings.seen) == {False}
     assert len(makings.seen) > 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outsiders_are_led_to_a_version_when_it_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    led: list[tuple[int, str, bool]] = []
+
+    def publish(index: EmbeddedIndex) -> None:
+        state = IndexVersion.objects.values_list("state", flat=True).get(pk=index.version.pk)
+        led.append((index.version.pk, state, connection.in_atomic_block))
+
+    monkeypatch.setattr(EmbeddedIndex, "publish", publish)
+    version = building.rebuild()
+    assert led == [(version.pk, "live", False)]
+
+
+def test_outsiders_are_not_led_to_a_version_that_was_discarded_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    led: list[int] = []
+    indexing.live_version()
+
+    def discarded(index: EmbeddedIndex) -> None:
+        building.retire(index.version)
+
+    monkeypatch.setattr(EmbeddedIndex, "activate", discarded)
+    monkeypatch.setattr(EmbeddedIndex, "publish", lambda index: led.append(index.version.pk))
+    with pytest.raises(BuildRunning, match="discarded meanwhile"):
+        building.rebuild()
+    assert led == []
+
+
+def test_a_version_is_live_although_outsiders_cannot_be_led_to_it_and_upkeep_does_it_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    led: list[int] = []
+
+    def away(index: EmbeddedIndex) -> None:
+        raise IndexUnavailable("The index is asleep.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedIndex, "publish", away)
+        version = building.rebuild()
+    assert version.state == "live"
+    assert "outsiders: The index is asleep." in caplog.text
+    monkeypatch.setattr(EmbeddedIndex, "publish", lambda index: led.append(index.version.pk))
+    upkeep.maintain()
+    assert led == [version.pk]
 
 
 def test_an_unfinished_build_of_another_model_is_given_up_and_dropped() -> None:
