@@ -10,7 +10,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from catalogue.models import Category, Product, ProductImage
-from search import activation, building, colours, indexing, upkeep
+from search import activation, building, colours, indexing, matches, projection, upkeep
 from search.embedders import embedders
 from search.exceptions import BuildInterrupted, BuildRunning, EmbedderUnavailable, IndexUnavailable, PicturesRejected
 from search.indexes import index_of
@@ -79,6 +79,46 @@ def test_a_build_learns_a_projection_and_words_for_scores_from_the_catalogue(gri
     assert version.calibration.photos == 400
     assert grid.calls == 0
     assert count() == 400
+
+
+def test_what_a_build_learns_from_is_what_is_stored_photo_by_photo() -> None:
+    many(60)
+    ProductImage.objects.filter(sha256=f"{7:064x}").update(sha256=f"{9:064x}")  # two photos of one content
+    Embedding.objects.filter(digest=f"{3:064x}").delete()
+    lesson = building.study(embedders["default"])
+    photos = ProductImage.objects.exclude(sha256=f"{3:064x}").order_by("pk")
+    stored = dict(Embedding.objects.values_list("digest", "embedding"))
+    wanted = np.stack([np.frombuffer(stored[image.sha256], "<f2") for image in photos])
+    assert lesson.embeddings.shape == (59, 192)
+    assert np.array_equal(lesson.embeddings[:], wanted)
+    assert np.array_equal(lesson.embeddings[np.array([50, 2, 2])], wanted[[50, 2, 2]])
+    assert lesson.products.tolist() == [image.product_id for image in photos]
+    assert lesson.categories == [image.product.category_id for image in photos]
+    whole = projection.fit(wanted, lesson.categories, {}, lesson.products)
+    assert projection.fit(lesson.embeddings, lesson.categories, {}, lesson.products).report == whole.report
+    assert matches.calibrate(lesson.embeddings, lesson.products) == matches.calibrate(wanted, lesson.products)
+
+
+def test_no_more_embeddings_are_in_memory_than_are_asked_for_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    ask = building.StoredRows.__getitem__
+
+    def asked(rows: building.StoredRows, chosen: Any) -> np.ndarray:
+        found = ask(rows, chosen)
+        read.append(len(found))
+        return found
+
+    many(500)
+    monkeypatch.setattr(building.StoredRows, "__getitem__", asked)
+    monkeypatch.setattr(matches, "BLOCK", 100)
+    monkeypatch.setattr(projection, "MAX_FITTED", 420)
+    monkeypatch.setattr(projection._blocks, "__defaults__", (100,))
+    calibrate = matches.calibrate
+    monkeypatch.setattr(matches, "calibrate", lambda *given: calibrate(*given, sample=50))
+    version = building.rebuild()
+    assert (version.photos, version.quality["fitted"], version.calibration.photos) == (500, 420, 500)
+    assert max(read) == 100
+    assert sum(read) == 420 + 50 + 500
 
 
 def test_search_answers_throughout_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
