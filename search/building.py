@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,10 +41,12 @@ class StoredRows:
     """Embeddings (n, d), float16, that are read from the database as they are asked for: those of a million photos
     need gigabytes."""
 
-    def __init__(self, keys: npt.NDArray[np.int64], dimensions: int) -> None:
+    def __init__(self, keys: npt.NDArray[np.int64], dimensions: int, alive: Callable[[], object]) -> None:
         #: (n,), the key of each row's `Embedding`; photos of one content share it
         self._keys = keys
         self.shape = (len(keys), dimensions)
+        #: told of every query: to read all takes minutes
+        self._alive = alive
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -52,6 +55,7 @@ class StoredRows:
         keys, places = np.unique(self._keys[rows], return_inverse=True)
         found = np.zeros((len(keys), self.shape[1]), np.float16)  # one that is deleted meanwhile is like no other
         for start in range(0, len(keys), BATCH):
+            self._alive()
             batch = keys[start : start + BATCH]
             stored = list(Embedding.objects.filter(pk__in=batch.tolist()).values_list("pk", "embedding"))
             numbers = np.searchsorted(batch, np.array([key for key, _data in stored], np.int64))
@@ -196,7 +200,7 @@ def _embed_all(embedder: Embedder, report: Progress, *, backwards: bool = False)
 def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
     """Fit to what is embedded, and write down the new version with every photo pending."""
     report("fit", 0, 1)
-    lesson = study(embedder)
+    lesson = study(embedder, lambda: report("fit", 0, 1))
     parents = dict(Category.objects.values_list("pk", "parent_id"))
     fit = projection.fit(lesson.embeddings, lesson.categories, parents, lesson.products)
     calibration = matches.calibrate(lesson.embeddings, lesson.products)
@@ -226,7 +230,7 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
     return version
 
 
-def study(embedder: Embedder) -> Lesson:
+def study(embedder: Embedder, alive: Callable[[], object] = lambda: None) -> Lesson:
     """Which embeddings the catalogue's photos have, with each photo's category and product: some fifty bytes a photo.
 
     Who learns from it takes of the embeddings what it needs: the projection its sample, the calibration a block at
@@ -245,7 +249,7 @@ def study(embedder: Embedder) -> Lesson:
             products.append(product)
             categories.append(category)
     return Lesson(
-        embeddings=StoredRows(np.array(keys, np.int64), embedder.dimensions),
+        embeddings=StoredRows(np.array(keys, np.int64), embedder.dimensions, alive),
         categories=categories,
         products=np.array(products, np.int64),
     )

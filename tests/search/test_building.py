@@ -115,7 +115,9 @@ def test_no_more_embeddings_are_in_memory_than_are_asked_for_at_a_time(monkeypat
     monkeypatch.setattr(projection._blocks, "__defaults__", (100,))
     calibrate = matches.calibrate
     monkeypatch.setattr(matches, "calibrate", lambda *given: calibrate(*given, sample=50))
-    version = building.rebuild()
+    stages: list[str] = []
+    version = building.rebuild(progress=lambda stage, *_: stages.append(stage))
+    assert stages.count("fit") > len(read)  # it shows life meanwhile
     assert (version.photos, version.quality["fitted"], version.calibration.photos) == (500, 420, 500)
     assert max(read) == 100
     assert sum(read) == 420 + 50 + 500
