@@ -5,6 +5,7 @@ A build and the way back both end with it.
 
 from __future__ import annotations
 
+import logging
 import time
 
 from django.db import transaction
@@ -12,10 +13,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from search import gate, indexing
-from search.exceptions import BuildInterrupted, BuildRefused, BuildRunning
+from search.exceptions import BuildInterrupted, BuildRefused, BuildRunning, VectorIndexError
 from search.indexes import index_of
 from search.models import IndexEntry, IndexVersion
 from search.runs import Progress
+
+logger = logging.getLogger(__name__)
 
 #: Looks at whether an index is complete, while others write to it, and the seconds between two.
 LOOKS, LOOK = 5, 0.2
@@ -60,9 +63,18 @@ def activate(version: IndexVersion, report: Progress, *, force: bool = False, co
             )
             standing.update(state=IndexVersion.State.LIVE, activated=now, retired=None)
     version.refresh_from_db(fields=["state", "activated", "retired", "quality"])
+    publish(version)
     # A change that was committed between the last look and the switch is pending in the ledger: nothing is lost.
     indexing.sync_version(version)
     return version
+
+
+def publish(live: IndexVersion) -> None:
+    """Let outsiders find the live version's index. That is a service's favour: where it fails, upkeep does it."""
+    try:
+        index_of(live).publish()
+    except VectorIndexError as error:
+        logger.warning("The index of version %s could not be shown to outsiders: %s", live.pk, error)
 
 
 def _judge(version: IndexVersion, live: IndexVersion | None, report: Progress, *, force: bool) -> None:

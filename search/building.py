@@ -9,6 +9,8 @@ model is not asked. A build that was interrupted or paused is gone on with by th
 from __future__ import annotations
 
 import logging
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -31,14 +33,45 @@ from search.runs import Progress
 logger = logging.getLogger(__name__)
 
 
+#: Embeddings asked for by one query.
+BATCH = 500
+
+
+class StoredRows:
+    """Embeddings (n, d), float16, that are read from the database as they are asked for: those of a million photos
+    need gigabytes."""
+
+    def __init__(self, keys: npt.NDArray[np.int64], dimensions: int, alive: Callable[[], object]) -> None:
+        #: (n,), the key of each row's `Embedding`; photos of one content share it
+        self._keys = keys
+        self.shape = (len(keys), dimensions)
+        #: told of every query: to read all takes minutes
+        self._alive = alive
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.intp]) -> npt.NDArray[np.float16]:
+        keys, places = np.unique(self._keys[rows], return_inverse=True)
+        found = np.zeros((len(keys), self.shape[1]), np.float16)  # one that is deleted meanwhile is like no other
+        for start in range(0, len(keys), BATCH):
+            self._alive()
+            batch = keys[start : start + BATCH]
+            stored = list(Embedding.objects.filter(pk__in=batch.tolist()).values_list("pk", "embedding"))
+            numbers = np.searchsorted(batch, np.array([key for key, _data in stored], np.int64))
+            read = np.frombuffer(b"".join(data for _key, data in stored), "<f2")
+            found[start + numbers] = read.reshape(len(stored), self.shape[1])
+        return found[places]
+
+
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """What a catalogue's photos teach a version from, a row per photo."""
 
-    #: float16 (n, d)
-    embeddings: npt.NDArray[np.float16]
+    embeddings: StoredRows
     categories: list[int | None]
-    products: list[int]
+    #: (n,)
+    products: npt.NDArray[np.int64]
 
 
 def rebuild(
@@ -107,6 +140,7 @@ def _unfinished(alias: str, embedder: Embedder) -> IndexVersion | None:
     wanted = (settings.VECTOR_INDEX, alias, embedder.fingerprint, colours.COLOURS_VERSION)
     if space == wanted and not version.returning:
         try:
+            indexing.make_index(version)  # the process that began it may have come no further
             index_of(version).count()
         except IndexMissing:  # what the ledger says of it is no longer true
             logger.warning("The unfinished index version %s was lost; it is begun anew.", version.pk)
@@ -138,7 +172,10 @@ def _ended(embedder: Embedder, began: datetime) -> IndexVersion | None:
 
 
 def _embed_all(embedder: Embedder, report: Progress, *, backwards: bool = False) -> None:
-    """Make the embeddings that are missing for this model; `backwards` meets another process half-way."""
+    """Make the embeddings that are missing for this model; `backwards` meets another process half-way.
+
+    What cannot be had now is left out of the fit, and tried again when it is indexed.
+    """
     stored = Embedding.objects.filter(
         digest=OuterRef("sha256"), fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION
     )
@@ -163,10 +200,10 @@ def _embed_all(embedder: Embedder, report: Progress, *, backwards: bool = False)
 def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
     """Fit to what is embedded, and write down the new version with every photo pending."""
     report("fit", 0, 1)
-    lesson = study(embedder)
+    lesson = study(embedder, lambda: report("fit", 0, 1))
     parents = dict(Category.objects.values_list("pk", "parent_id"))
     fit = projection.fit(lesson.embeddings, lesson.categories, parents, lesson.products)
-    calibration = matches.calibrate(lesson.embeddings, np.array(lesson.products)) if lesson.products else None
+    calibration = matches.calibrate(lesson.embeddings, lesson.products)
     style = fit.projection.width if fit.projection else embedder.dimensions
     fingerprint = embedder.fingerprint
     report("fit", 1, 1)
@@ -183,28 +220,36 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
                 calibration_json=calibration.to_json() if calibration else "",
                 quality=fit.report,
             )
-            index_of(version).create()
     except IntegrityError as error:
         # Another process was as far a moment before: go on with its version, together.
         begun = _unfinished(alias, embedder)
         if begun is None:
             raise BuildRunning("Another build of the index has just ended; try again.") from error
         return begun
+    indexing.make_index(version)
     return version
 
 
-def study(embedder: Embedder) -> Lesson:
-    """Read the catalogue's stored embeddings, 2.5 KB a photo, with each photo's category and product."""
-    photos = ProductImage.objects.order_by("pk").values_list("sha256", "product__category_id", "product_id")
-    stored = Embedding.objects.filter(fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION)
-    rows = {digest: number for number, digest in enumerate(stored.order_by("pk").values_list("digest", flat=True))}
-    matrix = np.empty((len(rows), embedder.dimensions), np.float16)
-    for digest, data in stored.values_list("digest", "embedding").iterator():
-        if digest in rows:  # one that was added since is left for the next fit
-            matrix[rows[digest]] = np.frombuffer(data, "<f2")
-    known = [(rows[digest], category, product) for digest, category, product in photos if digest in rows]
+def study(embedder: Embedder, alive: Callable[[], object] = lambda: None) -> Lesson:
+    """Which embeddings the catalogue's photos have, with each photo's category and product: some fifty bytes a photo.
+
+    Who learns from it takes of the embeddings what it needs: the projection its sample, the calibration a block at
+    a time.
+    """
+    stored = Embedding.objects.filter(
+        digest=OuterRef("sha256"), fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION
+    )
+    photos = ProductImage.objects.annotate(embedding=Subquery(stored.values("pk"))).order_by("pk")
+    rows = photos.values_list("embedding", "product_id", "product__category_id")
+    keys, products = array("q"), array("q")
+    categories: list[int | None] = []
+    for key, product, category in rows.iterator():
+        if key is not None:
+            keys.append(key)
+            products.append(product)
+            categories.append(category)
     return Lesson(
-        embeddings=matrix[[row for row, _category, _product in known]],
-        categories=[category for _row, category, _product in known],
-        products=[product for _row, _category, product in known],
+        embeddings=StoredRows(np.array(keys, np.int64), embedder.dimensions, alive),
+        categories=categories,
+        products=np.array(products, np.int64),
     )

@@ -59,6 +59,10 @@ MOST_LOSSES = 3
 #: The pause after the first temporary failure; each further one doubles it, up to the longest.
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(hours=1)
+#: How often a file is asked for that the storage refuses while it gives out others. Then its photo fails.
+MOST_REFUSALS = 3
+#: What is tried again so soon is waited for by a build: the longest pause of a file that is refused is shorter.
+SOON = FIRST_PAUSE * 2**MOST_REFUSALS
 
 #: Told how many photos were settled since it was last told; 0 is a sign of life.
 Progress = Callable[[int], object]
@@ -72,6 +76,8 @@ class Outcome:
     gone: int = 0
     failed: int = 0
     postponed: int = 0
+    #: of those that are postponed: the storage refuses the photo's file, and that is no word about the others
+    refused: int = 0
 
     def __add__(self, other: Outcome) -> Outcome:
         return Outcome(
@@ -79,11 +85,17 @@ class Outcome:
             self.gone + other.gone,
             self.failed + other.failed,
             self.postponed + other.postponed,
+            self.refused + other.refused,
         )
 
     @property
     def total(self) -> int:
         return self.indexed + self.gone + self.failed + self.postponed
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether nothing could be done, since the model, the index or the storage is away."""
+        return self.postponed == self.total and self.refused < self.postponed
 
 
 @dataclass
@@ -94,6 +106,8 @@ class Embedded:
     failed: dict[str, str] = field(default_factory=dict)
     #: temporary failures: worth another try
     postponed: dict[str, str] = field(default_factory=dict)
+    #: whose file alone the storage refuses: worth a few more tries
+    refused: dict[str, str] = field(default_factory=dict)
     #: not begun, for want of time: whoever comes next goes on with them
     left: set[str] = field(default_factory=set)
 
@@ -102,7 +116,10 @@ class Embedded:
 
 
 def live_version() -> IndexVersion:
-    """The live version; the first is made on the spot, without a projection, with every photo pending."""
+    """The live version; the first is made on the spot, without a projection, with every photo pending.
+
+    Where its index cannot be made now, it is made when something is written to it, or by the next upkeep.
+    """
     version = IndexVersion.objects.live()
     if version is None:
         embedder = embedders["default"]
@@ -118,11 +135,23 @@ def live_version() -> IndexVersion:
                     state=IndexVersion.State.LIVE,
                     activated=timezone.now(),
                 )
-                index_of(version).create()
         except IntegrityError:  # another process was first
             return live_version()
         add_missing(version)
+        make_index(version)
     return version
+
+
+def make_index(version: IndexVersion) -> None:
+    """Make the index of a version where nothing was ever written to it.
+
+    Its row is committed before: an index is made over the network, and while a version is added to the list, whoever
+    changes the catalogue waits. So there may be a row without an index, where that was away or the process died. It
+    cannot be mistaken for an index that was lost: nothing of it is settled in the ledger, all is still to be written.
+    """
+    settled = IndexEntry.objects.filter(version=version, state__in=["indexed", "failed", "gone"])
+    if not settled.exists():
+        index_of(version).create()
 
 
 def embedder_of(version: IndexVersion) -> Embedder:
@@ -258,16 +287,16 @@ def sync_version(
             progress(step.total)
         if limit is not None and outcome.total >= limit:
             break
-        if step.postponed == len(claimed):
-            break  # the model or the index is away: do not ask it again for each photo
+        if step.in_vain:
+            break  # do not ask for each photo what is away
     return outcome
 
 
 def drain(version: IndexVersion, report: runs.Progress | None = None, *, wait: bool = False) -> str:
     """Index what is pending in a version, until nothing is or what is left waits for another try: then says why.
 
-    `report` is told of the stage `index`. With `wait` also what another process holds is waited for, and the index is
-    kept in shape after each step: for whoever writes as much as a build does.
+    `report` is told of the stage `index`. With `wait` it also waits for what another process holds or is tried again
+    soon, and keeps the index in shape after each step: for whoever writes as much as a build does.
     """
     pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
     count = _counter(report, pending.count())
@@ -279,15 +308,15 @@ def drain(version: IndexVersion, report: runs.Progress | None = None, *, wait: b
 
     while pending.exists():
         outcome = sync_version(version, progress=advance)
-        if outcome.postponed:
+        if outcome.in_vain or (outcome.postponed and not wait):
             return why_waiting(version)
         if not outcome.total:
             now = timezone.now()
-            held = pending.filter(Q(leased_until__gt=now) | Q(next_try__lte=now))
+            held = pending.filter(Q(leased_until__gt=now) | Q(next_try__lte=now + SOON))
             if not (wait and held.exists()):
                 return why_waiting(version) if pending.exists() else ""
             advance(0)  # alive, and obeying
-            time.sleep(0.2)  # another process holds what is left; if it has died, its lease runs out
+            time.sleep(0.2)  # another process may hold what is left; if it has died, its lease runs out
     return ""
 
 
@@ -314,7 +343,12 @@ def _counter(report: runs.Progress | None, total: int) -> Progress:
 
 def release(entries: Sequence[IndexEntry]) -> None:
     """Give claimed entries back at once, for whoever comes next."""
-    IndexEntry.objects.filter(pk__in=[entry.pk for entry in entries]).update(leased_until=None)
+    if not entries:
+        return
+    held = IndexEntry.objects.filter(pk__in=[entry.pk for entry in entries])
+    with transaction.atomic():
+        held.lock()
+        held.update(leased_until=None)
 
 
 def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry], progress: Progress | None) -> Outcome:
@@ -333,9 +367,13 @@ def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry], progress
     ready = [entry for entry in present if photos[entry.photo_id].sha256 in embedded.found]
     failed = {e: embedded.failed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.failed}
     postponed = {e: embedded.postponed[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.postponed}
+    refused = {e: embedded.refused[d] for e in present if (d := photos[e.photo_id].sha256) in embedded.refused}
+    failed |= {entry: reason for entry, reason in refused.items() if entry.attempts + 1 >= MOST_REFUSALS}
+    refused = {entry: reason for entry, reason in refused.items() if entry not in failed}
 
     index = index_of(version)
     try:
+        make_index(version)
         try:
             index.upsert(documents(version, [(e, photos[e.photo_id]) for e in ready], embedded.found))
         except DocumentsRejected as rejected:
@@ -356,9 +394,9 @@ def _sync_claimed(version: IndexVersion, entries: Sequence[IndexEntry], progress
     _settle(gone, IndexEntry.State.GONE)
     for entry, reason in failed.items():
         _settle([entry], IndexEntry.State.FAILED, reason)
-    _postpone(postponed)
+    _postpone(postponed | refused)
     release([entry for entry in present if photos[entry.photo_id].sha256 in embedded.left])
-    return Outcome(len(ready), len(gone), len(failed), len(postponed))
+    return Outcome(len(ready), len(gone), len(failed), len(postponed) + len(refused), len(refused))
 
 
 def _embedded(version: IndexVersion, photos: Sequence[ProductImage], progress: Progress | None) -> Embedded:
@@ -417,6 +455,7 @@ def _settle(entries: Sequence[IndexEntry], state: str, reason: str = "") -> None
         by_generation[entry.generation].append(entry)
     overtaken: list[IndexEntry] = []
     with transaction.atomic():
+        IndexEntry.objects.filter(pk__in=[entry.pk for entry in entries]).lock()
         for generation, group in by_generation.items():
             ids = [entry.pk for entry in group]
             settled = IndexEntry.objects.filter(pk__in=ids, generation=generation).update(
@@ -504,7 +543,8 @@ def _stored(digests: Iterable[str], fingerprint: str, colours_version: int) -> d
 
 def _unsettled(digests: Iterable[str], made: Sequence[Embedding], result: Embedded) -> set[str]:
     """Those of which nothing has come yet."""
-    return set(digests) - {row.digest for row in made} - result.failed.keys() - result.postponed.keys()
+    settled = result.failed.keys() | result.postponed.keys() | result.refused.keys()
+    return set(digests) - {row.digest for row in made} - settled
 
 
 def _prepared(
@@ -537,11 +577,11 @@ def _prepared(
                     # One sentence for all of them: reasons are grouped, and the photo says which file it is.
                     result.failed[digest] = _("The file is missing from the storage. Upload the photo again.")
                 except StorageRefused as error:
-                    result.postponed[digest] = str(error)
+                    result.refused[digest] = str(error)
                 except StorageUnavailable as error:
                     # It is not asked for the rest, as a model is not that is away.
                     logger.warning("Photos could not be read: %s", error)
-                    missing = contents.keys() - (done | result.failed.keys())
+                    missing = contents.keys() - (done | result.failed.keys() | result.refused.keys())
                     result.postponed.update(dict.fromkeys(missing, str(error)))
                     return
                 except Exception as error:
@@ -602,7 +642,10 @@ def hasten(versions: Iterable[IndexVersion] | None = None) -> int:
     entries did."""
     written = IndexVersion.objects.writable() if versions is None else versions
     now = timezone.now()
-    waiting = IndexEntry.objects.filter(
-        version__in=[version.pk for version in written], state=IndexEntry.State.PENDING, next_try__gt=now
-    )
-    return waiting.update(next_try=now)
+    hastened = 0
+    for version in written:
+        waiting = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING, next_try__gt=now)
+        with transaction.atomic():
+            waiting.lock()
+            hastened += waiting.update(next_try=now)
+    return hastened

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TypeAlias
 
 import numpy as np
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
-Embeddings: TypeAlias = NDArray[np.float16] | NDArray[np.float32]
+from search.vectors import Rows
 
 # Percentiles of the leave-one-out nearest neighbour's cosine.
 LOOSELY_SIMILAR_PERCENTILE = 3.0
@@ -90,9 +89,9 @@ DEFAULT = Calibration(same_item=SAME_ITEM_FLOOR, very_similar=0.65, similar=0.55
 
 
 def calibrate(
-    embeddings: Embeddings, products: NDArray[np.integer], sample: int = 2_000, seed: int = 0
+    embeddings: Rows, products: NDArray[np.integer], sample: int = 2_000, seed: int = 0
 ) -> Calibration | None:
-    """Learn the bounds from a catalogue's raw embeddings, unit rows (n, d) of float16 or float32.
+    """Learn the bounds from a catalogue's raw embeddings, unit rows (n, d), which are asked for in blocks.
 
     `products` (n,) is each photo's product; photos of one product are not each other's neighbours. At most
     `sample` photos are asked for their nearest neighbour, always among all n; the same arguments give the
@@ -119,7 +118,7 @@ def calibrate(
     return Calibration(same, very, similar, loosely, photos=len(embeddings))
 
 
-def _nearest(embeddings: Embeddings, products: NDArray[np.integer], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
+def _nearest(embeddings: Rows, products: NDArray[np.integer], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
     """The cosine of each chosen photo with its nearest neighbour of another product: float32 (q,)."""
     queries = embeddings[chosen].astype(np.float32)
     best = np.full(len(chosen), -np.inf, np.float32)

@@ -107,7 +107,8 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
     def listed(self) -> Iterator[None]:
         """A transaction that adds a version or takes one away, while nobody is half-way through a change to all.
 
-        Searches go on; changes wait until it ends, as it has waited for those that were under way.
+        Searches go on; changes wait until it ends, as it has waited for those that were under way. So nothing is
+        done in it that may take long.
         """
         with transaction.atomic(using=self.db):
             self._lock("SHARE ROW EXCLUSIVE")
@@ -243,21 +244,34 @@ class IndexEntryQuerySet(models.QuerySet["IndexEntry"]):
         Missing entries are added first: an insert waits for another transaction that inserts the same, so that the
         generation is raised after it and no change hides behind an older one.
         """
+        ids = sorted(photo_ids)
         self.bulk_create(
-            [IndexEntry(version=version, photo_id=pk) for pk in photo_ids],
+            [IndexEntry(version=version, photo_id=pk) for pk in ids],
             ignore_conflicts=True,
             batch_size=500,
         )
-        for start in range(0, len(photo_ids), 500):
-            self.filter(version=version, photo_id__in=photo_ids[start : start + 500]).update(
-                generation=F("generation") + 1,
-                state=IndexEntry.State.PENDING,
-                attempts=0,
-                losses=0,
-                next_try=timezone.now(),
-                reason="",
-                leased_until=None,
-            )
+        with transaction.atomic(using=self.db, savepoint=False):
+            for start in range(0, len(ids), 500):
+                entries = self.filter(version=version, photo_id__in=ids[start : start + 500])
+                entries.lock()
+                entries.update(
+                    generation=F("generation") + 1,
+                    state=IndexEntry.State.PENDING,
+                    attempts=0,
+                    losses=0,
+                    next_try=timezone.now(),
+                    reason="",
+                    leased_until=None,
+                )
+
+    def lock(self) -> None:
+        """Lock entries of one version until the transaction ends, in the order in which everybody locks several.
+
+        An UPDATE locks its rows in any order, so that two might each wait for what the other has.
+        """
+        if connections[self.db].features.has_select_for_update:
+            for _row in self.order_by("photo_id").select_for_update().values_list("pk").iterator():
+                pass
 
     def overtake(self, version: IndexVersion, generations: dict[int, int]) -> None:
         """Make photos pending with a generation above the one at which the index has each (photo id -> generation).

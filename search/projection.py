@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from search import matches
 from search.exceptions import SpaceMismatch
 from search.metrics import precision_at, rank
-from search.vectors import unit
+from search.vectors import Rows, unit
 
 Floats: TypeAlias = NDArray[np.float32]
 Embeddings: TypeAlias = NDArray[np.float16] | NDArray[np.float32]
@@ -204,17 +204,17 @@ def due(photos_now: int, photos_at_fit: int | None, gone_since: int = 0) -> bool
 
 
 def fit(
-    embeddings: Embeddings,
+    embeddings: Rows,
     groups: Sequence[Hashable | None],
     parents: Mapping[Any, Any],
-    products: Sequence[int],
+    products: Sequence[int] | NDArray[np.integer],
     seed: int = 0,
 ) -> Fit:
     """Learn a projection from a catalogue's photos, and decide on held-out photos whether to use it.
 
-    `embeddings` (n, d) has unit rows of float16 or float32; `groups` is each photo's category (None: none),
-    `parents` leads from a category to the one above (None, or absent: a root), and `products` is each photo's
-    product. The same arguments give the same fit.
+    `embeddings` (n, d) has unit rows of float16 or float32, of which `MAX_FITTED` at the most are asked for;
+    `groups` is each photo's category (None: none), `parents` leads from a category to the one above (None, or
+    absent: a root), and `products` is each photo's product. The same arguments give the same fit.
 
     A fifth of the products is held out. The class scores stay if they raise the held-out photos' P@10 of
     category, and if originals are still found; else the components alone stay, if originals are still found.
@@ -296,7 +296,7 @@ def _blocks(total: int, size: int = BLOCK) -> Iterator[slice]:
         yield slice(start, min(start + size, total))
 
 
-def _float32(embeddings: Embeddings, chosen: Integers) -> Floats:
+def _float32(embeddings: Rows, chosen: Integers) -> Floats:
     x = np.empty((len(chosen), embeddings.shape[1]), np.float32)
     for rows in _blocks(len(chosen)):
         x[rows] = embeddings[chosen[rows]]

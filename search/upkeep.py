@@ -9,8 +9,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from catalogue.models import ProductImage
-from search import audit, building, indexing, projection, runs
-from search.exceptions import BuildPaused, BuildRefused, PhotosPostponed
+from search import activation, audit, building, indexing, projection, runs
+from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 from search.runs import Progress
@@ -56,14 +56,20 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
     Returns the new version if one was built. Cheap when there is nothing to do.
     """
     live = indexing.live_version()
+    indexing.make_index(live)  # of an empty shop, where no write does it
     index_of(live).maintain()
+    activation.publish(live)  # where that failed, or somebody moved it
     drop_retired()
     forget_orphans()
     entries = IndexEntry.objects.filter(version=live)
     gone = entries.filter(state=IndexEntry.State.GONE).count()
     # A refit waits until the photos at hand are in.
     wanted = _due(live, entries.filter(state=IndexEntry.State.INDEXED).count(), gone) and not entries.due().exists()
-    built = _refit(live, progress) if wanted else None
+    built = None
+    try:
+        built = _refit(live, progress) if wanted else None
+    except BuildInterrupted as error:  # the next round goes on with it
+        logger.warning("%s", error)
     if audit.due():
         audit.run(progress)
     return built

@@ -8,12 +8,24 @@ colour slider.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
+
+
+class Rows(Protocol):
+    """Rows (n, d) of float16 or float32: an array, or what reads them from elsewhere as they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.floating[Any]]: ...
+
 
 DEFAULT_COLOUR_WEIGHT = 0.2
 # Beyond this the results keep the colour and lose the kind of thing: precision falls off a cliff.

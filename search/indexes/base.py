@@ -135,6 +135,11 @@ class VectorIndex(ABC):
         """Make ready to answer; called when all documents are in, before the version goes live."""
         self.refresh()
 
+    def publish(self) -> None:  # noqa: B027 - most services show nothing to outsiders
+        """Let whoever looks at the service from outside find this index; called when the version is live, and by
+        the worker now and then: cheap where it is so already.
+        """
+
     @abstractmethod
     def drop(self) -> None:
         """Remove the index; nothing happens where there is none."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.storage import FileSystemStorage
 from django.db import connection, connections
 
-from catalogue.models import Product
+from catalogue.files import StorageRefused, StorageUnavailable
+from catalogue.models import Product, ProductImage
 from search import indexing
+from search.exceptions import IndexUnavailable
+from search.indexes.embedded import EmbeddedIndex
 from tests import shop
 from tests.search import scripted
 from tests.search.grid import Grid, configured
@@ -37,6 +43,68 @@ def grid(settings: Any) -> type[Grid]:
 def two_grids(grid: type[Grid], settings: Any) -> None:
     """The simple model, and beside it one that only its name makes another."""
     settings.EMBEDDERS = {"default": configured(), "other": configured("other")}
+
+
+class Makings:
+    """Sees how indexes are made, and can keep them from it."""
+
+    def __init__(self) -> None:
+        self.away = True
+        #: for each try whether the database was in a transaction
+        self.seen: list[bool] = []
+
+
+@pytest.fixture
+def makings(monkeypatch: pytest.MonkeyPatch) -> Makings:
+    """No index can be made at first."""
+    told, create = Makings(), EmbeddedIndex.create
+
+    def make(index: EmbeddedIndex) -> None:
+        told.seen.append(connection.in_atomic_block)
+        if told.away:
+            raise IndexUnavailable("The index is asleep.")
+        create(index)
+
+    monkeypatch.setattr(EmbeddedIndex, "create", make)
+    return told
+
+
+class Files:
+    """The storage of photos, which can be told to keep some to itself, or to answer nobody."""
+
+    def __init__(self) -> None:
+        self.refused: set[str] = set()
+        self.away = False
+        #: how often each file was asked for
+        self.asked: Counter[str] = Counter()
+
+    def refuse(self, photo: ProductImage) -> None:
+        self.refused.add(str(photo.file.name))
+
+    def see(self, name: str) -> None:
+        self.asked[name] += 1
+        if name in self.refused:
+            raise StorageRefused("The bucket does not allow this.")
+        if self.away:
+            raise StorageUnavailable("The bucket does not answer.")
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> Files:
+    told, opened = Files(), FileSystemStorage._open
+
+    def ask(storage: FileSystemStorage, name: str, mode: str = "rb") -> Any:
+        told.see(name)
+        return opened(storage, name, mode)
+
+    monkeypatch.setattr(FileSystemStorage, "_open", ask)
+    return told
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has to wait for another try does not wait long."""
+    monkeypatch.setattr(indexing, "FIRST_PAUSE", timedelta(milliseconds=10))
 
 
 @pytest.fixture

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from catalogue.models import Category, Product, ProductImage
-from search import activation, building, colours, indexing, upkeep
+from search import activation, building, colours, indexing, matches, projection, upkeep
 from search.embedders import embedders
-from search.exceptions import BuildInterrupted, PicturesRejected
+from search.exceptions import BuildInterrupted, BuildRunning, EmbedderUnavailable, IndexUnavailable, PicturesRejected
 from search.indexes import index_of
+from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.conftest import Files, Makings
 from tests.search.grid import Grid, configured
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
@@ -77,6 +79,48 @@ def test_a_build_learns_a_projection_and_words_for_scores_from_the_catalogue(gri
     assert version.calibration.photos == 400
     assert grid.calls == 0
     assert count() == 400
+
+
+def test_what_a_build_learns_from_is_what_is_stored_photo_by_photo() -> None:
+    many(60)
+    ProductImage.objects.filter(sha256=f"{7:064x}").update(sha256=f"{9:064x}")  # two photos of one content
+    Embedding.objects.filter(digest=f"{3:064x}").delete()
+    lesson = building.study(embedders["default"])
+    photos = ProductImage.objects.exclude(sha256=f"{3:064x}").order_by("pk")
+    stored = dict(Embedding.objects.values_list("digest", "embedding"))
+    wanted = np.stack([np.frombuffer(stored[image.sha256], "<f2") for image in photos])
+    assert lesson.embeddings.shape == (59, 192)
+    assert np.array_equal(lesson.embeddings[:], wanted)
+    assert np.array_equal(lesson.embeddings[np.array([50, 2, 2])], wanted[[50, 2, 2]])
+    assert lesson.products.tolist() == [image.product_id for image in photos]
+    assert lesson.categories == [image.product.category_id for image in photos]
+    whole = projection.fit(wanted, lesson.categories, {}, lesson.products)
+    assert projection.fit(lesson.embeddings, lesson.categories, {}, lesson.products).report == whole.report
+    assert matches.calibrate(lesson.embeddings, lesson.products) == matches.calibrate(wanted, lesson.products)
+
+
+def test_no_more_embeddings_are_in_memory_than_are_asked_for_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    ask = building.StoredRows.__getitem__
+
+    def asked(rows: building.StoredRows, chosen: Any) -> np.ndarray:
+        found = ask(rows, chosen)
+        read.append(len(found))
+        return found
+
+    many(500)
+    monkeypatch.setattr(building.StoredRows, "__getitem__", asked)
+    monkeypatch.setattr(matches, "BLOCK", 100)
+    monkeypatch.setattr(projection, "MAX_FITTED", 420)
+    monkeypatch.setattr(projection._blocks, "__defaults__", (100,))
+    calibrate = matches.calibrate
+    monkeypatch.setattr(matches, "calibrate", lambda *given: calibrate(*given, sample=50))
+    stages: list[str] = []
+    version = building.rebuild(progress=lambda stage, *_: stages.append(stage))
+    assert stages.count("fit") > len(read)  # it shows life meanwhile
+    assert (version.photos, version.quality["fitted"], version.calibration.photos) == (500, 420, 500)
+    assert max(read) == 100
+    assert sum(read) == 420 + 50 + 500
 
 
 def test_search_answers_throughout_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +201,124 @@ def test_a_build_without_the_model_stops_and_the_live_version_stays(grid: type[G
     version = building.rebuild()
     assert version.fingerprint == "new"
     assert count() == 1
+
+
+@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.parametrize("model", ["grid", "new"])
+def test_a_build_goes_live_although_a_file_is_refused(files: Files, settings: Any, model: str) -> None:
+    many(200)
+    refused = shop.product("a", photo()).photos.get()
+    indexing.reconcile()
+    settings.EMBEDDERS = {"default": configured(model)}
+    Embedding.objects.update(fingerprint=model)
+    Embedding.objects.filter(digest=refused.sha256).delete()
+    files.refuse(refused)
+    version = building.rebuild()
+    assert version.state == "live"
+    entries = IndexEntry.objects.filter(version=version)
+    assert entries.filter(state="indexed").count() == 200
+    assert list(entries.exclude(state="indexed").values_list("photo_id", "state")) == [(refused.pk, "failed")]
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_a_build_goes_on_with_what_was_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(4):
+        shop.product(f"p{seed}", photo(seed=seed))
+    indexing.reconcile()
+    embed, turns = Grid._embed, []
+
+    def away_at_the_second(model: Grid, squares: np.ndarray) -> np.ndarray:
+        turns.append(len(squares))
+        if len(turns) == 2:
+            raise EmbedderUnavailable("The model is asleep.")
+        return embed(model, squares)
+
+    Embedding.objects.all().delete()
+    monkeypatch.setattr(Grid, "batch_size", 2)
+    monkeypatch.setattr(Grid, "_embed", away_at_the_second)
+    version = building.rebuild()
+    assert version.photos == 2  # the others came too late for the fit
+    assert index_of(version).count() == 4
+
+
+def test_a_build_stops_while_the_storage_is_away(files: Files, settings: Any) -> None:
+    for seed in range(4):
+        shop.product(f"p{seed}", photo(seed=seed))
+    indexing.reconcile()
+    settings.EMBEDDERS = {"default": configured("new")}
+    files.refuse(ProductImage.objects.earliest("pk"))
+    files.away = True
+    with pytest.raises(BuildInterrupted, match="does not answer"):
+        building.rebuild()
+    files.away = False
+    files.refused.clear()
+    assert index_of(building.rebuild()).count() == 4
+
+
+def test_a_build_whose_index_could_not_be_made_is_gone_on_with(makings: Makings) -> None:
+    makings.away = False
+    shop.product("a", photo())
+    indexing.reconcile()
+    makings.away = True
+    with pytest.raises(IndexUnavailable):
+        building.rebuild()
+    begun = IndexVersion.objects.get(state="building")
+    makings.away = False
+    assert building.rebuild() == begun
+    assert count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_index_of_a_build_is_made_while_nobody_waits(makings: Makings) -> None:
+    makings.away = False
+    building.rebuild()
+    assert set(makings.seen) == {False}
+    assert len(makings.seen) > 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outsiders_are_led_to_a_version_when_it_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    led: list[tuple[int, str, bool]] = []
+
+    def publish(index: EmbeddedIndex) -> None:
+        state = IndexVersion.objects.values_list("state", flat=True).get(pk=index.version.pk)
+        led.append((index.version.pk, state, connection.in_atomic_block))
+
+    monkeypatch.setattr(EmbeddedIndex, "publish", publish)
+    version = building.rebuild()
+    assert led == [(version.pk, "live", False)]
+
+
+def test_outsiders_are_not_led_to_a_version_that_was_discarded_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    led: list[int] = []
+    indexing.live_version()
+
+    def discarded(index: EmbeddedIndex) -> None:
+        building.retire(index.version)
+
+    monkeypatch.setattr(EmbeddedIndex, "activate", discarded)
+    monkeypatch.setattr(EmbeddedIndex, "publish", lambda index: led.append(index.version.pk))
+    with pytest.raises(BuildRunning, match="discarded meanwhile"):
+        building.rebuild()
+    assert led == []
+
+
+def test_a_version_is_live_although_outsiders_cannot_be_led_to_it_and_upkeep_does_it_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    led: list[int] = []
+
+    def away(index: EmbeddedIndex) -> None:
+        raise IndexUnavailable("The index is asleep.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedIndex, "publish", away)
+        version = building.rebuild()
+    assert version.state == "live"
+    assert "outsiders: The index is asleep." in caplog.text
+    monkeypatch.setattr(EmbeddedIndex, "publish", lambda index: led.append(index.version.pk))
+    upkeep.maintain()
+    assert led == [version.pk]
 
 
 def test_an_unfinished_build_of_another_model_is_given_up_and_dropped() -> None:

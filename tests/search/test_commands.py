@@ -158,9 +158,9 @@ def test_rebuild_index_pauses_and_goes_on_with_the_model_it_was_begun_with(
 def paused_in_between(study: Any) -> Any:
     """Another terminal pauses the build while it is learning."""
 
-    def studied(embedder: Any) -> Any:
+    def studied(*args: Any) -> Any:
         told("rebuild_index", "--pause")
-        return study(embedder)
+        return study(*args)
 
     return studied
 

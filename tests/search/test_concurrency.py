@@ -123,6 +123,51 @@ def test_whoever_has_seen_a_number_has_missed_nothing_before_it(
     assert len(searchable()) == 160
 
 
+# Changes of many photos -------------------------------------------------------------------------------------
+
+
+def raised(version: IndexVersion, photo_id: int) -> None:
+    IndexEntry.objects.change(version, [photo_id])
+
+
+def test_a_worker_and_a_change_of_many_photos_do_not_wait_for_each_other(
+    place: Workplace, beside: Callable[..., Future[Any]]
+) -> None:
+    version = indexing.live_version()
+    raised(version, 1)
+    raised(version, 1)
+    raised(version, 2)
+    # The worker settles a generation at a time, and the second photo has the lower one.
+    claimed = list(IndexEntry.objects.order_by("generation"))
+    assert [entry.photo_id for entry in claimed] == [2, 1]
+    with transaction.atomic():
+        raised(version, 1)
+        settled = beside(indexing._settle, claimed, IndexEntry.State.INDEXED)
+        until(waits_for_a_lock)
+        raised(version, 2)
+    settled.result(timeout=20)
+    assert set(IndexEntry.objects.values_list("state", flat=True)) == {"pending"}
+
+
+@pytest.mark.parametrize("work", ["change", "release"])
+def test_whoever_writes_to_several_entries_begins_with_the_first_photo(
+    place: Workplace, beside: Callable[..., Future[Any]], work: str
+) -> None:
+    version = indexing.live_version()
+    raised(version, 2)
+    raised(version, 1)  # stored behind the other
+    entries = list(IndexEntry.objects.order_by("pk"))
+    with transaction.atomic():
+        raised(version, 1)
+        if work == "change":
+            other = beside(IndexEntry.objects.change, version, [2, 1])
+        else:
+            other = beside(indexing.release, entries)
+        until(waits_for_a_lock)
+        raised(version, 2)
+    other.result(timeout=20)
+
+
 # A change while a build begins ------------------------------------------------------------------------------
 
 

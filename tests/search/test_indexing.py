@@ -25,6 +25,7 @@ from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.conftest import Files, Makings
 from tests.search.grid import Grid, configured
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
@@ -171,6 +172,45 @@ def test_while_the_model_is_away_photos_wait_and_then_go_in(grid: type[Grid]) ->
     grid.unavailable = False
     IndexEntry.objects.update(next_try=timezone.now())
     assert indexing.sync().indexed == 1
+
+
+def test_a_photo_whose_file_is_refused_fails_after_a_few_tries_and_can_be_tried_again(files: Files) -> None:
+    shop.product("a", photo(), photo("hat"))
+    refused = ProductImage.objects.earliest("pk")
+    files.refuse(refused)
+    indexing.live_version()
+    for _turn in range(indexing.MOST_REFUSALS):
+        assert states()[refused.pk] == "pending"
+        IndexEntry.objects.update(next_try=timezone.now())
+        indexing.reconcile()
+    entry = IndexEntry.objects.get(photo_id=refused.pk)
+    assert (entry.state, entry.reason) == ("failed", "The bucket does not allow this.")
+    assert files.asked[str(refused.file.name)] == indexing.MOST_REFUSALS
+    files.refused.clear()
+    indexing.try_again([refused.pk])
+    indexing.sync()
+    assert set(states().values()) == {"indexed"}
+
+
+def test_photos_whose_files_are_refused_do_not_hold_up_the_next_claim(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "CLAIM", 2)
+    for seed in range(4):
+        shop.product(f"p{seed}", photo(seed=seed))
+    for refused in ProductImage.objects.order_by("pk")[:2]:
+        files.refuse(refused)
+    assert indexing.reconcile() == indexing.Outcome(indexed=2, postponed=2, refused=2)
+
+
+def test_while_the_storage_is_away_photos_wait_however_often_they_are_tried(files: Files) -> None:
+    for seed in range(3):
+        shop.product(f"p{seed}", photo(seed=seed))
+    files.away = True
+    for _turn in range(indexing.MOST_REFUSALS + 1):
+        IndexEntry.objects.update(next_try=timezone.now())
+        assert indexing.reconcile() == indexing.Outcome(postponed=3)
+    assert set(states().values()) == {"pending"}
 
 
 def test_pauses_grow_up_to_the_longest(grid: type[Grid]) -> None:
@@ -446,6 +486,26 @@ def test_whatever_is_wrong_with_a_photo_it_fails_alone(monkeypatch: pytest.Monke
     assert (outcome.indexed, outcome.failed) == (1, 1)
     assert found() == {good.photos.get().pk}
     assert "a bug" in IndexEntry.objects.get(photo_id=bad.photos.get().pk).reason
+
+
+def test_an_index_that_could_not_be_made_is_made_by_the_next_write(makings: Makings) -> None:
+    shop.product("a", photo())
+    with pytest.raises(IndexUnavailable):
+        indexing.reconcile()
+    assert states()  # what the shop has is written down
+    IndexEntry.objects.update(next_try=timezone.now())
+    assert indexing.sync().postponed == 1
+    makings.away = False
+    indexing.hasten()
+    assert indexing.sync().indexed == 1
+    assert len(found()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_index_of_the_first_version_is_made_while_nobody_waits(makings: Makings) -> None:
+    makings.away = False
+    indexing.live_version()
+    assert makings.seen == [False]
 
 
 def test_a_lost_index_is_reported_and_nothing_is_lost() -> None:

@@ -13,6 +13,7 @@ from search.indexes import index_of
 from search.models import KEPT, IndexDelta, IndexEntry, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.conftest import Files
 from tests.search.grid import Grid, configured
 from tests.search.test_building import many
 from tests.search.test_upkeep import age
@@ -194,6 +195,15 @@ def test_nothing_goes_back_while_another_process_builds(former: IndexVersion) ->
 def test_nothing_is_built_while_another_process_goes_back(former: IndexVersion) -> None:
     with runs.recorded(IndexRun.Kind.ROLLBACK), pytest.raises(BuildRunning, match="former version"):
         building.rebuild()
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_a_file_that_is_refused_is_no_obstacle(former: IndexVersion, files: Files) -> None:
+    change()
+    refused = ProductImage.objects.get(product__sku="new")
+    files.refuse(refused)
+    assert rollback.roll_back(force=True) == former == live()
+    assert IndexEntry.objects.get(version=former, photo_id=refused.pk).state == "failed"
 
 
 # Crashes ----------------------------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from catalogue.models import Product
 from search import building, indexing, matches, projection, runs, upkeep, worker
-from search.exceptions import IndexMissing
+from search.exceptions import BuildInterrupted, IndexMissing, IndexUnavailable
 from search.indexes import index_of
 from search.models import KEPT, Embedding, IndexDelta, IndexRun, IndexVersion
 from tests import shop
 from tests.drawing import photo
+from tests.search.conftest import Makings
 from tests.search.grid import configured
 from tests.search.test_building import many
 
@@ -97,6 +98,30 @@ def test_the_worker_refits_when_the_catalogue_has_grown_enough() -> None:
     assert version is not None
     assert version.calibration.photos == matches.MIN_PHOTOS
     assert upkeep.maintain() is None
+
+
+def test_the_index_of_an_empty_shop_that_could_not_be_made_is_made_later(makings: Makings) -> None:
+    with pytest.raises(IndexUnavailable):
+        indexing.live_version()
+    makings.away = False
+    upkeep.maintain()
+    assert index_of(indexing.live_version()).count() == 0
+
+
+def test_a_refit_that_is_interrupted_keeps_no_worker_from_its_audit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted(*_args: Any, **_options: Any) -> None:
+        raise BuildInterrupted("The build has stopped.")
+
+    shop.product("a", photo())
+    indexing.reconcile()
+    IndexVersion.objects.update(created=timezone.now() - timedelta(days=2))
+    monkeypatch.setattr(projection, "due", lambda *_: True)
+    monkeypatch.setattr(building, "rebuild", interrupted)
+    assert upkeep.maintain() is None
+    assert "The build has stopped." in caplog.messages
+    assert IndexRun.objects.get().kind == "audit"
 
 
 def test_a_refit_waits_until_what_is_pending_is_in() -> None:

@@ -75,7 +75,7 @@ class OpenSearchIndex(VectorIndex):
             # A domain that has to have copies in each of its zones at any time.
             self._make(self._usual())
         if self.version.state == IndexVersion.State.LIVE:
-            self._publish()
+            self.publish()
         self._built = None
 
     def activate(self) -> None:
@@ -94,7 +94,18 @@ class OpenSearchIndex(VectorIndex):
             logger.warning("Index version %s goes live before all of its copies are made.", self.version.pk)
         if self._scores.engine == "faiss":
             self.cluster.request("GET", f"/_plugins/_knn/warmup/{self.name}", seconds=_SLOW)
-        self._publish()
+
+    def publish(self) -> None:
+        """Let the outsiders' alias lead to this index alone, in one step."""
+        found = self.cluster.request("GET", f"/_alias/{self.prefix}", accepting=[HTTPStatus.NOT_FOUND])
+        names = set() if "error" in found else set(found)
+        if names == {self.name}:
+            return
+        actions: list[dict[str, Any]] = [
+            {"remove": {"index": name, "alias": self.prefix, "must_exist": False}} for name in names - {self.name}
+        ]
+        actions.append({"add": {"index": self.name, "alias": self.prefix}})
+        self.cluster.request("POST", "/_aliases", {"actions": actions}, seconds=_SLOW)
 
     def drop(self) -> None:
         self.cluster.request("DELETE", f"/{self.name}", seconds=_SLOW, ignore_unavailable="true")
@@ -144,16 +155,6 @@ class OpenSearchIndex(VectorIndex):
             meta = self._meta()
             self._built = Graph(meta["engine"], meta["space"])
         return self._built
-
-    def _publish(self) -> None:
-        """Let the outsiders' alias lead to this index alone, in one step."""
-        found = self.cluster.request("GET", f"/_alias/{self.prefix}", accepting=[HTTPStatus.NOT_FOUND])
-        others = [] if "error" in found else [name for name in found if name != self.name]
-        actions: list[dict[str, Any]] = [
-            {"remove": {"index": name, "alias": self.prefix, "must_exist": False}} for name in others
-        ]
-        actions.append({"add": {"index": self.name, "alias": self.prefix}})
-        self.cluster.request("POST", "/_aliases", {"actions": actions}, seconds=_SLOW)
 
     def _usual(self) -> dict[str, Any]:
         """The settings of an index that answers."""

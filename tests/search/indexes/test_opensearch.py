@@ -194,6 +194,8 @@ def test_a_version_being_built_is_not_refreshed_until_it_is_activated(make_backe
     index.activate()
     assert index.count() == 1
     assert (settings_of(index)["refresh_interval"], settings_of(index)["auto_expand_replicas"]) == ("1s", "0-2")
+    assert leads_to(index) == []  # until the database says that it is live
+    index.publish()
     assert leads_to(index) == [index.name]
 
 
@@ -209,7 +211,7 @@ def test_the_alias_moves_in_one_step_and_leaves_every_other_index(make_backend: 
     first, second, third = (backend.open(new_version()) for _ in range(3))
     for index in (first, second, third):
         index.create()
-        index.activate()
+        index.publish()
         assert leads_to(index) == [index.name]
     # As somebody may do by hand:
     add = [
@@ -220,7 +222,7 @@ def test_the_alias_moves_in_one_step_and_leaves_every_other_index(make_backend: 
     assert leads_to(first) == sorted([first.name, third.name])
     third.upsert([document(1)])
     assert (found(first), found(third)) == ([], [1])
-    third.activate()
+    third.publish()
     assert leads_to(third) == [third.name]
 
 
