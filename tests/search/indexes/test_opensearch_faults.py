@@ -19,7 +19,7 @@ from search.exceptions import IndexMissing, IndexUnavailable, PhotosPostponed, V
 from search.indexes import index_of
 from search.indexes.opensearch import bulk
 from search.indexes.opensearch.index import OpenSearchIndex
-from search.models import IndexEntry
+from search.models import IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid
