@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
 from search import indexing, runs
-from search.admin.overview import Kind, State, lasted, numbers, title
+from search.admin.overview import Kind, State, has_indexed, lasted, numbers, title
 from search.admin.states import try_again
 from search.embedders import embedders
 from search.exceptions import SearchError
@@ -36,6 +36,7 @@ class IndexPages:
             path("index/numbers/", site.admin_view(require_safe(self.numbers_view)), name="search_index_numbers"),
             path("index/rebuild/", site.admin_view(require_safe(self.rebuild_view)), name="search_index_rebuild"),
             path("index/rollback/", site.admin_view(require_safe(self.rollback_view)), name="search_index_rollback"),
+            path("index/discard/", site.admin_view(require_safe(self.discard_view)), name="search_index_discard"),
             path("index/do/", site.admin_view(require_POST(self.do_view)), name="search_index_do"),
         ]
 
@@ -71,6 +72,7 @@ class IndexPages:
             expected=expected,
             last=last,
             unfinished=unfinished,
+            paused=runs.paused(),
             aliases=list(embedders),
             chosen=_model_of(unfinished),
             **_model(live),
@@ -81,6 +83,9 @@ class IndexPages:
         _require(request, "search.change_indexversion")
         former = IndexVersion.objects.former()
         trouble, waiting = gettext("There is no version to go back to."), 0
+        if former is not None:
+            indexed = IndexEntry.objects.filter(version=former, state=IndexEntry.State.INDEXED).count()
+            former = former if has_indexed(former, indexed) else None
         if former is not None:
             waiting = IndexEntry.objects.filter(version=former, state=IndexEntry.State.PENDING).count()
             trouble = _trouble(former)
@@ -93,6 +98,21 @@ class IndexPages:
             waiting=waiting,
             trouble=trouble,
             days=KEPT.days,
+        )
+
+    def discard_view(self, request: HttpRequest) -> HttpResponse:
+        """What is lost with the version that is not live yet, before it is discarded."""
+        _require(request, "search.change_indexversion")
+        build = IndexVersion.objects.unfinished()
+        indexed = IndexEntry.objects.filter(version=build, state=IndexEntry.State.INDEXED).count() if build else 0
+        return self._page(
+            request,
+            "discard.html",
+            gettext("Discard what was built"),
+            build=build,
+            paused=runs.paused(),
+            indexed=indexed,
+            live=IndexVersion.objects.live(),
         )
 
     def do_view(self, request: HttpRequest) -> HttpResponse:
