@@ -310,7 +310,7 @@ def _former(versions: list[IndexVersion]) -> IndexVersion | None:
 def has_indexed(version: IndexVersion, indexed: int) -> bool:
     """Whether anything was ever indexed in a version; `indexed` is how many of its entries are so now.
 
-    All may be waiting, after a change of the whole catalogue: then it was built with photos, or its index has changed.
+    All may be waiting after a change of the whole catalogue: then it was built with photos, or its index has changed.
     """
     return bool(indexed or version.photos or version.sequence)
 

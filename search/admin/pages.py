@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -73,7 +74,7 @@ class IndexPages:
             last=last,
             unfinished=unfinished,
             paused=runs.paused(),
-            aliases=list(embedders),
+            models=_models(),
             chosen=_model_of(unfinished),
             **_model(live),
         )
@@ -153,11 +154,12 @@ class IndexPages:
             text = gettext("%(kind)s was asked for. The worker begins in a moment.")
             if not there:
                 text = gettext("%(kind)s was asked for. It waits for a worker: there is none at the moment.")
-            messages.success(request, text % {"kind": title(run)})
+            messages.success(request, _asked(text % {"kind": title(run)}))
         elif run.state == State.RUNNING:
-            messages.info(request, gettext("%(kind)s is under way already.") % {"kind": title(run)})
+            messages.info(request, _asked(gettext("%(kind)s is under way already.") % {"kind": title(run)}))
         else:
-            messages.info(request, gettext("%(kind)s is waiting already; nothing was added.") % {"kind": title(run)})
+            text = gettext("%(kind)s is waiting already; nothing was added.")
+            messages.info(request, _asked(text % {"kind": title(run)}))
 
     def _pause(self, request: HttpRequest) -> None:
         if runs.pause():
@@ -167,7 +169,7 @@ class IndexPages:
 
     def _resume(self, request: HttpRequest) -> None:
         if runs.resume(request.user):
-            messages.success(request, gettext("The worker goes on with the rebuild in a moment."))
+            messages.success(request, _asked(gettext("The worker goes on with the rebuild in a moment.")))
         else:
             messages.warning(request, gettext("There is nothing to go on with, or something else waits already."))
 
@@ -176,6 +178,27 @@ class IndexPages:
             messages.success(request, gettext("It was cancelled before it began."))
         else:
             messages.warning(request, gettext("It cannot be cancelled any more: it has begun or ended."))
+
+
+def _asked(text: str) -> str:
+    """A message that holds until what was asked for has ended: the page's script takes it back then."""
+    return format_html('<span class="index-asked">{}</span>', text)
+
+
+def _models() -> list[tuple[str, str]]:
+    """The models to choose from, by alias, with words that tell them apart; none where there is only one."""
+    aliases = list(embedders)
+    return [(alias, _name(alias)) for alias in aliases] if len(aliases) > 1 else []
+
+
+def _name(alias: str) -> str:
+    try:
+        fingerprint = embedders[alias].fingerprint
+    except (SearchError, ImproperlyConfigured):
+        fingerprint = gettext("does not answer")
+    if alias == "default":
+        return gettext("the configured model (%(fingerprint)s)") % {"fingerprint": fingerprint}
+    return f"{alias} ({fingerprint})"
 
 
 def _model(live: IndexVersion | None) -> dict[str, Any]:

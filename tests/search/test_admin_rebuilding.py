@@ -168,7 +168,8 @@ def test_what_was_measured_is_shown_of_the_live_version(admin_client: Client) ->
 
 def test_staff_choose_the_model_of_a_rebuild(admin_client: Client) -> None:
     page = shown(admin_client, REBUILD)
-    assert '<option value="default" selected>' in page
+    assert '<option value="default" selected>the configured model (grid)</option>' in page
+    assert '<option value="other">other (other)</option>' in page
     assert "It switches only if the new version is complete and not worse" in words(page)
     admin_client.post(DO, {"ask": "rebuild", "model": "other"})
     work()
