@@ -421,7 +421,7 @@ class ProductImageAdmin(ModelAdmin):
     """All photos in one list. They are added where their product is."""
 
     form = ProductImageForm
-    list_display = ["preview", "product", "position", "size", "alt", "created"]
+    list_display = ["preview", "product", "place", "size", "alt", "created"]
     list_display_links = ("product",)
     list_select_related = ("product",)
     list_per_page = 50
@@ -437,6 +437,10 @@ class ProductImageAdmin(ModelAdmin):
     def preview(self, photo: ProductImage) -> str:
         return preview(photo)
 
+    @admin.display(description=_("position"), ordering="position")
+    def place(self, photo: ProductImage) -> int:
+        return photo.position + 1
+
     @admin.display(description=_("size"))
     def size(self, photo: ProductImage) -> str:
-        return f"{photo.width} × {photo.height}"
+        return f"{photo.width}\u00a0×\u00a0{photo.height}"

@@ -231,7 +231,7 @@ def _running(run: IndexRun) -> Shown:
     percent = None
     if run.total and run.stage != "fit":
         percent = 100 * min(run.done, run.total) // run.total
-        text += " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
+        text += _so_far(run)
     duration = lasted(timezone.now() - run.started) if run.started else ""
     silent = timezone.now() - run.seen if run.seen else timedelta()
     return Shown(run, title(run), text, percent, duration, lasted(silent) if silent > SILENCE else "")
@@ -249,9 +249,14 @@ def _waiting(run: IndexRun, *, there: bool, busy: bool) -> Shown:
 
 def _paused(run: IndexRun) -> Shown:
     text = gettext("paused; what is done is kept")
-    if run.total:
-        text += " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
-    return Shown(run, title(run), text)
+    return Shown(run, title(run), text + _so_far(run))
+
+
+def _so_far(run: IndexRun) -> str:
+    """How much of its stage is done; nothing of a stage that is a single step."""
+    if run.total <= 1:
+        return ""
+    return " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
 
 
 def _failed(recent: list[IndexRun]) -> Shown | None:
@@ -325,7 +330,17 @@ def _former(versions: list[IndexVersion]) -> IndexVersion | None:
     """The version that can be gone back to, of those that were read already."""
     were_live = [version for version in versions if version.state == IndexVersion.State.RETIRED and version.activated]
     last = max(were_live, key=lambda version: version.retired or version.created, default=None)
-    return last if last and last.retired and last.retired > timezone.now() - KEPT else None
+    if last is None or not last.retired or last.retired <= timezone.now() - KEPT:
+        return None
+    return last if has_indexed(last, last.counts.get(IndexEntry.State.INDEXED, 0)) else None  # type: ignore[attr-defined]
+
+
+def has_indexed(version: IndexVersion, indexed: int) -> bool:
+    """Whether anything was ever indexed in a version; `indexed` is how many of its entries are so now.
+
+    All may be waiting after a change of the whole catalogue: then it was built with photos, or its index has changed.
+    """
+    return bool(indexed or version.photos or version.sequence)
 
 
 def _first(audited: IndexRun) -> list[tuple[str, int, str]]:

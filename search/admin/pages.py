@@ -11,12 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
 from search import indexing, runs
-from search.admin.overview import Kind, State, lasted, numbers, title
+from search.admin.overview import Kind, State, has_indexed, lasted, numbers, title
 from search.admin.states import try_again
 from search.embedders import embedders
 from search.exceptions import SearchError
@@ -36,6 +37,7 @@ class IndexPages:
             path("index/numbers/", site.admin_view(require_safe(self.numbers_view)), name="search_index_numbers"),
             path("index/rebuild/", site.admin_view(require_safe(self.rebuild_view)), name="search_index_rebuild"),
             path("index/rollback/", site.admin_view(require_safe(self.rollback_view)), name="search_index_rollback"),
+            path("index/discard/", site.admin_view(require_safe(self.discard_view)), name="search_index_discard"),
             path("index/do/", site.admin_view(require_POST(self.do_view)), name="search_index_do"),
         ]
 
@@ -71,7 +73,8 @@ class IndexPages:
             expected=expected,
             last=last,
             unfinished=unfinished,
-            aliases=list(embedders),
+            paused=runs.paused(),
+            models=_models(),
             chosen=_model_of(unfinished),
             **_model(live),
         )
@@ -81,6 +84,9 @@ class IndexPages:
         _require(request, "search.change_indexversion")
         former = IndexVersion.objects.former()
         trouble, waiting = gettext("There is no version to go back to."), 0
+        if former is not None:
+            indexed = IndexEntry.objects.filter(version=former, state=IndexEntry.State.INDEXED).count()
+            former = former if has_indexed(former, indexed) else None
         if former is not None:
             waiting = IndexEntry.objects.filter(version=former, state=IndexEntry.State.PENDING).count()
             trouble = _trouble(former)
@@ -93,6 +99,21 @@ class IndexPages:
             waiting=waiting,
             trouble=trouble,
             days=KEPT.days,
+        )
+
+    def discard_view(self, request: HttpRequest) -> HttpResponse:
+        """What is lost with the version that is not live yet, before it is discarded."""
+        _require(request, "search.change_indexversion")
+        build = IndexVersion.objects.unfinished()
+        indexed = IndexEntry.objects.filter(version=build, state=IndexEntry.State.INDEXED).count() if build else 0
+        return self._page(
+            request,
+            "discard.html",
+            gettext("Discard what was built"),
+            build=build,
+            paused=runs.paused(),
+            indexed=indexed,
+            live=IndexVersion.objects.live(),
         )
 
     def do_view(self, request: HttpRequest) -> HttpResponse:
@@ -133,11 +154,12 @@ class IndexPages:
             text = gettext("%(kind)s was asked for. The worker begins in a moment.")
             if not there:
                 text = gettext("%(kind)s was asked for. It waits for a worker: there is none at the moment.")
-            messages.success(request, text % {"kind": title(run)})
+            messages.success(request, _asked(text % {"kind": title(run)}))
         elif run.state == State.RUNNING:
-            messages.info(request, gettext("%(kind)s is under way already.") % {"kind": title(run)})
+            messages.info(request, _asked(gettext("%(kind)s is under way already.") % {"kind": title(run)}))
         else:
-            messages.info(request, gettext("%(kind)s is waiting already; nothing was added.") % {"kind": title(run)})
+            text = gettext("%(kind)s is waiting already; nothing was added.")
+            messages.info(request, _asked(text % {"kind": title(run)}))
 
     def _pause(self, request: HttpRequest) -> None:
         if runs.pause():
@@ -147,7 +169,7 @@ class IndexPages:
 
     def _resume(self, request: HttpRequest) -> None:
         if runs.resume(request.user):
-            messages.success(request, gettext("The worker goes on with the rebuild in a moment."))
+            messages.success(request, _asked(gettext("The worker goes on with the rebuild in a moment.")))
         else:
             messages.warning(request, gettext("There is nothing to go on with, or something else waits already."))
 
@@ -156,6 +178,27 @@ class IndexPages:
             messages.success(request, gettext("It was cancelled before it began."))
         else:
             messages.warning(request, gettext("It cannot be cancelled any more: it has begun or ended."))
+
+
+def _asked(text: str) -> str:
+    """A message that holds until what was asked for has ended: the page's script takes it back then."""
+    return format_html('<span class="index-asked">{}</span>', text)
+
+
+def _models() -> list[tuple[str, str]]:
+    """The models to choose from, by alias, with words that tell them apart; none where there is only one."""
+    aliases = list(embedders)
+    return [(alias, _name(alias)) for alias in aliases] if len(aliases) > 1 else []
+
+
+def _name(alias: str) -> str:
+    try:
+        fingerprint = embedders[alias].fingerprint
+    except (SearchError, ImproperlyConfigured):
+        fingerprint = gettext("does not answer")
+    if alias == "default":
+        return gettext("the configured model (%(fingerprint)s)") % {"fingerprint": fingerprint}
+    return f"{alias} ({fingerprint})"
 
 
 def _model(live: IndexVersion | None) -> dict[str, Any]:

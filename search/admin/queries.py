@@ -146,7 +146,7 @@ class QueryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("size"))
     def size(self, query: Query) -> str:
-        return f"{query.width} × {query.height}"
+        return f"{query.width}\u00a0×\u00a0{query.height}"
 
     @admin.display(description=_("model"))
     def model_name(self, query: Query) -> str:

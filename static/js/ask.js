@@ -92,6 +92,24 @@ function control(form) {
   };
 }
 
+// An address is sent as the form it is, and may take the server some seconds: meanwhile the button says so.
+for (const form of document.querySelectorAll("[data-address]")) {
+  const button = form.querySelector("button");
+  const said = form.previousElementSibling.querySelector("[data-said]"); // the control's own
+  const words = button.textContent;
+
+  const say = (fetching) => {
+    button.disabled = fetching;
+    button.textContent = fetching ? form.dataset.fetching : words;
+    said.textContent = fetching ? form.dataset.fetching : "";
+  };
+
+  form.addEventListener("submit", () => say(true));
+  // Another address is another try: the browser does not tell that somebody has stopped it.
+  form.addEventListener("input", () => button.disabled && say(false));
+  window.addEventListener("pageshow", () => button.disabled && say(false));
+}
+
 // A large photo as a smaller JPEG; one that this browser cannot read goes to the server as it is.
 async function scaled(file) {
   try {

@@ -273,6 +273,7 @@ ADMIN = [
     State("brands", "/admin/catalogue/brand/"),
     State("index", admin.INDEX),
     State("rebuild", f"{admin.INDEX}rebuild/"),
+    State("discard", f"{admin.INDEX}discard/"),
     State("index versions", "/admin/search/indexversion/"),
     State("photos in the index", "/admin/search/indexentry/"),
     State("queries", "/admin/search/query/"),

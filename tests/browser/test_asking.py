@@ -201,6 +201,22 @@ def test_the_address_of_a_picture_is_searched_with(
     shows_results(page)
 
 
+def test_while_an_address_is_fetched_the_button_says_so_until_the_page_is_back(desk: Page) -> None:
+    desk.goto("/search/")
+    desk.evaluate("addEventListener('submit', event => event.preventDefault())")  # an answer that does not come
+    field = desk.get_by_label("Or give the address of a picture")
+    field.fill("https://pictures.example/dress.jpg")
+    desk.get_by_role("button", name="Use this picture").click()
+    expect(desk.get_by_role("button", name="Fetching the picture…")).to_be_disabled()
+    expect(desk.get_by_role("status").filter(has_text="Fetching the picture…")).to_have_count(1)
+    desk.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(desk.get_by_role("button", name="Use this picture")).to_be_enabled()
+    expect(desk.get_by_role("status").filter(has_text="Fetching the picture…")).to_have_count(0)
+    desk.get_by_role("button", name="Use this picture").click()
+    field.press_sequentially("?large")
+    expect(desk.get_by_role("button", name="Use this picture")).to_be_enabled()
+
+
 @pytest.mark.parametrize("opened", ["desk", "no_script"])
 def test_a_file_that_is_no_picture_is_answered_with_a_sentence(
     opened: str, request: pytest.FixtureRequest, shop: Shop, watch: Watch

@@ -61,6 +61,19 @@ def test_pages_fit_a_phone(path: str, phone: Page) -> None:
     assert phone.evaluate(WIDER) <= 0
 
 
+@pytest.mark.parametrize("width", [390, 360, 320])
+def test_the_form_fits_a_phone_without_scripts(width: int, open_page: Opener) -> None:
+    page = open_page(**{**PHONE, "viewport": {"width": width, "height": 800}}, java_script_enabled=False)
+    page.goto("/search/")
+    form = page.locator("form.ask").bounding_box()
+    assert form is not None
+    assert 0 <= form["x"] < form["x"] + form["width"] <= width
+    for part in page.locator("form.ask :is(input[name=image], .ask__send, .ask__help)").filter(visible=True).all():
+        box = part.bounding_box()
+        assert box is not None
+        assert form["x"] <= box["x"] < box["x"] + box["width"] <= form["x"] + form["width"]
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_pages_fit_a_narrow_window_with_large_letters(path: str, open_page: Opener) -> None:
     """WCAG 1.4.10: 320 CSS pixels, which is a desk's screen at 400 %."""

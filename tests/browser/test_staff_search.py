@@ -38,6 +38,7 @@ def test_a_sync_is_asked_for_and_done_while_one_watches(operator: Page) -> None:
     hands.press(operator.get_by_role("button", name="Sync now"))
     admin.says(operator, "The worker begins in a moment.")
     expect(at_rest(operator)).to_be_visible(timeout=A_WHILE)
+    expect(operator.get_by_text("was asked for.")).to_have_count(0)
 
 
 def test_a_rebuild_is_asked_for_and_done_while_one_watches(
@@ -58,7 +59,7 @@ def test_a_rebuild_is_asked_for_and_done_while_one_watches(
     # And back, which is asked about first.
     operator.get_by_role("link", name=f"Go back to version {before}…").click()
     expect(operator.get_by_role("heading", name="Go back to the former version?")).to_be_visible()
-    operator.get_by_role("button", name="Go back", exact=True).click()
+    operator.get_by_role("button", name=f"Go back to version {before}", exact=True).click()
     operator.wait_for_url(f"**{admin.INDEX}")
     expect(live).to_have_text(before, timeout=A_WHILE)
     expect(at_rest(operator)).to_be_visible(timeout=A_WHILE)

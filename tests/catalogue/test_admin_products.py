@@ -244,6 +244,13 @@ def test_photos_are_dragged_by_a_field_that_can_also_be_typed(admin_client: Clie
     assert 'aria-label="Position, a #2"' in field[0]
 
 
+def test_the_list_of_photos_counts_places_from_one_and_keeps_a_size_on_one_line(admin_client: Client) -> None:
+    shop.product("a", photo(), photo("hat"))
+    seen = page(admin_client.get(reverse("admin:catalogue_productimage_changelist")))
+    assert sorted(re.findall(r"field-place[^>]*>\s*(\d+)", seen)) == ["1", "2"]
+    assert re.search(r"\d\u00a0×\u00a0\d", seen)
+
+
 def test_photos_change_places(admin_client: Client) -> None:
     made = shop.product("a", photo(), photo("hat"))
     first, second = made.photos.all()

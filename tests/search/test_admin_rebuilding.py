@@ -25,6 +25,7 @@ from tests.search.test_upkeep import age
 pytestmark = pytest.mark.django_db
 
 ROLLBACK = reverse("admin:search_index_rollback")
+DISCARD = reverse("admin:search_index_discard")
 
 
 @pytest.fixture(autouse=True)
@@ -82,10 +83,36 @@ def test_pausing_what_has_ended_is_told(admin_client: Client) -> None:
 def test_a_paused_rebuild_is_discarded_by_a_button(admin_client: Client) -> None:
     with pytest.raises(BuildPaused):
         building.rebuild("other", pausing("index"))
+    assert DISCARD in shown(admin_client)
+    build = IndexVersion.objects.get(state="building")
+    seen = words(shown(admin_client, DISCARD))
+    assert f"Discard version {build.pk}? It is lost, with the 2 photos that are indexed in it" in seen
+    assert f"Search goes on with version {live().pk}. Discard Cancel" in seen
     assert "Discarding was asked for." in press(admin_client, ask="discard")
     work()
     assert not IndexVersion.objects.filter(state__in=["building", "ready"]).exists()
     assert "paused" not in words(shown(admin_client, NUMBERS))
+
+
+def test_where_nothing_is_built_there_is_nothing_to_discard(admin_client: Client) -> None:
+    page = shown(admin_client, DISCARD)
+    assert "There is no build to be discarded." in words(page)
+    assert 'value="discard"' not in page
+
+
+def test_a_rebuild_says_that_it_goes_on_with_a_paused_one(admin_client: Client) -> None:
+    assert "A rebuild is paused" not in words(shown(admin_client, REBUILD))
+    with pytest.raises(BuildPaused):
+        building.rebuild("other", pausing("index"))
+    assert "A rebuild is paused: this one goes on with it." in words(shown(admin_client, REBUILD))
+
+
+@pytest.mark.parametrize(("total", "said"), [(0, False), (1, False), (2, True)])
+def test_how_far_a_paused_rebuild_is_is_told_where_it_has_more_than_one_step(
+    admin_client: Client, total: int, said: bool
+) -> None:
+    IndexRun.objects.create(kind="rebuild", state="paused", total=total)
+    assert (f"(0 of {total})" in words(shown(admin_client, NUMBERS))) is said
 
 
 def test_a_build_that_was_left_is_gone_on_with_its_own_model(admin_client: Client) -> None:
@@ -141,7 +168,8 @@ def test_what_was_measured_is_shown_of_the_live_version(admin_client: Client) ->
 
 def test_staff_choose_the_model_of_a_rebuild(admin_client: Client) -> None:
     page = shown(admin_client, REBUILD)
-    assert '<option value="default" selected>' in page
+    assert '<option value="default" selected>the configured model (grid)</option>' in page
+    assert '<option value="other">other (other)</option>' in page
     assert "It switches only if the new version is complete and not worse" in words(page)
     admin_client.post(DO, {"ask": "rebuild", "model": "other"})
     work()
@@ -164,7 +192,8 @@ def test_staff_go_back_after_they_have_seen_what_it_means(admin_client: Client, 
     assert ROLLBACK in page
     assert f"Go back to version {first.pk}…" in words(page)
     seen = words(shown(admin_client, ROLLBACK))
-    assert f"Version {first.pk} of the model grid was live until" in seen
+    assert f", version {first.pk} of the model grid was live." in seen
+    assert f"Go back to version {first.pk} Cancel" in seen
     assert "2 photos have changed since then and are indexed in it first." in seen
     assert "kept for 7 days" in seen
     assert live() != first
@@ -190,6 +219,20 @@ def test_a_version_that_is_kept_no_longer_is_not_offered(admin_client: Client, f
     building.rebuild("other")
     age(first, KEPT)
     assert ROLLBACK not in shown(admin_client)
+
+
+def test_a_version_that_has_indexed_nothing_is_not_offered(admin_client: Client, first: IndexVersion) -> None:
+    building.rebuild("other")
+    IndexEntry.objects.filter(version=first).update(state="pending")
+    IndexVersion.objects.filter(pk=first.pk).update(sequence=0, base_sequence=0)
+    assert ROLLBACK not in shown(admin_client)
+    assert "There is no version to go back to." in words(shown(admin_client, ROLLBACK))
+
+
+def test_what_a_former_version_has_not_indexed_waits_for_nothing(admin_client: Client, first: IndexVersion) -> None:
+    building.rebuild("other")
+    IndexEntry.objects.filter(version=first).update(state="pending")
+    assert f"{first.pk} retired 0 – 0" in words(shown(admin_client))
 
 
 def test_a_version_half_way_back_is_gone_on_with_or_left(
@@ -241,7 +284,7 @@ def test_those_who_only_look_see_figures_and_no_buttons(refused: IndexVersion) -
     page = shown(viewer)
     assert "is built and not switched to" in words(page)
     assert 'form="index-do"' not in page
-    assert viewer.get(ROLLBACK).status_code == 403
+    assert viewer.get(ROLLBACK).status_code == viewer.get(DISCARD).status_code == 403
     for button in ("rollback", "discard", "audit"):
         assert viewer.post(DO, {"ask": button}).status_code == 403
     for button in ("pause", "resume", "switch", "repair"):

@@ -71,6 +71,16 @@ def test_the_address_works_for_whoever_has_it(client: Client, query: Query) -> N
     assert titles(page(Client(), query.get_absolute_url())) == titles(page(client, query.get_absolute_url()))
 
 
+@pytest.mark.parametrize("accepts", ["text/html", "application/json"])
+def test_an_address_that_is_too_long_is_answered_and_not_cut(client: Client, accepts: str) -> None:
+    assert "maxlength" not in page(client, "/search/")
+    address = "https://pictures.example/dress.jpg?" + 2_465 * "x"
+    response = client.post("/search/", {"image_url": address}, headers={"accept": accepts})
+    assert response.status_code == 422
+    assert "This is not the address of a picture. Copy it whole" in response.content.decode()
+    assert accepts == "application/json" or address in response.content.decode()
+
+
 def test_a_product_can_be_searched_with(client: Client, products: list[Product]) -> None:
     response = client.post("/search/", {"product": "hat-red-0"})
     assert response.status_code == 303

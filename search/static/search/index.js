@@ -5,6 +5,7 @@
 (() => {
   const BUSY = 1500;
   const QUIET = 10000;
+  const READABLE = 5000; // for as long a message stays, however soon it is done
   const page = document.getElementById("index-page");
   const status = document.getElementById("index-status");
   let timer = 0;
@@ -52,10 +53,20 @@
       if (same) same.focus({ preventScroll: true });
     }
     parts().dataset.busy = fresh.dataset.busy;
+    if (fresh.dataset.underWay === "false") setTimeout(takeBack, READABLE - performance.now());
     // Told once per change, and never the numbers that change with each photo.
     if (parts().dataset.announcement !== fresh.dataset.announcement) {
       parts().dataset.announcement = fresh.dataset.announcement;
       status.textContent = fresh.dataset.announcement;
+    }
+  }
+
+  /* What was said of a button that was pressed is no longer true once all that was asked for has ended. */
+  function takeBack() {
+    for (const said of document.querySelectorAll(".index-asked")) {
+      const list = said.closest("ul");
+      (said.closest("li") || said).remove();
+      if (list && !list.children.length) list.remove();
     }
   }
 
