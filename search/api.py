@@ -24,7 +24,14 @@ from search import colours, querying
 from search.forms import RefinementForm
 from search.models import Query
 from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
-from search.serializers import FoundSerializer, ProblemSerializer, SearchSerializer, SimilarSerializer, refuse_unknown
+from search.serializers import (
+    FoundSerializer,
+    ProblemSerializer,
+    SearchByJSONSerializer,
+    SearchSerializer,
+    SimilarSerializer,
+    refuse_unknown,
+)
 from search.throttling import SearchThrottle
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
@@ -56,7 +63,7 @@ class SearchView(APIView):
 
     @extend_schema(
         operation_id="search",
-        request={"multipart/form-data": SearchSerializer, "application/json": SearchSerializer},
+        request={"multipart/form-data": SearchSerializer, "application/json": SearchByJSONSerializer},
         responses={201: FoundSerializer, **PROBLEMS, **FETCH_PROBLEMS},
     )
     def post(self, request: Request) -> Response:

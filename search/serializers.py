@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.utils import html
 
@@ -141,7 +142,7 @@ def _known(slugs: list[str], known: set[str]) -> list[str]:
 
 
 class SearchSerializer(serializers.Serializer[Any]):
-    """A search: one of `image`, `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
+    """A search: exactly one of `image`, `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
 
     image = serializers.FileField(required=False, allow_empty_file=True, help_text=_("A picture, in a form."))
     image_base64 = Base64Field(
@@ -204,6 +205,11 @@ class SearchSerializer(serializers.Serializer[Any]):
             like=tuple(data.get("like", ())),
             dislike=tuple(data.get("dislike", ())),
         )
+
+
+@extend_schema_serializer(exclude_fields=["image"])
+class SearchByJSONSerializer(SearchSerializer):
+    """A search: exactly one of `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
 
 
 class ResultSerializer(serializers.Serializer[Result]):

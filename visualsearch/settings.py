@@ -335,6 +335,12 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": _("Find similar products with a picture."),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # What is sent is described apart from what is answered: a file goes out as an address.
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "visualsearch.schema.require_bodies",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

@@ -488,6 +488,18 @@ def test_the_schema_describes_every_address(client: Client) -> None:
     }
 
 
+def test_the_schema_has_a_file_in_the_form_alone(client: Client) -> None:
+    schema = client.get("/api/schema/?format=json").json()
+    body = schema["paths"][SEARCH]["post"]["requestBody"]
+    assert body["required"]
+    fields = {}
+    for kind, content in body["content"].items():
+        fields[kind] = schema["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]["properties"]
+    image = fields["multipart/form-data"].pop("image")
+    assert (image["type"], image["format"], image.get("nullable")) == ("string", "binary", None)
+    assert fields["multipart/form-data"] == fields["application/json"]
+
+
 def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:
     page = client.get("/api/docs/").content.decode()
     assert "swagger" in page
