@@ -14,7 +14,7 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
 from catalogue.models import Product
-from catalogue.serializers import ProductSerializer
+from catalogue.serializers import ProductSerializer, problems
 
 
 class NewestFirst(CursorPagination):
@@ -35,6 +35,7 @@ class NewestFirst(CursorPagination):
             raise NotFound(self.invalid_cursor_message) from error
 
 
+@extend_schema(responses={200: ProductSerializer(many=True), **problems(400, 404)})
 class ProductListView(generics.ListAPIView[Product]):
     """The products that shoppers may see, newest first."""
 
@@ -48,7 +49,7 @@ class ProductListView(generics.ListAPIView[Product]):
 SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The shop's own number of the product.")
 
 
-@extend_schema(parameters=[SKU])
+@extend_schema(parameters=[SKU], responses={200: ProductSerializer, **problems(404)})
 class ProductView(generics.RetrieveAPIView[Product]):
     """One product."""
 

@@ -20,13 +20,13 @@ from rest_framework.views import APIView
 from catalogue.api import SKU
 from catalogue.images import Limits
 from catalogue.models import Product
+from catalogue.serializers import problems
 from search import colours, querying
 from search.forms import RefinementForm
 from search.models import Query
 from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
 from search.serializers import (
     FoundSerializer,
-    ProblemSerializer,
     SearchByJSONSerializer,
     SearchSerializer,
     SimilarSerializer,
@@ -34,9 +34,6 @@ from search.serializers import (
 )
 from search.throttling import SearchThrottle
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
-
-PROBLEMS = dict.fromkeys((400, 404, 410, 413, 415, 422, 429, 503), ProblemSerializer)
-FETCH_PROBLEMS = dict.fromkeys((502, 504), ProblemSerializer)
 
 REFINEMENTS = [
     OpenApiParameter("category", str, many=True, description="Slug; the categories below count too."),
@@ -64,7 +61,7 @@ class SearchView(APIView):
     @extend_schema(
         operation_id="search",
         request={"multipart/form-data": SearchSerializer, "application/json": SearchByJSONSerializer},
-        responses={201: FoundSerializer, **PROBLEMS, **FETCH_PROBLEMS},
+        responses={201: FoundSerializer, **problems(400, 404, 410, 413, 415, 422, 429, 502, 503, 504)},
     )
     def post(self, request: Request) -> Response:
         """Find products like a picture: uploaded, in base64, at an address, of a product, or of an earlier search."""
@@ -95,7 +92,7 @@ class FoundView(APIView):
     @extend_schema(
         operation_id="search_page",
         parameters=[*REFINEMENTS, K, CURSOR],
-        responses={200: FoundSerializer, **PROBLEMS},
+        responses={200: FoundSerializer, **problems(400, 404, 410, 422, 429, 503)},
     )
     def get(self, request: Request, pk: UUID) -> Response:
         """A page of what a search found, refined as the address says; `next` leads on, without repeat or skip."""
@@ -115,7 +112,7 @@ class FoundView(APIView):
         if not throttle.allow_request(request, self):
             self.throttled(request, throttle.wait() or 1.0)
 
-    @extend_schema(operation_id="forget_search", responses={204: None, **PROBLEMS})
+    @extend_schema(operation_id="forget_search", responses={204: None, **problems(404, 410, 503)})
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete the picture and all that was derived from it, at once."""
         _find(pk).forget()
@@ -128,7 +125,7 @@ class SimilarView(APIView):
     @extend_schema(
         operation_id="similar_products",
         parameters=[SKU, *REFINEMENTS[:7], K],
-        responses={200: SimilarSerializer, **PROBLEMS},
+        responses={200: SimilarSerializer, **problems(400, 404, 422, 503)},
     )
     def get(self, request: Request, sku: str) -> Response:
         """The products most like a product; nothing is stored."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.utils import html
 
@@ -269,6 +269,18 @@ class FoundSerializer(serializers.Serializer[Any]):
     def get_total(self, found: Any) -> int:
         return len(found["ranking"])
 
+    @extend_schema_field(
+        {
+            "type": "array",
+            "items": {
+                "type": "array",
+                "items": {"oneOf": [{"type": "string"}, {"type": "number"}]},
+                "minItems": 2,
+                "maxItems": 2,
+            },
+            "example": [["navy", 0.7], ["white", 0.2]],
+        }
+    )
     def get_colours(self, found: Any) -> list[tuple[str, float]]:
         query: Query = found["query"]
         return [(name, share) for name, share in query.colours]
@@ -276,16 +288,3 @@ class FoundSerializer(serializers.Serializer[Any]):
 
 class SimilarSerializer(serializers.Serializer[Any]):
     results = ResultSerializer(many=True)
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """RFC 9457 problem details."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField(help_text=_("A sentence that says what to do."))
-    code = serializers.CharField(required=False, help_text=_("Why a picture was refused."))
-    errors = serializers.ListField(  # type: ignore[assignment]
-        child=serializers.DictField(), required=False, help_text=_("By field.")
-    )

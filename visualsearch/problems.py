@@ -18,12 +18,13 @@ from rest_framework.views import exception_handler, set_rollback
 
 from catalogue.files import StorageError
 from catalogue.images import ImageRefused
+from catalogue.serializers import PROBLEM
 from search.exceptions import SearchError
 from search.statuses import image_status, search_sentence, search_status, storage_sentence
 
 logger = logging.getLogger(__name__)
 
-CONTENT_TYPE = "application/problem+json"
+CONTENT_TYPE = PROBLEM
 
 
 def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:

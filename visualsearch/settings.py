@@ -332,7 +332,9 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": f"{SHOP_NAME} API",
-    "DESCRIPTION": _("Find similar products with a picture."),
+    "DESCRIPTION": _(
+        "Find similar products with a picture. An address answers 405 to a method that it is not listed with here."
+    ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     # What is sent is described apart from what is answered: a file goes out as an address.

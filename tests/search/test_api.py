@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
+from jsonschema import Draft4Validator
 from PIL import Image
 
 from catalogue.models import Product
@@ -486,6 +488,74 @@ def test_the_schema_describes_every_address(client: Client) -> None:
         "/postImage",
         "/postURL",
     }
+
+
+#: A request of each kind, and how it is answered.
+ASKED: list[tuple[str, str, dict[str, Any], int]] = [
+    ("post", SEARCH, {"data": "{", "content_type": "application/json"}, 400),
+    ("post", SEARCH, {"data": {"product": "none"}}, 404),
+    ("post", SEARCH, {"data": {"product": "hat-red-0"}}, 201),
+    ("post", SEARCH, {"data": {}, "headers": {"Accept": "text/html"}}, 406),
+    ("post", SEARCH, {"data": {}, "headers": {"Transfer-Encoding": "chunked"}}, 411),
+    ("post", SEARCH, {"data": "x" * 20_000_000, "content_type": "application/json"}, 413),
+    ("post", SEARCH, {"data": "x", "content_type": "text/plain"}, 415),
+    ("post", SEARCH, {"data": {"image_url": "ftp://a.example/"}}, 422),
+    ("get", SEARCH + "{id}/", {}, 200),
+    ("get", SEARCH + "{id}/", {"data": {"k": "0"}}, 400),
+    ("get", SEARCH + "{id}/", {"data": {"cursor": "0123456789abcdef.5"}}, 410),
+    ("get", SEARCH + "{none}/", {}, 404),
+    ("get", SEARCH + "{id}/", {"headers": {"Accept": "text/html"}}, 406),
+    ("delete", SEARCH + "{id}/", {}, 204),
+    ("delete", SEARCH + "{none}/", {}, 404),
+    ("get", "/api/v1/products/", {}, 200),
+    ("get", "/api/v1/products/", {"headers": {"Accept": "text/html"}}, 406),
+    ("get", "/api/v1/products/{sku}/", {}, 200),
+    ("get", "/api/v1/products/{none}/", {}, 404),
+    ("get", "/api/v1/products/{sku}/similar/", {}, 200),
+    ("get", "/api/v1/products/{sku}/similar/", {"data": {"k": "0"}}, 400),
+    ("get", "/api/v1/products/{none}/similar/", {}, 404),
+    ("get", "/api/v1/products/{new}/similar/", {}, 422),
+    ("post", "/postImage", {"data": "{}", "content_type": "text/plain"}, 400),
+    ("post", "/postURL", {"data": '{"url": "?"}', "content_type": "text/plain"}, 422),
+]
+
+
+def test_what_is_answered_is_as_the_schema_says(client: Client, products: list[Product]) -> None:
+    shop.product("new", photo(seed=3))
+    schema = client.get("/api/schema/?format=json").json()
+    declared = {re.sub(r"{\w+}", "{}", path): operations for path, operations in schema["paths"].items()}
+    for method, path, asked, status in ASKED:
+        query = querying.ask_with_product(products[0])
+        address = path.format(id=query.pk, sku="hat-red-0", none="00000000-0000-4000-8000-000000000000", new="new")
+        response = getattr(client, method)(address, **asked)
+        assert response.status_code == status, (method, path, response.content)
+        kinds = declared[re.sub(r"{\w+}", "{}", path)][method]["responses"][str(status)].get("content", {})
+        assert list(kinds) == ([response["Content-Type"]] if response.content else []), (method, path)
+        for kind in kinds.values():
+            validator = Draft4Validator(_without_nullable(schema | kind["schema"]))
+            wrong = [error.message for error in validator.iter_errors(response.json())]
+            assert wrong == [], (method, path)
+
+
+def _without_nullable(schema: Any) -> Any:
+    """A schema of OpenAPI 3.0 as JSON Schema has it: what may be null says so of its type."""
+    if isinstance(schema, list):
+        return [_without_nullable(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: _without_nullable(part) for name, part in schema.items()}
+    return {"anyOf": [{"type": "null"}, plain]} if plain.pop("nullable", None) is True else plain
+
+
+def test_problems_that_cannot_occur_are_not_declared(client: Client) -> None:
+    paths = client.get("/api/schema/?format=json").json()["paths"]
+    declared = {
+        f"{method} {path}": {status for status in operation["responses"] if status >= "400"}
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    assert not [name for name, statuses in declared.items() if "post" not in name and statuses & {"413", "415"}]
+    assert all({"406", "411"} <= statuses for statuses in declared.values())
 
 
 def test_the_schema_has_a_file_in_the_form_alone(client: Client) -> None:
