@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -81,6 +81,13 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = serializers.ListField(  # type: ignore[assignment]
         child=serializers.DictField(), required=False, help_text=_("By field.")
     )
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ValidationError for names that mean nothing here: a misspelt one must not go unnoticed."""
+    if unknown := sorted(set(given) - set(known)):
+        sentence = _("There is no such field; there are: %(names)s") % {"names": ", ".join(known)}
+        raise serializers.ValidationError({name[:200]: sentence for name in unknown[:5]})
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], type[ProblemSerializer]]:

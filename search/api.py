@@ -10,17 +10,16 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from catalogue.api import SKU
+from catalogue.api import CURSOR, SKU, k_parameter, read_k
 from catalogue.images import Limits
 from catalogue.models import Product
-from catalogue.serializers import problems
+from catalogue.serializers import problems, refuse_unknown
 from search import colours, querying
 from search.forms import RefinementForm
 from search.models import Query
@@ -30,7 +29,7 @@ from search.serializers import (
     SearchByJSONSerializer,
     SearchSerializer,
     SimilarSerializer,
-    refuse_unknown,
+    known_skus,
 )
 from search.throttling import SearchThrottle
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
@@ -39,18 +38,19 @@ REFINEMENTS = [
     OpenApiParameter("category", str, many=True, description="Slug; the categories below count too."),
     OpenApiParameter("brand", str, many=True, description="Slug."),
     OpenApiParameter("colour", str, many=True, enum=colours.NAMES),
-    OpenApiParameter("price_min", float),
-    OpenApiParameter("price_max", float),
+    OpenApiParameter("price_min", {"type": "number", "minimum": 0}),
+    OpenApiParameter("price_max", {"type": "number", "minimum": 0}),
     OpenApiParameter("in_stock", bool),
     OpenApiParameter(
-        "colour_weight", float, description=f"0 to {MAX_COLOUR_WEIGHT}; {DEFAULT_COLOUR_WEIGHT} by default."
+        "colour_weight",
+        {"type": "number", "minimum": 0, "maximum": MAX_COLOUR_WEIGHT, "default": DEFAULT_COLOUR_WEIGHT},
+        description="0: the colour does not matter; 0.5: as much as the style.",
     ),
     OpenApiParameter("like", str, many=True, description="SKU."),
     OpenApiParameter("dislike", str, many=True, description="SKU."),
     OpenApiParameter("box", str, description="left,top,right,bottom as fractions of the upright picture."),
 ]
-K = OpenApiParameter("k", int, description=f"Products, 1 to {LARGEST_PAGE}; {DEFAULT_PAGE} by default.")
-CURSOR = OpenApiParameter("cursor", str, description="As `next` of the page before has it.")
+K = k_parameter(DEFAULT_PAGE, LARGEST_PAGE)
 
 
 class SearchView(APIView):
@@ -97,7 +97,7 @@ class FoundView(APIView):
     def get(self, request: Request, pk: UUID) -> Response:
         """A page of what a search found, refined as the address says; `next` leads on, without repeat or skip."""
         query = _find(pk)
-        refinement, k = _refinement(request), _k(request)
+        refinement, k = _refinement(request), read_k(request, DEFAULT_PAGE, LARGEST_PAGE)
         if refinement.box is not None and not querying.has_seen(query, refinement.box):
             self._count(request)  # a new box asks the model; other refinements do not
         if cursor := request.query_params.get("cursor"):
@@ -132,7 +132,7 @@ class SimilarView(APIView):
         product = _product(sku)
         # Without a box: it would ask the model, and this address asks only what is stored.
         refinement = replace(_refinement(request), box=None)
-        results = querying.similar_to(product, _k(request), refinement)
+        results = querying.similar_to(product, read_k(request, DEFAULT_PAGE, LARGEST_PAGE), refinement)
         return Response(SimilarSerializer({"results": results}, context={"request": request}).data)
 
 
@@ -174,15 +174,14 @@ def _refinement(request: Request) -> Refinement:
     form = RefinementForm(request.query_params)
     if not form.is_valid():
         raise ValidationError({name: [str(error) for error in errors] for name, errors in form.errors.items()})
-    return form.refinement
-
-
-def _k(request: Request) -> int:
-    field = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE)
-    try:
-        return int(field.run_validation(request.query_params.get("k", DEFAULT_PAGE)))
-    except ValidationError as error:
-        raise ValidationError({"k": error.detail}) from error
+    refinement = form.refinement
+    if not request.query_params.get("cursor"):  # a list that is frozen goes on whatever has gone since
+        for name in ("like", "dislike"):
+            try:
+                known_skus(getattr(refinement, name))
+            except ValidationError as error:
+                raise ValidationError({name: error.detail}) from error
+    return refinement
 
 
 def _read_cursor(cursor: str) -> tuple[str, int]:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +17,7 @@ from rest_framework.utils import html
 
 from catalogue.filters import MOST_VALUES
 from catalogue.models import Brand, Category, Product
-from catalogue.serializers import absolute
+from catalogue.serializers import absolute, refuse_unknown
 from search import colours
 from search.matches import Match
 from search.models import Query
@@ -68,6 +68,15 @@ class Base64Field(serializers.CharField):
             ) from error
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"type": "number", "minimum": 0, "maximum": 1},
+        "minItems": 4,
+        "maxItems": 4,
+        "example": [0.1, 0.1, 0.6, 0.9],
+    }
+)
 class BoxField(ManyField):
     """[left, top, right, bottom] -> `Box`."""
 
@@ -79,6 +88,21 @@ class BoxField(ManyField):
             return Box.from_sequence(edges)
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from error
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "number", "minimum": 0, "nullable": True},
+            {"type": "string", "pattern": r"^\d{1,10}(\.\d{1,2})?$"},
+        ]
+    }
+)
+class PriceField(serializers.DecimalField):
+    """A price that somebody names: from 0, to the cent."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(12, 2, min_value=Decimal(0), **kwargs)
 
 
 class FiltersSerializer(serializers.Serializer[Any]):
@@ -96,8 +120,8 @@ class FiltersSerializer(serializers.Serializer[Any]):
     colour = serializers.ListField(
         child=serializers.ChoiceField(colours.NAMES), max_length=MOST_VALUES, required=False
     )
-    price_min = serializers.DecimalField(12, 2, min_value=Decimal(0), required=False, allow_null=True)
-    price_max = serializers.DecimalField(12, 2, min_value=Decimal(0), required=False, allow_null=True)
+    price_min = PriceField(required=False, allow_null=True)
+    price_max = PriceField(required=False, allow_null=True)
     in_stock = serializers.BooleanField(required=False, default=False)
 
     def get_value(self, dictionary: Any) -> Any:
@@ -128,11 +152,10 @@ class FiltersSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise ValidationError for names that mean nothing here: a misspelt one must not go unnoticed."""
-    if unknown := sorted(set(given) - set(known)):
-        sentence = _("There is no such field; there are: %(names)s") % {"names": ", ".join(known)}
-        raise serializers.ValidationError({name[:200]: sentence for name in unknown[:5]})
+def known_skus(skus: Sequence[str]) -> None:
+    """Raise ValidationError for SKUs that no product has which shoppers may see."""
+    if skus:
+        _known(list(skus), set(Product.objects.visible().filter(sku__in=skus).values_list("sku", flat=True)))
 
 
 def _known(slugs: list[str], known: set[str]) -> list[str]:
@@ -175,7 +198,8 @@ class SearchSerializer(serializers.Serializer[Any]):
     )
 
     def validate_like(self, skus: list[str]) -> list[str]:
-        return _known(skus, set(Product.objects.visible().filter(sku__in=skus).values_list("sku", flat=True)))
+        known_skus(skus)
+        return skus
 
     def validate_dislike(self, skus: list[str]) -> list[str]:
         return self.validate_like(skus)

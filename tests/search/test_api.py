@@ -173,6 +173,14 @@ def test_pages_neither_repeat_nor_skip(client: Client, products: list[Product]) 
     assert ranks == list(range(1, len(products) + 1))
 
 
+def test_the_next_page_comes_though_a_liked_product_was_hidden(client: Client, products: list[Product]) -> None:
+    pk = upload(client, photo()).json()["id"]
+    first = client.get(f"{SEARCH}{pk}/?k=2&like=hat-red-0").json()
+    Product.objects.filter(sku="hat-red-0").update(visible_until=timezone.now() - timedelta(days=1))
+    assert len(skus(client.get(first["next"]))) == 2
+    assert is_problem(client.get(f"{SEARCH}{pk}/?k=2&like=hat-red-0"), 400)
+
+
 def test_similar_products_need_no_query(client: Client, products: list[Product]) -> None:
     response = client.get("/api/v1/products/hat-blue-0/similar/?k=3&category=hat")
     assert skus(response)[0] == "hat-blue-1"
@@ -349,6 +357,8 @@ def test_bad_input_is_refused_by_its_name(
         "colour_weight=nan",
         "price_min=-1",
         "price_min=NaN",
+        "like=nope",
+        "dislike=nope",
         "cursor=zzz",
         "cursor=..",
         "cursor=abc.99999999999",
@@ -508,6 +518,7 @@ ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("delete", SEARCH + "{id}/", {}, 204),
     ("delete", SEARCH + "{none}/", {}, 404),
     ("get", "/api/v1/products/", {}, 200),
+    ("get", "/api/v1/products/", {"data": {"k": "0"}}, 400),
     ("get", "/api/v1/products/", {"headers": {"Accept": "text/html"}}, 406),
     ("get", "/api/v1/products/{sku}/", {}, 200),
     ("get", "/api/v1/products/{none}/", {}, 404),
@@ -556,6 +567,19 @@ def test_problems_that_cannot_occur_are_not_declared(client: Client) -> None:
     }
     assert not [name for name, statuses in declared.items() if "post" not in name and statuses & {"413", "415"}]
     assert all({"406", "411"} <= statuses for statuses in declared.values())
+
+
+def test_the_schema_bounds_what_an_address_and_a_body_may_hold(client: Client) -> None:
+    schema = client.get("/api/schema/?format=json").json()
+    for path in (SEARCH + "{id}/", "/api/v1/products/", "/api/v1/products/{sku}/similar/"):
+        (k,) = (part["schema"] for part in schema["paths"][path]["get"]["parameters"] if part["name"] == "k")
+        assert (k["minimum"], k["maximum"]) == (1, 200)
+    components = schema["components"]["schemas"]
+    box = Draft4Validator(_without_nullable(components["SearchRequest"]["properties"]["box"]))
+    assert [box.is_valid(value) for value in ([0, 0, 1, 1], [0, 0, 1], [0, 0, 2, 1])] == [True, False, False]
+    price = Draft4Validator(_without_nullable(components["FiltersRequest"]["properties"]["price_min"]))
+    assert all(price.is_valid(value) for value in (10, 9.5, "9.50", None))
+    assert not any(price.is_valid(value) for value in (-1, "-1", "cheap"))
 
 
 def test_the_schema_has_a_file_in_the_form_alone(client: Client) -> None:
