@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
@@ -33,6 +34,14 @@ def read_k(request: Request, default: int, largest: int) -> int:
         return int(field.run_validation(request.query_params.get("k", default)))
     except serializers.ValidationError as error:
         raise serializers.ValidationError({"k": error.detail}) from error
+
+
+def find_product(products: QuerySet[Product], sku: str) -> Product:
+    """The product that has a SKU. Raises NotFound, with a sentence, where none of these has."""
+    product = products.filter(sku=sku).first()
+    if product is None:
+        raise NotFound(gettext("There is no product with the SKU %(sku)s.") % {"sku": sku[:200]})
+    return product
 
 
 class NewestFirst(CursorPagination):
@@ -80,3 +89,6 @@ class ProductView(generics.RetrieveAPIView[Product]):
 
     def get_queryset(self) -> QuerySet[Product]:
         return Product.objects.visible().for_display()
+
+    def get_object(self) -> Product:
+        return find_product(self.get_queryset(), self.kwargs["sku"])

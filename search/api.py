@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from catalogue.api import CURSOR, SKU, k_parameter, read_k
+from catalogue.api import CURSOR, SKU, find_product, k_parameter, read_k
 from catalogue.images import Limits
 from catalogue.models import Product
 from catalogue.serializers import problems, refuse_unknown
@@ -137,10 +137,7 @@ class SimilarView(APIView):
 
 
 def _product(sku: str) -> Product:
-    product = Product.objects.visible().filter(sku=sku).first()
-    if product is None:
-        raise NotFound(_("There is no product with the SKU %(sku)s.") % {"sku": sku})
-    return product
+    return find_product(Product.objects.visible(), sku)
 
 
 def _find(pk: UUID) -> Query:

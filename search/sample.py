@@ -32,6 +32,8 @@ class AnyJSONParser(JSONParser):
 
 
 class _Asked(serializers.Serializer[Any]):
+    default_error_messages = {"invalid": _("Send one JSON object.")}
+
     k = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=DEFAULT_K, help_text=_("Photos."))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
@@ -41,6 +42,8 @@ class FiniteFloatField(serializers.FloatField):
 
 class ManyField(serializers.ListField):
     """A list; in a form a repeated field, or one that holds JSON or values between commas."""
+
+    default_error_messages = {"not_a_list": _("Give a list.")}
 
     def get_value(self, dictionary: Any) -> Any:
         value = super().get_value(dictionary)
@@ -81,6 +84,7 @@ class BoxField(ManyField):
     """[left, top, right, bottom] -> `Box`."""
 
     child = FiniteFloatField()
+    default_error_messages = {"not_a_list": _("A box is four numbers: left, top, right, bottom.")}
 
     def to_internal_value(self, data: Any) -> Any:
         edges = super().to_internal_value(data)
@@ -108,17 +112,28 @@ class PriceField(serializers.DecimalField):
 class FiltersSerializer(serializers.Serializer[Any]):
     """Which products to find; each list admits any of its values."""
 
-    category = serializers.ListField(
+    default_error_messages = {"invalid": _("Give the filters as a JSON object.")}
+
+    category = ManyField(
         child=serializers.CharField(max_length=200),
         max_length=MOST_VALUES,
         required=False,
         help_text=_("Slugs; the categories below count too."),
     )
-    brand = serializers.ListField(
+    brand = ManyField(
         child=serializers.CharField(max_length=200), max_length=MOST_VALUES, required=False, help_text=_("Slugs.")
     )
-    colour = serializers.ListField(
-        child=serializers.ChoiceField(colours.NAMES), max_length=MOST_VALUES, required=False
+    colour = ManyField(
+        child=serializers.ChoiceField(
+            colours.NAMES,
+            error_messages={
+                "invalid_choice": format_lazy(
+                    _("There is no such colour; there are: {names}"), names=", ".join(colours.NAMES)
+                )
+            },
+        ),
+        max_length=MOST_VALUES,
+        required=False,
     )
     price_min = PriceField(required=False, allow_null=True)
     price_max = PriceField(required=False, allow_null=True)
@@ -160,12 +175,15 @@ def known_skus(skus: Sequence[str]) -> None:
 
 def _known(slugs: list[str], known: set[str]) -> list[str]:
     if unknown := [slug for slug in slugs if slug not in known]:
-        raise serializers.ValidationError(_("There is none called %(names)s.") % {"names": ", ".join(unknown[:5])})
+        names = ", ".join(unknown[:5])[:200]
+        raise serializers.ValidationError(_("There is none called %(names)s.") % {"names": names})
     return slugs
 
 
 class SearchSerializer(serializers.Serializer[Any]):
     """A search: exactly one of `image`, `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
+
+    default_error_messages = {"invalid": _("Send one JSON object, or a form.")}
 
     image = serializers.FileField(required=False, allow_empty_file=True, help_text=_("A picture, in a form."))
     image_base64 = Base64Field(

@@ -420,6 +420,45 @@ def test_another_method_is_refused(client: Client) -> None:
     assert "POST" in response["Allow"]
 
 
+@pytest.mark.parametrize("path", ["/api/schema/", SEARCH])
+def test_a_problem_is_json_whatever_the_address_gives(client: Client, path: str) -> None:
+    assert is_problem(client.put(path), 405, "Allow")
+
+
+def test_an_error_does_not_name_pythons_types(client: Client, products: list[Product]) -> None:
+    for name in ("filters", "image_base64"):
+        response = client.post(SEARCH, {"product": "hat-red-0", name: SimpleUploadedFile("photo.jpg", b"x")})
+        assert is_problem(response, 400)
+        assert "InMemory" not in response.content.decode()
+    bodies: list[Any] = [
+        1,
+        [1],
+        None,
+        {"like": 1},
+        {"box": 1},
+        {"filters": 1},
+        {"filters": {"brand": 1, "colour": 1}},
+    ]
+    for body in bodies:
+        whole = {"product": "hat-red-0"} | body if isinstance(body, dict) else body
+        for path in (SEARCH, "/postImage"):
+            response = client.post(path, json.dumps(whole), content_type="application/json")
+            assert is_problem(response, 400)
+            assert not re.search(r"\b(int|str|dict|NoneType|dictionary)\b", response.json()["detail"]), body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"product": "x"}, {"product": "hat-red-0", "like": ["x"]}, {"filters": {"colour": ["x"]}}],
+    ids=["product", "like", "colour"],
+)
+def test_what_a_sentence_repeats_is_cut(client: Client, products: list[Product], body: dict[str, Any]) -> None:
+    long = json.loads(json.dumps(body).replace('"x"', f'"{"x" * 100_000}"'))
+    response = post(client, **long)
+    assert response.status_code in {400, 404}
+    assert len(response.content) < 2_000
+
+
 def test_a_cursor_whose_list_is_gone_says_so(client: Client, products: list[Product]) -> None:
     pk = upload(client, photo()).json()["id"]
     assert is_problem(client.get(f"{SEARCH}{pk}/?cursor=0123456789abcdef.5"), 410, "first page")
@@ -441,6 +480,8 @@ def test_what_does_not_exist_is_a_problem_too(client: Client, path: str) -> None
 
 def test_an_unknown_product_is_404(client: Client, products: list[Product]) -> None:
     assert is_problem(post(client, product="none"), 404, "none")
+    for path in ("/api/v1/products/none/", "/api/v1/products/none/similar/"):
+        assert is_problem(client.get(path), 404, "There is no product with the SKU none.")
 
 
 def test_a_hidden_product_is_neither_searched_with_nor_found(client: Client, products: list[Product]) -> None:
