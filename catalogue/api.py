@@ -6,15 +6,42 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import generics
+from rest_framework import generics, serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
 from catalogue.models import Product
-from catalogue.serializers import ProductSerializer
+from catalogue.serializers import ProductSerializer, problems, refuse_unknown
+
+CURSOR = OpenApiParameter("cursor", str, description="As `next` of the page before has it.")
+SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The shop's own number of the product.")
+
+
+def k_parameter(default: int, largest: int) -> OpenApiParameter:
+    """How many products a page has, in an address; what `read_k` reads."""
+    schema = {"type": "integer", "minimum": 1, "maximum": largest, "default": default}
+    return OpenApiParameter("k", schema, description="Products.")
+
+
+def read_k(request: Request, default: int, largest: int) -> int:
+    """How many products a page is to have. Raises ValidationError for what is no number from 1 to the largest."""
+    field = serializers.IntegerField(min_value=1, max_value=largest)
+    try:
+        return int(field.run_validation(request.query_params.get("k", default)))
+    except serializers.ValidationError as error:
+        raise serializers.ValidationError({"k": error.detail}) from error
+
+
+def find_product(products: QuerySet[Product], sku: str) -> Product:
+    """The product that has a SKU. Raises NotFound, with a sentence, where none of these has."""
+    product = products.filter(sku=sku).first()
+    if product is None:
+        raise NotFound(gettext("There is no product with the SKU %(sku)s.") % {"sku": sku[:200]})
+    return product
 
 
 class NewestFirst(CursorPagination):
@@ -28,6 +55,9 @@ class NewestFirst(CursorPagination):
     page_size_query_param = "k"
     max_page_size = 200
 
+    def get_page_size(self, request: Request) -> int:
+        return read_k(request, self.page_size, self.max_page_size)
+
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         try:
             return super().paginate_queryset(queryset, request, view)
@@ -35,6 +65,10 @@ class NewestFirst(CursorPagination):
             raise NotFound(self.invalid_cursor_message) from error
 
 
+@extend_schema(
+    parameters=[k_parameter(NewestFirst.page_size, NewestFirst.max_page_size), CURSOR],
+    responses={200: ProductSerializer(many=True), **problems(400, 404)},
+)
 class ProductListView(generics.ListAPIView[Product]):
     """The products that shoppers may see, newest first."""
 
@@ -42,13 +76,11 @@ class ProductListView(generics.ListAPIView[Product]):
     pagination_class = NewestFirst
 
     def get_queryset(self) -> QuerySet[Product]:
+        refuse_unknown(self.request.query_params, ["k", "cursor"])
         return Product.objects.visible().for_display()
 
 
-SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The shop's own number of the product.")
-
-
-@extend_schema(parameters=[SKU])
+@extend_schema(parameters=[SKU], responses={200: ProductSerializer, **problems(404)})
 class ProductView(generics.RetrieveAPIView[Product]):
     """One product."""
 
@@ -57,3 +89,6 @@ class ProductView(generics.RetrieveAPIView[Product]):
 
     def get_queryset(self) -> QuerySet[Product]:
         return Product.objects.visible().for_display()
+
+    def get_object(self) -> Product:
+        return find_product(self.get_queryset(), self.kwargs["sku"])

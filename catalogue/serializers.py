@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +10,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from catalogue.models import Brand, Category, Product, ProductImage
+
+#: What problems are sent as.
+PROBLEM = "application/problem+json"
 
 
 class PhotoSerializer(serializers.ModelSerializer[ProductImage]):
@@ -43,6 +46,7 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
     )
     in_stock = serializers.BooleanField(read_only=True)
     url = serializers.SerializerMethodField()
+    external_url = serializers.CharField(read_only=True, help_text=_("Where the product is sold, if not here."))
     photos = PhotoSerializer(many=True, read_only=True)
 
     class Meta:
@@ -64,6 +68,34 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
 
     def get_url(self, product: Product) -> str:
         return absolute(self.context, product.get_absolute_url())
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """RFC 9457 problem details."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField(help_text=_("A sentence that says what to do."))
+    code = serializers.CharField(required=False, help_text=_("Why a picture was refused."))
+    errors = serializers.ListField(  # type: ignore[assignment]
+        child=serializers.DictField(), required=False, help_text=_("By field.")
+    )
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ValidationError for names that mean nothing here: a misspelt one must not go unnoticed."""
+    if unknown := sorted(set(given) - set(known)):
+        sentence = _("There is no such field; there are: %(names)s") % {"names": ", ".join(known)}
+        raise serializers.ValidationError({name[:200]: sentence for name in unknown[:5]})
+
+
+def problems(*statuses: int) -> dict[tuple[int, str], type[ProblemSerializer]]:
+    """The problems that an operation declares: these, and those of any request.
+
+    406 is for who takes no JSON, 411 for a body of unknown length.
+    """
+    return {(status, PROBLEM): ProblemSerializer for status in sorted({*statuses, 406, 411})}
 
 
 def absolute(context: Mapping[str, Any], address: str) -> str:

@@ -10,43 +10,47 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from catalogue.api import SKU
+from catalogue.api import CURSOR, SKU, find_product, k_parameter, read_k
 from catalogue.images import Limits
 from catalogue.models import Product
+from catalogue.serializers import problems, refuse_unknown
 from search import colours, querying
 from search.forms import RefinementForm
 from search.models import Query
 from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
-from search.serializers import FoundSerializer, ProblemSerializer, SearchSerializer, SimilarSerializer, refuse_unknown
+from search.serializers import (
+    FoundSerializer,
+    SearchByJSONSerializer,
+    SearchSerializer,
+    SimilarSerializer,
+    known_skus,
+)
 from search.throttling import SearchThrottle
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
-
-PROBLEMS = dict.fromkeys((400, 404, 410, 413, 415, 422, 429, 503), ProblemSerializer)
-FETCH_PROBLEMS = dict.fromkeys((502, 504), ProblemSerializer)
 
 REFINEMENTS = [
     OpenApiParameter("category", str, many=True, description="Slug; the categories below count too."),
     OpenApiParameter("brand", str, many=True, description="Slug."),
     OpenApiParameter("colour", str, many=True, enum=colours.NAMES),
-    OpenApiParameter("price_min", float),
-    OpenApiParameter("price_max", float),
+    OpenApiParameter("price_min", {"type": "number", "minimum": 0}),
+    OpenApiParameter("price_max", {"type": "number", "minimum": 0}),
     OpenApiParameter("in_stock", bool),
     OpenApiParameter(
-        "colour_weight", float, description=f"0 to {MAX_COLOUR_WEIGHT}; {DEFAULT_COLOUR_WEIGHT} by default."
+        "colour_weight",
+        {"type": "number", "minimum": 0, "maximum": MAX_COLOUR_WEIGHT, "default": DEFAULT_COLOUR_WEIGHT},
+        description="0: the colour does not matter; 0.5: as much as the style.",
     ),
     OpenApiParameter("like", str, many=True, description="SKU."),
     OpenApiParameter("dislike", str, many=True, description="SKU."),
     OpenApiParameter("box", str, description="left,top,right,bottom as fractions of the upright picture."),
 ]
-K = OpenApiParameter("k", int, description=f"Products, 1 to {LARGEST_PAGE}; {DEFAULT_PAGE} by default.")
-CURSOR = OpenApiParameter("cursor", str, description="As `next` of the page before has it.")
+K = k_parameter(DEFAULT_PAGE, LARGEST_PAGE)
 
 
 class SearchView(APIView):
@@ -56,8 +60,8 @@ class SearchView(APIView):
 
     @extend_schema(
         operation_id="search",
-        request={"multipart/form-data": SearchSerializer, "application/json": SearchSerializer},
-        responses={201: FoundSerializer, **PROBLEMS, **FETCH_PROBLEMS},
+        request={"multipart/form-data": SearchSerializer, "application/json": SearchByJSONSerializer},
+        responses={201: FoundSerializer, **problems(400, 404, 410, 413, 415, 422, 429, 502, 503, 504)},
     )
     def post(self, request: Request) -> Response:
         """Find products like a picture: uploaded, in base64, at an address, of a product, or of an earlier search."""
@@ -88,12 +92,12 @@ class FoundView(APIView):
     @extend_schema(
         operation_id="search_page",
         parameters=[*REFINEMENTS, K, CURSOR],
-        responses={200: FoundSerializer, **PROBLEMS},
+        responses={200: FoundSerializer, **problems(400, 404, 410, 422, 429, 503)},
     )
     def get(self, request: Request, pk: UUID) -> Response:
         """A page of what a search found, refined as the address says; `next` leads on, without repeat or skip."""
         query = _find(pk)
-        refinement, k = _refinement(request), _k(request)
+        refinement, k = _refinement(request), read_k(request, DEFAULT_PAGE, LARGEST_PAGE)
         if refinement.box is not None and not querying.has_seen(query, refinement.box):
             self._count(request)  # a new box asks the model; other refinements do not
         if cursor := request.query_params.get("cursor"):
@@ -108,7 +112,7 @@ class FoundView(APIView):
         if not throttle.allow_request(request, self):
             self.throttled(request, throttle.wait() or 1.0)
 
-    @extend_schema(operation_id="forget_search", responses={204: None, **PROBLEMS})
+    @extend_schema(operation_id="forget_search", responses={204: None, **problems(404, 410, 503)})
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete the picture and all that was derived from it, at once."""
         _find(pk).forget()
@@ -121,22 +125,19 @@ class SimilarView(APIView):
     @extend_schema(
         operation_id="similar_products",
         parameters=[SKU, *REFINEMENTS[:7], K],
-        responses={200: SimilarSerializer, **PROBLEMS},
+        responses={200: SimilarSerializer, **problems(400, 404, 422, 503)},
     )
     def get(self, request: Request, sku: str) -> Response:
         """The products most like a product; nothing is stored."""
         product = _product(sku)
         # Without a box: it would ask the model, and this address asks only what is stored.
         refinement = replace(_refinement(request), box=None)
-        results = querying.similar_to(product, _k(request), refinement)
+        results = querying.similar_to(product, read_k(request, DEFAULT_PAGE, LARGEST_PAGE), refinement)
         return Response(SimilarSerializer({"results": results}, context={"request": request}).data)
 
 
 def _product(sku: str) -> Product:
-    product = Product.objects.visible().filter(sku=sku).first()
-    if product is None:
-        raise NotFound(_("There is no product with the SKU %(sku)s.") % {"sku": sku})
-    return product
+    return find_product(Product.objects.visible(), sku)
 
 
 def _find(pk: UUID) -> Query:
@@ -170,15 +171,14 @@ def _refinement(request: Request) -> Refinement:
     form = RefinementForm(request.query_params)
     if not form.is_valid():
         raise ValidationError({name: [str(error) for error in errors] for name, errors in form.errors.items()})
-    return form.refinement
-
-
-def _k(request: Request) -> int:
-    field = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE)
-    try:
-        return int(field.run_validation(request.query_params.get("k", DEFAULT_PAGE)))
-    except ValidationError as error:
-        raise ValidationError({"k": error.detail}) from error
+    refinement = form.refinement
+    if not request.query_params.get("cursor"):  # a list that is frozen goes on whatever has gone since
+        for name in ("like", "dislike"):
+            try:
+                known_skus(getattr(refinement, name))
+            except ValidationError as error:
+                raise ValidationError({name: error.detail}) from error
+    return refinement
 
 
 def _read_cursor(cursor: str) -> tuple[str, int]:

@@ -15,9 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from catalogue.serializers import absolute
+from catalogue.serializers import absolute, problems
 from search import querying
-from search.api import FETCH_PROBLEMS, PROBLEMS
 from search.querying import LARGEST_PAGE
 from search.serializers import Base64Field
 from search.throttling import SearchThrottle
@@ -33,6 +32,8 @@ class AnyJSONParser(JSONParser):
 
 
 class _Asked(serializers.Serializer[Any]):
+    default_error_messages = {"invalid": _("Send one JSON object.")}
+
     k = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=DEFAULT_K, help_text=_("Photos."))
 
 
@@ -61,7 +62,9 @@ class PostImageView(_SampleView):
     """Photos like a picture that is sent."""
 
     @extend_schema(
-        operation_id="post_image", request=PostedImageSerializer, responses={200: ImagesSerializer, **PROBLEMS}
+        operation_id="post_image",
+        request=PostedImageSerializer,
+        responses={200: ImagesSerializer, **problems(400, 413, 415, 422, 429, 503)},
     )
     def post(self, request: Request) -> Response:
         """The photos of up to k products that are most like a picture, as the sample gave them."""
@@ -76,7 +79,7 @@ class PostURLView(_SampleView):
     @extend_schema(
         operation_id="post_url",
         request=PostedAddressSerializer,
-        responses={200: ImagesSerializer, **PROBLEMS, **FETCH_PROBLEMS},
+        responses={200: ImagesSerializer, **problems(400, 413, 415, 422, 429, 502, 503, 504)},
     )
     def post(self, request: Request) -> Response:
         """The photos of up to k products that are most like the picture at an address, as the sample gave them."""

@@ -6,17 +6,19 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.utils import html
 
 from catalogue.filters import MOST_VALUES
 from catalogue.models import Brand, Category, Product
-from catalogue.serializers import absolute
+from catalogue.serializers import absolute, refuse_unknown
 from search import colours
 from search.matches import Match
 from search.models import Query
@@ -40,6 +42,8 @@ class FiniteFloatField(serializers.FloatField):
 
 class ManyField(serializers.ListField):
     """A list; in a form a repeated field, or one that holds JSON or values between commas."""
+
+    default_error_messages = {"not_a_list": _("Give a list.")}
 
     def get_value(self, dictionary: Any) -> Any:
         value = super().get_value(dictionary)
@@ -67,10 +71,20 @@ class Base64Field(serializers.CharField):
             ) from error
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"type": "number", "minimum": 0, "maximum": 1},
+        "minItems": 4,
+        "maxItems": 4,
+        "example": [0.1, 0.1, 0.6, 0.9],
+    }
+)
 class BoxField(ManyField):
     """[left, top, right, bottom] -> `Box`."""
 
     child = FiniteFloatField()
+    default_error_messages = {"not_a_list": _("A box is four numbers: left, top, right, bottom.")}
 
     def to_internal_value(self, data: Any) -> Any:
         edges = super().to_internal_value(data)
@@ -80,23 +94,49 @@ class BoxField(ManyField):
             raise serializers.ValidationError(str(error)) from error
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "number", "minimum": 0, "nullable": True},
+            {"type": "string", "pattern": r"^\d{1,10}(\.\d{1,2})?$"},
+        ]
+    }
+)
+class PriceField(serializers.DecimalField):
+    """A price that somebody names: from 0, to the cent."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(12, 2, min_value=Decimal(0), **kwargs)
+
+
 class FiltersSerializer(serializers.Serializer[Any]):
     """Which products to find; each list admits any of its values."""
 
-    category = serializers.ListField(
+    default_error_messages = {"invalid": _("Give the filters as a JSON object.")}
+
+    category = ManyField(
         child=serializers.CharField(max_length=200),
         max_length=MOST_VALUES,
         required=False,
         help_text=_("Slugs; the categories below count too."),
     )
-    brand = serializers.ListField(
+    brand = ManyField(
         child=serializers.CharField(max_length=200), max_length=MOST_VALUES, required=False, help_text=_("Slugs.")
     )
-    colour = serializers.ListField(
-        child=serializers.ChoiceField(colours.NAMES), max_length=MOST_VALUES, required=False
+    colour = ManyField(
+        child=serializers.ChoiceField(
+            colours.NAMES,
+            error_messages={
+                "invalid_choice": format_lazy(
+                    _("There is no such colour; there are: {names}"), names=", ".join(colours.NAMES)
+                )
+            },
+        ),
+        max_length=MOST_VALUES,
+        required=False,
     )
-    price_min = serializers.DecimalField(12, 2, min_value=Decimal(0), required=False, allow_null=True)
-    price_max = serializers.DecimalField(12, 2, min_value=Decimal(0), required=False, allow_null=True)
+    price_min = PriceField(required=False, allow_null=True)
+    price_max = PriceField(required=False, allow_null=True)
     in_stock = serializers.BooleanField(required=False, default=False)
 
     def get_value(self, dictionary: Any) -> Any:
@@ -127,21 +167,23 @@ class FiltersSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise ValidationError for names that mean nothing here: a misspelt one must not go unnoticed."""
-    if unknown := sorted(set(given) - set(known)):
-        sentence = _("There is no such field; there are: %(names)s") % {"names": ", ".join(known)}
-        raise serializers.ValidationError({name[:200]: sentence for name in unknown[:5]})
+def known_skus(skus: Sequence[str]) -> None:
+    """Raise ValidationError for SKUs that no product has which shoppers may see."""
+    if skus:
+        _known(list(skus), set(Product.objects.visible().filter(sku__in=skus).values_list("sku", flat=True)))
 
 
 def _known(slugs: list[str], known: set[str]) -> list[str]:
     if unknown := [slug for slug in slugs if slug not in known]:
-        raise serializers.ValidationError(_("There is none called %(names)s.") % {"names": ", ".join(unknown[:5])})
+        names = ", ".join(unknown[:5])[:200]
+        raise serializers.ValidationError(_("There is none called %(names)s.") % {"names": names})
     return slugs
 
 
 class SearchSerializer(serializers.Serializer[Any]):
-    """A search: one of `image`, `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
+    """A search: exactly one of `image`, `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
+
+    default_error_messages = {"invalid": _("Send one JSON object, or a form.")}
 
     image = serializers.FileField(required=False, allow_empty_file=True, help_text=_("A picture, in a form."))
     image_base64 = Base64Field(
@@ -174,7 +216,8 @@ class SearchSerializer(serializers.Serializer[Any]):
     )
 
     def validate_like(self, skus: list[str]) -> list[str]:
-        return _known(skus, set(Product.objects.visible().filter(sku__in=skus).values_list("sku", flat=True)))
+        known_skus(skus)
+        return skus
 
     def validate_dislike(self, skus: list[str]) -> list[str]:
         return self.validate_like(skus)
@@ -204,6 +247,11 @@ class SearchSerializer(serializers.Serializer[Any]):
             like=tuple(data.get("like", ())),
             dislike=tuple(data.get("dislike", ())),
         )
+
+
+@extend_schema_serializer(exclude_fields=["image"])
+class SearchByJSONSerializer(SearchSerializer):
+    """A search: exactly one of `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
 
 
 class ResultSerializer(serializers.Serializer[Result]):
@@ -263,6 +311,18 @@ class FoundSerializer(serializers.Serializer[Any]):
     def get_total(self, found: Any) -> int:
         return len(found["ranking"])
 
+    @extend_schema_field(
+        {
+            "type": "array",
+            "items": {
+                "type": "array",
+                "items": {"oneOf": [{"type": "string"}, {"type": "number"}]},
+                "minItems": 2,
+                "maxItems": 2,
+            },
+            "example": [["navy", 0.7], ["white", 0.2]],
+        }
+    )
     def get_colours(self, found: Any) -> list[tuple[str, float]]:
         query: Query = found["query"]
         return [(name, share) for name, share in query.colours]
@@ -270,16 +330,3 @@ class FoundSerializer(serializers.Serializer[Any]):
 
 class SimilarSerializer(serializers.Serializer[Any]):
     results = ResultSerializer(many=True)
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """RFC 9457 problem details."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField(help_text=_("A sentence that says what to do."))
-    code = serializers.CharField(required=False, help_text=_("Why a picture was refused."))
-    errors = serializers.ListField(  # type: ignore[assignment]
-        child=serializers.DictField(), required=False, help_text=_("By field.")
-    )

@@ -13,17 +13,17 @@ from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
-from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 from catalogue.files import StorageError
 from catalogue.images import ImageRefused
+from catalogue.serializers import PROBLEM
 from search.exceptions import SearchError
 from search.statuses import image_status, search_sentence, search_status, storage_sentence
 
 logger = logging.getLogger(__name__)
 
-CONTENT_TYPE = "application/problem+json"
+CONTENT_TYPE = PROBLEM
 
 
 def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _sound(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def handler(error: Exception, context: dict[str, Any]) -> Response | None:
+def handler(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
     """Django REST framework's exception handler: known errors as problems, unknown ones as the bugs they are."""
     headers: dict[str, str] = {}
     if isinstance(error, ImageRefused):
@@ -73,7 +73,8 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
             name: value for name, value in plain.items() if name in {"Retry-After", "Allow", "WWW-Authenticate"}
         }
     set_rollback()
-    return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+    # Not by the view's renderer: the schema's writes YAML, the documentation's a page.
+    return JsonResponse(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
 def _sentence(error: Exception) -> str:

@@ -337,9 +337,17 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": f"{SHOP_NAME} API",
-    "DESCRIPTION": _("Find similar products with a picture."),
+    "DESCRIPTION": _(
+        "Find similar products with a picture. An address answers 405 to a method that it is not listed with here."
+    ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # What is sent is described apart from what is answered: a file goes out as an address.
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "visualsearch.schema.require_bodies",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

@@ -89,6 +89,13 @@ def test_a_list_costs_the_same_number_of_queries_for_any_number_of_products(clie
     assert counts[0] == counts[1] <= 3
 
 
+@pytest.mark.parametrize("parameters", ["k=0", "k=201", "k=abc", "k=", "x=1"])
+def test_a_bad_address_of_the_list_is_refused(client: Client, parameters: str) -> None:
+    response: Any = client.get(f"{PRODUCTS}?{parameters}")
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["field"] == parameters.partition("=")[0]
+
+
 @pytest.mark.parametrize("cursor", ["x", "cD1ub3RhZGF0ZQ=="])
 def test_a_bad_cursor_is_a_problem(client: Client, cursor: str) -> None:
     shop.product("a")

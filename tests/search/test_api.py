@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
+from jsonschema import Draft4Validator
 from PIL import Image
 
 from catalogue.models import Product
@@ -169,6 +171,14 @@ def test_pages_neither_repeat_nor_skip(client: Client, products: list[Product]) 
         ranks += [result["rank"] for result in response.json()["results"]]
     assert sorted(seen) == sorted(product.sku for product in products)
     assert ranks == list(range(1, len(products) + 1))
+
+
+def test_the_next_page_comes_though_a_liked_product_was_hidden(client: Client, products: list[Product]) -> None:
+    pk = upload(client, photo()).json()["id"]
+    first = client.get(f"{SEARCH}{pk}/?k=2&like=hat-red-0").json()
+    Product.objects.filter(sku="hat-red-0").update(visible_until=timezone.now() - timedelta(days=1))
+    assert len(skus(client.get(first["next"]))) == 2
+    assert is_problem(client.get(f"{SEARCH}{pk}/?k=2&like=hat-red-0"), 400)
 
 
 def test_similar_products_need_no_query(client: Client, products: list[Product]) -> None:
@@ -347,6 +357,8 @@ def test_bad_input_is_refused_by_its_name(
         "colour_weight=nan",
         "price_min=-1",
         "price_min=NaN",
+        "like=nope",
+        "dislike=nope",
         "cursor=zzz",
         "cursor=..",
         "cursor=abc.99999999999",
@@ -408,6 +420,45 @@ def test_another_method_is_refused(client: Client) -> None:
     assert "POST" in response["Allow"]
 
 
+@pytest.mark.parametrize("path", ["/api/schema/", SEARCH])
+def test_a_problem_is_json_whatever_the_address_gives(client: Client, path: str) -> None:
+    assert is_problem(client.put(path), 405, "Allow")
+
+
+def test_an_error_does_not_name_pythons_types(client: Client, products: list[Product]) -> None:
+    for name in ("filters", "image_base64"):
+        response = client.post(SEARCH, {"product": "hat-red-0", name: SimpleUploadedFile("photo.jpg", b"x")})
+        assert is_problem(response, 400)
+        assert "InMemory" not in response.content.decode()
+    bodies: list[Any] = [
+        1,
+        [1],
+        None,
+        {"like": 1},
+        {"box": 1},
+        {"filters": 1},
+        {"filters": {"brand": 1, "colour": 1}},
+    ]
+    for body in bodies:
+        whole = {"product": "hat-red-0"} | body if isinstance(body, dict) else body
+        for path in (SEARCH, "/postImage"):
+            response = client.post(path, json.dumps(whole), content_type="application/json")
+            assert is_problem(response, 400)
+            assert not re.search(r"\b(int|str|dict|NoneType|dictionary)\b", response.json()["detail"]), body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"product": "x"}, {"product": "hat-red-0", "like": ["x"]}, {"filters": {"colour": ["x"]}}],
+    ids=["product", "like", "colour"],
+)
+def test_what_a_sentence_repeats_is_cut(client: Client, products: list[Product], body: dict[str, Any]) -> None:
+    long = json.loads(json.dumps(body).replace('"x"', f'"{"x" * 100_000}"'))
+    response = post(client, **long)
+    assert response.status_code in {400, 404}
+    assert len(response.content) < 2_000
+
+
 def test_a_cursor_whose_list_is_gone_says_so(client: Client, products: list[Product]) -> None:
     pk = upload(client, photo()).json()["id"]
     assert is_problem(client.get(f"{SEARCH}{pk}/?cursor=0123456789abcdef.5"), 410, "first page")
@@ -429,6 +480,8 @@ def test_what_does_not_exist_is_a_problem_too(client: Client, path: str) -> None
 
 def test_an_unknown_product_is_404(client: Client, products: list[Product]) -> None:
     assert is_problem(post(client, product="none"), 404, "none")
+    for path in ("/api/v1/products/none/", "/api/v1/products/none/similar/"):
+        assert is_problem(client.get(path), 404, "There is no product with the SKU none.")
 
 
 def test_a_hidden_product_is_neither_searched_with_nor_found(client: Client, products: list[Product]) -> None:
@@ -486,6 +539,100 @@ def test_the_schema_describes_every_address(client: Client) -> None:
         "/postImage",
         "/postURL",
     }
+
+
+#: A request of each kind, and how it is answered.
+ASKED: list[tuple[str, str, dict[str, Any], int]] = [
+    ("post", SEARCH, {"data": "{", "content_type": "application/json"}, 400),
+    ("post", SEARCH, {"data": {"product": "none"}}, 404),
+    ("post", SEARCH, {"data": {"product": "hat-red-0"}}, 201),
+    ("post", SEARCH, {"data": {}, "headers": {"Accept": "text/html"}}, 406),
+    ("post", SEARCH, {"data": {}, "headers": {"Transfer-Encoding": "chunked"}}, 411),
+    ("post", SEARCH, {"data": "x" * 20_000_000, "content_type": "application/json"}, 413),
+    ("post", SEARCH, {"data": "x", "content_type": "text/plain"}, 415),
+    ("post", SEARCH, {"data": {"image_url": "ftp://a.example/"}}, 422),
+    ("get", SEARCH + "{id}/", {}, 200),
+    ("get", SEARCH + "{id}/", {"data": {"k": "0"}}, 400),
+    ("get", SEARCH + "{id}/", {"data": {"cursor": "0123456789abcdef.5"}}, 410),
+    ("get", SEARCH + "{none}/", {}, 404),
+    ("get", SEARCH + "{id}/", {"headers": {"Accept": "text/html"}}, 406),
+    ("delete", SEARCH + "{id}/", {}, 204),
+    ("delete", SEARCH + "{none}/", {}, 404),
+    ("get", "/api/v1/products/", {}, 200),
+    ("get", "/api/v1/products/", {"data": {"k": "0"}}, 400),
+    ("get", "/api/v1/products/", {"headers": {"Accept": "text/html"}}, 406),
+    ("get", "/api/v1/products/{sku}/", {}, 200),
+    ("get", "/api/v1/products/{none}/", {}, 404),
+    ("get", "/api/v1/products/{sku}/similar/", {}, 200),
+    ("get", "/api/v1/products/{sku}/similar/", {"data": {"k": "0"}}, 400),
+    ("get", "/api/v1/products/{none}/similar/", {}, 404),
+    ("get", "/api/v1/products/{new}/similar/", {}, 422),
+    ("post", "/postImage", {"data": "{}", "content_type": "text/plain"}, 400),
+    ("post", "/postURL", {"data": '{"url": "?"}', "content_type": "text/plain"}, 422),
+]
+
+
+def test_what_is_answered_is_as_the_schema_says(client: Client, products: list[Product]) -> None:
+    shop.product("new", photo(seed=3))
+    schema = client.get("/api/schema/?format=json").json()
+    declared = {re.sub(r"{\w+}", "{}", path): operations for path, operations in schema["paths"].items()}
+    for method, path, asked, status in ASKED:
+        query = querying.ask_with_product(products[0])
+        address = path.format(id=query.pk, sku="hat-red-0", none="00000000-0000-4000-8000-000000000000", new="new")
+        response = getattr(client, method)(address, **asked)
+        assert response.status_code == status, (method, path, response.content)
+        kinds = declared[re.sub(r"{\w+}", "{}", path)][method]["responses"][str(status)].get("content", {})
+        assert list(kinds) == ([response["Content-Type"]] if response.content else []), (method, path)
+        for kind in kinds.values():
+            validator = Draft4Validator(_without_nullable(schema | kind["schema"]))
+            wrong = [error.message for error in validator.iter_errors(response.json())]
+            assert wrong == [], (method, path)
+
+
+def _without_nullable(schema: Any) -> Any:
+    """A schema of OpenAPI 3.0 as JSON Schema has it: what may be null says so of its type."""
+    if isinstance(schema, list):
+        return [_without_nullable(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: _without_nullable(part) for name, part in schema.items()}
+    return {"anyOf": [{"type": "null"}, plain]} if plain.pop("nullable", None) is True else plain
+
+
+def test_problems_that_cannot_occur_are_not_declared(client: Client) -> None:
+    paths = client.get("/api/schema/?format=json").json()["paths"]
+    declared = {
+        f"{method} {path}": {status for status in operation["responses"] if status >= "400"}
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    assert not [name for name, statuses in declared.items() if "post" not in name and statuses & {"413", "415"}]
+    assert all({"406", "411"} <= statuses for statuses in declared.values())
+
+
+def test_the_schema_bounds_what_an_address_and_a_body_may_hold(client: Client) -> None:
+    schema = client.get("/api/schema/?format=json").json()
+    for path in (SEARCH + "{id}/", "/api/v1/products/", "/api/v1/products/{sku}/similar/"):
+        (k,) = (part["schema"] for part in schema["paths"][path]["get"]["parameters"] if part["name"] == "k")
+        assert (k["minimum"], k["maximum"]) == (1, 200)
+    components = schema["components"]["schemas"]
+    box = Draft4Validator(_without_nullable(components["SearchRequest"]["properties"]["box"]))
+    assert [box.is_valid(value) for value in ([0, 0, 1, 1], [0, 0, 1], [0, 0, 2, 1])] == [True, False, False]
+    price = Draft4Validator(_without_nullable(components["FiltersRequest"]["properties"]["price_min"]))
+    assert all(price.is_valid(value) for value in (10, 9.5, "9.50", None))
+    assert not any(price.is_valid(value) for value in (-1, "-1", "cheap"))
+
+
+def test_the_schema_has_a_file_in_the_form_alone(client: Client) -> None:
+    schema = client.get("/api/schema/?format=json").json()
+    body = schema["paths"][SEARCH]["post"]["requestBody"]
+    assert body["required"]
+    fields = {}
+    for kind, content in body["content"].items():
+        fields[kind] = schema["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]["properties"]
+    image = fields["multipart/form-data"].pop("image")
+    assert (image["type"], image["format"], image.get("nullable")) == ("string", "binary", None)
+    assert fields["multipart/form-data"] == fields["application/json"]
 
 
 def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:
