@@ -79,6 +79,8 @@ def explained(view: View) -> View:
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
+        except ImageRefused as error:  # one that was stored, and cannot be read any more
+            return _error_page(request, image_status(error), _("Search again"), str(error))
         except SearchError as error:
             status = search_status(error)
             if status != HTTPStatus.SERVICE_UNAVAILABLE:
