@@ -383,6 +383,24 @@ def test_hostile_filters_in_a_form_are_refused(client: Client, products: list[Pr
     assert is_problem(client.post(SEARCH, {"product": "hat-red-0", "filters": "[" * 100_000}), 400)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("like", SimpleUploadedFile("x", b'["hat-red-0"]')),
+        ("dislike", SimpleUploadedFile("x", b"x")),
+        ("box", SimpleUploadedFile("x", b"[0,0,1,1]")),
+        ("filters", SimpleUploadedFile("x", b"{}")),
+        ("like[0][x]", "1"),
+        ("box[0][x]", "1"),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_something_else_where_a_form_has_text_is_refused(
+    client: Client, products: list[Product], name: str, value: Any
+) -> None:
+    assert is_problem(client.post(SEARCH, {"product": "hat-red-0", name: value}), 400)
+
+
 def test_too_many_parts_are_refused(client: Client) -> None:
     assert is_problem(client.post(SEARCH, {f"f{number}": "x" for number in range(1_100)}), 400)
 
