@@ -81,6 +81,12 @@ def test_a_product_can_be_searched_with(client: Client, products: list[Product])
     assert "Delete my picture" not in shown
 
 
+@pytest.mark.usefixtures("no_nul")
+@pytest.mark.parametrize("sku", ["unknown", "a\0b"])
+def test_a_product_that_there_is_not_is_404(client: Client, products: list[Product], sku: str) -> None:
+    assert client.post("/search/", {"product": sku}).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [
