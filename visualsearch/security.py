@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.files.storage import default_storage
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
@@ -21,6 +24,9 @@ EXEMPT = "/api/docs"
 
 SAMPLE = ("/postImage", "/postURL")
 """The addresses of `search.sample`."""
+
+_SESSION_KEY = re.compile(r"[a-z0-9]+")
+"""As Django makes them."""
 
 
 def in_admin(path: str) -> bool:
@@ -81,8 +87,21 @@ class BodyLimit:
         return response
 
 
+class Sessions(SessionMiddleware):
+    """Middleware: Django's, but a cookie that holds no key of a session is none.
+
+    A cookie may hold a NUL, and PostgreSQL refuses to be asked for one.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        if not _SESSION_KEY.fullmatch(request.session.session_key or ""):
+            request.session = self.SessionStore()
+
+
 class NoNul:
-    """Middleware: an address of the admin that holds a NUL is refused, for PostgreSQL refuses to be asked for one.
+    """Middleware: what is sent to the admin, as an address or a form, is refused where it holds a NUL, for PostgreSQL
+    refuses to be asked for one.
 
     The shop's own pages read their addresses with forms, which refuse it themselves.
     """
@@ -94,10 +113,31 @@ class NoNul:
         holds_nul = "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
         if not (holds_nul and in_admin(request.path_info)):
             return self.get_response(request)
-        status = HTTPStatus.BAD_REQUEST
-        sentence = _("This address holds a character that nothing here has: go back, and type it anew.")
-        context = {"status": status, "title": _("This address cannot be read"), "sentence": sentence}
-        return render(request, "error.html", context, status=status)
+        title = _("This address cannot be read")
+        return _bad_request(
+            request, title, _("This address holds a character that nothing here has: go back, and type it anew.")
+        )
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
+        # Here, after what counts a body's bytes, and where a form that cannot be read is answered by Django.
+        if not (in_admin(request.path_info) and any("\0" in text for text in _texts(request.POST))):
+            return None
+        title = _("This form cannot be read")
+        return _bad_request(
+            request, title, _("It holds a character that nothing here has: go back, and type the text anew.")
+        )
+
+
+def _texts(form: QueryDict) -> Iterator[str]:
+    """The names and the values of a form."""
+    for name, values in form.lists():
+        yield name
+        yield from values
+
+
+def _bad_request(request: HttpRequest, title: str, sentence: str) -> HttpResponse:
+    status = HTTPStatus.BAD_REQUEST
+    return render(request, "error.html", {"status": status, "title": title, "sentence": sentence}, status=status)
 
 
 class ContentSecurityPolicy:
