@@ -17,6 +17,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from catalogue.images import TooManyBytes
+from visualsearch.charset import UNREADABLE
 from visualsearch.problems import CONTENT_TYPE, problem
 
 #: The API's documentation starts itself with a script in the page.
@@ -39,6 +40,28 @@ def in_admin(path: str) -> bool:
 def in_api(path: str) -> bool:
     """Whether an address is the API's, or one of the sample's whose clients it serves too."""
     return path.startswith("/api/") or path in SAMPLE
+
+
+def _refusal(request: HttpRequest, status: HTTPStatus, title: str, sentence: str, **members: str) -> HttpResponse:
+    """A page that says why a request is not answered, or a problem for the API's clients."""
+    if in_api(request.path_info):
+        body = problem(status, sentence, **members)
+        return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+    return render(request, "error.html", {"status": status, "title": title, "sentence": sentence}, status=status)
+
+
+class Charset:
+    """Middleware: a request in a charset that nobody can read text with is answered with a sentence."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if UNREADABLE not in request.META:
+            return self.get_response(request)
+        title = _("This request cannot be understood")
+        sentence = _("Its Content-Type names a charset that is not read here. Send it as UTF-8.")
+        return _refusal(request, HTTPStatus.BAD_REQUEST, title, sentence)
 
 
 class BodyLimit:
@@ -76,13 +99,7 @@ class BodyLimit:
                 "limit": settings.IMAGE_MAX_BYTES // 1_000_000
             }
             members = {"code": TooManyBytes.code}
-        response: HttpResponseBase
-        if in_api(request.path_info):
-            body = problem(status, sentence, **members)
-            response = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
-        else:
-            context = {"status": status, "title": title, "sentence": sentence}
-            response = render(request, "error.html", context, status=status)
+        response = _refusal(request, status, title, sentence, **members)
         response.headers["Connection"] = "close"
         return response
 
@@ -114,8 +131,11 @@ class NoNul:
         if not (holds_nul and in_admin(request.path_info)):
             return self.get_response(request)
         title = _("This address cannot be read")
-        return _bad_request(
-            request, title, _("This address holds a character that nothing here has: go back, and type it anew.")
+        return _refusal(
+            request,
+            HTTPStatus.BAD_REQUEST,
+            title,
+            _("This address holds a character that nothing here has: go back, and type it anew."),
         )
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
@@ -123,8 +143,11 @@ class NoNul:
         if not (in_admin(request.path_info) and any("\0" in text for text in _texts(request.POST))):
             return None
         title = _("This form cannot be read")
-        return _bad_request(
-            request, title, _("It holds a character that nothing here has: go back, and type the text anew.")
+        return _refusal(
+            request,
+            HTTPStatus.BAD_REQUEST,
+            title,
+            _("It holds a character that nothing here has: go back, and type the text anew."),
         )
 
 
@@ -133,11 +156,6 @@ def _texts(form: QueryDict) -> Iterator[str]:
     for name, values in form.lists():
         yield name
         yield from values
-
-
-def _bad_request(request: HttpRequest, title: str, sentence: str) -> HttpResponse:
-    status = HTTPStatus.BAD_REQUEST
-    return render(request, "error.html", {"status": status, "title": title, "sentence": sentence}, status=status)
 
 
 class ContentSecurityPolicy:
