@@ -506,6 +506,13 @@ def test_the_schema_describes_every_address(client: Client) -> None:
     }
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "POST", "DELETE"])
+def test_the_documentation_is_a_page_to_be_read_alone(client: Client, method: str) -> None:
+    response = client.generic(method, "/api/docs/")
+    assert response.status_code == 405
+    assert response["Allow"] == "GET, HEAD"
+
+
 def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:
     page = client.get("/api/docs/").content.decode()
     assert "swagger" in page
