@@ -9,10 +9,13 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
+from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -20,6 +23,7 @@ from PIL import Image
 
 from catalogue.models import Product
 from search import indexing, querying
+from search.exceptions import IndexUnavailable
 from search.matches import Match
 from search.models import IndexVersion, Query
 from tests import shop
@@ -466,6 +470,23 @@ def test_without_an_index_it_is_503(client: Client) -> None:
     assert is_problem(response, 503, "Try again in a minute")
     assert "manage.py" not in response.content.decode()  # that is for staff, in the log
     assert response["Retry-After"] == "30"
+
+
+def test_a_picture_whose_search_fails_is_not_kept(
+    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = upload(client, photo()).json()["id"]
+
+    def away(*_arguments: Any, **_options: Any) -> Any:
+        raise IndexUnavailable("OpenSearch is away.")
+
+    monkeypatch.setattr(querying, "_search", away)
+    assert is_problem(upload(client, photo(seed=1)), 503)
+    assert is_problem(post(client, product="hat-red-0"), 503)
+    assert is_problem(post(client, query=earlier), 503)
+    assert Query.objects.exclude(picture="").get().pk == UUID(earlier)
+    assert all(query.gone for query in Query.objects.exclude(pk=earlier))
+    assert [file.stem for file in Path(storages["queries"].location).iterdir()] == [earlier]
 
 
 def test_when_the_model_was_changed_it_is_503_and_what_to_do_is_in_the_log(
