@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_aware
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -58,11 +60,20 @@ class NewestFirst(CursorPagination):
     def get_page_size(self, request: Request) -> int:
         return read_k(request, self.page_size, self.max_page_size)
 
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
-        try:
-            return super().paginate_queryset(queryset, request, view)
-        except ValidationError as error:  # well-formed, but the place it names is no time
-            raise NotFound(self.invalid_cursor_message) from error
+    def decode_cursor(self, request: Request) -> Any:
+        cursor = super().decode_cursor(request)
+        if cursor is not None and cursor.position is not None and not _is_time(str(cursor.position)):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
+
+
+def _is_time(text: str) -> bool:
+    """Whether a cursor's place is a time, with its zone as all have it, that the database can be asked for."""
+    try:
+        moment = parse_datetime(text)
+        return moment is not None and is_aware(moment) and bool(moment.astimezone(UTC))
+    except (ValueError, OverflowError):  # the 31st of February, or a year that UTC does not have
+        return False
 
 
 @extend_schema(

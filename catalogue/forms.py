@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -9,12 +10,13 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Max
+from django.forms.fields import InvalidJSONInput
 from django.forms.formsets import DELETION_FIELD_NAME
 from django.utils.translation import gettext_lazy as _
 from tree_queries.forms import TreeNodeChoiceField
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from catalogue import images
+from catalogue import attributes, images
 from catalogue.models import Category, Product, ProductImage
 
 PHOTO_TWICE = _("This product already has this photo.")
@@ -104,6 +106,28 @@ class NewPhotos:
         return added
 
 
+class AttributesField(forms.JSONField):
+    """A product's attributes as they are written; what can be none is shown again as it was sent."""
+
+    default_error_messages = {"invalid": _("Write a JSON object, as in %(example)s.")}
+
+    def to_python(self, value: Any) -> dict[str, Any]:  # type: ignore[override]
+        if value in self.empty_values:
+            return {}
+        try:
+            return attributes.checked(json.loads(value) if isinstance(value, str) else value)
+        except (ValueError, RecursionError) as error:
+            sentence = self.error_messages["invalid"]
+            raise ValidationError(sentence, "invalid", {"example": '{"material": "wool"}'}) from error
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            self.to_python(data)
+        except ValidationError:
+            return InvalidJSONInput(data)
+        return super().bound_data(data, initial)
+
+
 class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
     """A product, with new photos for it; the order of its dates is told at a field."""
 
@@ -117,6 +141,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Product
         fields = "__all__"  # noqa: DJ007 - the admin's fieldsets choose
+        field_classes = {"attributes": AttributesField}
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

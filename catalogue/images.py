@@ -11,6 +11,7 @@ import io
 import math
 import struct
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -352,6 +353,23 @@ def _sniff(data: bytes) -> _Format | None:
     return None
 
 
+_UNDECODABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    # Of headers whose values are of another kind or number than Pillow's plugins take for granted.
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+)
+"""What Pillow and libheif raise on bad files."""
+
+
 @contextmanager
 def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
     """Turn what Pillow and libheif raise on bad files into a refusal. For decoding only, to hide no bug."""
@@ -365,7 +383,7 @@ def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
             _("This picture has more than %(limit)s million pixels. Make it smaller and try again.")
             % {"limit": _millions(limits.max_pixels)}
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:
+    except _UNDECODABLE as error:
         raise BrokenImage(
             _(
                 "This picture is damaged or incomplete and cannot be opened. "

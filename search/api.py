@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,7 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from catalogue.api import CURSOR, SKU, find_product, k_parameter, read_k
+from catalogue.files import StorageError
 from catalogue.images import Limits
 from catalogue.models import Product
 from catalogue.serializers import problems, refuse_unknown
@@ -67,10 +69,18 @@ class SearchView(APIView):
         """Find products like a picture: uploaded, in base64, at an address, of a product, or of an earlier search."""
         serializer = SearchSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        query = self._query(serializer.validated_data)
+        data = serializer.validated_data
+        query = self._query(data)
         refinement = serializer.refinement
-        ranking = querying.rank(query, refinement)
-        found = _found(request, query, ranking, refinement, start=0, k=serializer.validated_data["k"])
+        try:
+            ranking = querying.rank(query, refinement)
+            found = _found(request, query, ranking, refinement, start=0, k=data["k"])
+        except Exception:
+            if data.get("query") is None:
+                # Nobody is told its id: the picture would lie there, and could not be deleted.
+                with suppress(StorageError):
+                    query.forget()
+            raise
         return Response(found, HTTPStatus.CREATED, headers={"Location": found["permalink"]})
 
     def _query(self, data: dict[str, Any]) -> Query:

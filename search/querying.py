@@ -11,7 +11,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -432,7 +432,9 @@ def _picture(query: Query, embedder: Embedder, box: Box | None) -> Any:
             data = opened.read()
     except FileNotFoundError as error:
         raise QueryGone(_("The picture of this search was deleted. Search again with the picture.")) from error
-    return images.read(data, short_side=pictures.short_side(embedder.size, box)).image
+    # It was accepted once: of a long strip, what is stored is narrower than what a shopper may send.
+    limits = replace(images.Limits.from_settings(), min_side=1)
+    return images.read(data, short_side=pictures.short_side(embedder.size, box), limits=limits).image
 
 
 def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float32]:

@@ -49,6 +49,8 @@ class ManyField(serializers.ListField):
         value = super().get_value(dictionary)
         if not (html.is_html_input(dictionary) and isinstance(value, list) and len(value) == 1):
             return value
+        if not isinstance(value[0], str):  # a file, or something nested: the child refuses it
+            return value
         try:
             parsed = json.loads(value[0])
         except (ValueError, RecursionError):

@@ -79,6 +79,8 @@ def explained(view: View) -> View:
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
+        except ImageRefused as error:  # one that was stored, and cannot be read any more
+            return _error_page(request, image_status(error), _("Search again"), str(error))
         except SearchError as error:
             status = search_status(error)
             if status != HTTPStatus.SERVICE_UNAVAILABLE:
@@ -150,6 +152,8 @@ def _wants_json(request: HttpRequest) -> bool:
 
 def _query_of(request: HttpRequest) -> Query | None:
     if (sku := request.POST.get("product")) is not None:
+        if "\0" in sku:  # no SKU has one, and PostgreSQL refuses to look
+            raise Http404
         return querying.ask_with_product(get_object_or_404(Product.objects.visible(), sku=sku))
     if address := request.POST.get("image_url", "").strip():
         return querying.ask_with_address(address)

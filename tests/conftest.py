@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.cache import cache
 from django.core.files.storage import storages
+from django.db import DataError, connection
 from django.utils import translation
 from hypothesis import settings as hypothesis
 
@@ -86,6 +87,19 @@ def _own_language() -> Iterator[None]:
     translation.deactivate()
     yield
     translation.deactivate()
+
+
+@pytest.fixture
+def no_nul(db: None) -> Iterator[None]:
+    """The database refuses to be asked for a NUL, whichever it is, as PostgreSQL does."""
+
+    def refuse(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        if any(isinstance(value, str) and "\0" in value for value in parameters or ()):
+            raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(refuse):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.files.storage import default_storage
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from catalogue.images import TooManyBytes
+from visualsearch.charset import UNREADABLE
 from visualsearch.problems import CONTENT_TYPE, problem
 
 #: The API's documentation starts itself with a script in the page.
@@ -21,6 +25,9 @@ EXEMPT = "/api/docs"
 
 SAMPLE = ("/postImage", "/postURL")
 """The addresses of `search.sample`."""
+
+_SESSION_KEY = re.compile(r"[a-z0-9]+")
+"""As Django makes them."""
 
 
 def in_admin(path: str) -> bool:
@@ -33,6 +40,28 @@ def in_admin(path: str) -> bool:
 def in_api(path: str) -> bool:
     """Whether an address is the API's, or one of the sample's whose clients it serves too."""
     return path.startswith("/api/") or path in SAMPLE
+
+
+def _refusal(request: HttpRequest, status: HTTPStatus, title: str, sentence: str, **members: str) -> HttpResponse:
+    """A page that says why a request is not answered, or a problem for the API's clients."""
+    if in_api(request.path_info):
+        body = problem(status, sentence, **members)
+        return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+    return render(request, "error.html", {"status": status, "title": title, "sentence": sentence}, status=status)
+
+
+class Charset:
+    """Middleware: a request in a charset that nobody can read text with is answered with a sentence."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if UNREADABLE not in request.META:
+            return self.get_response(request)
+        title = _("This request cannot be understood")
+        sentence = _("Its Content-Type names a charset that is not read here. Send it as UTF-8.")
+        return _refusal(request, HTTPStatus.BAD_REQUEST, title, sentence)
 
 
 class BodyLimit:
@@ -70,19 +99,26 @@ class BodyLimit:
                 "limit": settings.IMAGE_MAX_BYTES // 1_000_000
             }
             members = {"code": TooManyBytes.code}
-        response: HttpResponseBase
-        if in_api(request.path_info):
-            body = problem(status, sentence, **members)
-            response = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
-        else:
-            context = {"status": status, "title": title, "sentence": sentence}
-            response = render(request, "error.html", context, status=status)
+        response = _refusal(request, status, title, sentence, **members)
         response.headers["Connection"] = "close"
         return response
 
 
+class Sessions(SessionMiddleware):
+    """Middleware: Django's, but a cookie that holds no key of a session is none.
+
+    A cookie may hold a NUL, and PostgreSQL refuses to be asked for one.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        if not _SESSION_KEY.fullmatch(request.session.session_key or ""):
+            request.session = self.SessionStore()
+
+
 class NoNul:
-    """Middleware: an address of the admin that holds a NUL is refused, for PostgreSQL refuses to be asked for one.
+    """Middleware: what is sent to the admin, as an address or a form, is refused where it holds a NUL, for PostgreSQL
+    refuses to be asked for one.
 
     The shop's own pages read their addresses with forms, which refuse it themselves.
     """
@@ -94,10 +130,32 @@ class NoNul:
         holds_nul = "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
         if not (holds_nul and in_admin(request.path_info)):
             return self.get_response(request)
-        status = HTTPStatus.BAD_REQUEST
-        sentence = _("This address holds a character that nothing here has: go back, and type it anew.")
-        context = {"status": status, "title": _("This address cannot be read"), "sentence": sentence}
-        return render(request, "error.html", context, status=status)
+        title = _("This address cannot be read")
+        return _refusal(
+            request,
+            HTTPStatus.BAD_REQUEST,
+            title,
+            _("This address holds a character that nothing here has: go back, and type it anew."),
+        )
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
+        # Here, after what counts a body's bytes, and where a form that cannot be read is answered by Django.
+        if not (in_admin(request.path_info) and any("\0" in text for text in _texts(request.POST))):
+            return None
+        title = _("This form cannot be read")
+        return _refusal(
+            request,
+            HTTPStatus.BAD_REQUEST,
+            title,
+            _("It holds a character that nothing here has: go back, and type the text anew."),
+        )
+
+
+def _texts(form: QueryDict) -> Iterator[str]:
+    """The names and the values of a form."""
+    for name, values in form.lists():
+        yield name
+        yield from values
 
 
 class ContentSecurityPolicy:

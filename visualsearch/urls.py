@@ -8,6 +8,9 @@ from search.sample import PostImageView, PostURLView
 from visualsearch import accounts  # noqa: F401 - registers users and groups with the admin
 from visualsearch.sitemaps import SITEMAPS, robots
 
+handler400 = "visualsearch.faults.bad_request"
+handler500 = "visualsearch.faults.server_error"
+
 urlpatterns = [
     path("robots.txt", robots, name="robots"),
     path("sitemap.xml", sitemaps.index, {"sitemaps": SITEMAPS, "sitemap_url_name": "sitemap"}, name="sitemap-index"),

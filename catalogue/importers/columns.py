@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
+from catalogue.attributes import checked
 from catalogue.fetching import is_address
 from catalogue.importers.records import PhotoSource, ProductRecord, SourceRefused
 from catalogue.models import Brand, Category, Product, ProductImage
@@ -314,33 +315,14 @@ def _attributes(name: str, cell: object) -> dict[str, Any]:
     if cell is None or (isinstance(cell, str) and not cell.strip()):
         return {}
     try:
-        value = json.loads(cell) if isinstance(cell, str) else cell
-        # NaN, infinity and unpaired surrogates are Python's, not JSON's.
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-        storable = "\0" not in "".join(_texts(value))
+        return checked(json.loads(cell) if isinstance(cell, str) else cell)
     except (ValueError, RecursionError):
-        value, storable = None, False
-    if not isinstance(value, dict) or not storable:
         raise _bad(
             _("%(name)s is %(cell)s; write a JSON object, as in %(example)s."),
             name,
             cell,
             example='{"material": "wool"}',
-        )
-    return value
-
-
-def _texts(value: object) -> Iterable[str]:
-    """Every text in a JSON value, keys too."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from _texts(item)
+        ) from None
 
 
 def _photos(name: str, cell: object) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
 from search import indexing, runs
+from search.admin.keys import is_key
 from search.admin.overview import Kind, State, has_indexed, lasted, numbers, title
 from search.admin.states import try_again
 from search.embedders import embedders
@@ -174,7 +175,7 @@ class IndexPages:
             messages.warning(request, gettext("There is nothing to go on with, or something else waits already."))
 
     def _cancel(self, request: HttpRequest, pk: str) -> None:
-        if pk.isdecimal() and runs.cancel(int(pk)):
+        if is_key(pk) and runs.cancel(int(pk)):
             messages.success(request, gettext("It was cancelled before it began."))
         else:
             messages.warning(request, gettext("It cannot be cancelled any more: it has begun or ended."))

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.admin import ProductAdmin, ProductImageAdmin, ProductImageInline
 from catalogue.models import Product, ProductImage
+from search.admin.keys import is_key
 from search.admin.neighbours import ComparisonForm, compare
 from search.admin.states import (
     LABELS,
@@ -110,7 +111,7 @@ class IndexedProductAdmin(ProductAdmin):
         product = get_object_or_404(Product, pk=pk)
         if not (self.has_view_permission(request, product) and may_try_again(request)):
             raise PermissionDenied
-        chosen = {value for value in request.POST.getlist("photo") if value.isdecimal()}
+        chosen = {value for value in request.POST.getlist("photo") if is_key(value)}
         try_again(self, request, product.photos.filter(pk__in=chosen).values_list("pk", flat=True))
         return redirect("admin:catalogue_product_change", product.pk)
 

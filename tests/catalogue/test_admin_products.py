@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from catalogue import admin
 from catalogue.models import Product
@@ -260,3 +261,27 @@ def test_photos_change_places(admin_client: Client) -> None:
     )
     assert admin_client.post(change(made), sent).status_code == 302
     assert list(made.photos.all()) == [second, first]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "{", "[1]", "1", '"wool"', '{"a": NaN}', '{"a": 1e999}', '{"a": "\\u0000"}', '{"\\u0000": 1}',
+        '{"a": "\\ud800"}', "[" * 100_000, '{"a":' * 900 + "1" + "}" * 900, f'{{"a": {"1" * 5_000}}}',
+    ],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+def test_attributes_that_are_none_are_refused_at_their_field(admin_client: Client, attributes: str) -> None:
+    shown = page(admin_client.post(ADD, form(attributes=attributes)))
+    assert "Write a JSON object, as in {&quot;material&quot;: &quot;wool&quot;}." in shown
+    assert escape(attributes) in shown
+    assert not Product.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [('{"a": "\\\\u0000", "b": [1, {"c": null}]}', {"a": r"\u0000", "b": [1, {"c": None}]}), ("", {})],
+)
+def test_attributes_are_kept_as_they_are_written(admin_client: Client, text: str, kept: dict[str, Any]) -> None:
+    assert admin_client.post(ADD, form(attributes=text)).status_code == 302
+    assert Product.objects.get().attributes == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import timedelta
 from typing import Any
 
@@ -96,7 +97,22 @@ def test_a_bad_address_of_the_list_is_refused(client: Client, parameters: str) -
     assert response.json()["errors"][0]["field"] == parameters.partition("=")[0]
 
 
-@pytest.mark.parametrize("cursor", ["x", "cD1ub3RhZGF0ZQ=="])
+def place(text: str) -> str:
+    return b64encode(f"p={text}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "x",
+        place("notadate"),
+        place("2026-02-31T09:00:00Z"),
+        place("9999-12-31T23:59:59-23:59"),
+        place("0001-01-01T00:00:00%2B23:59"),
+        place("2026-01-31T09:00:00"),
+        place("%00"),
+    ],
+)
 def test_a_bad_cursor_is_a_problem(client: Client, cursor: str) -> None:
     shop.product("a")
     response: Any = client.get(f"{PRODUCTS}?cursor={cursor}")

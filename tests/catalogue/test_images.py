@@ -399,6 +399,14 @@ def test_a_progressive_jpeg_cut_off_is_refused() -> None:
         assert refused(data[: len(data) // 2], short_side=short_side).code == "broken"
 
 
+def test_a_header_whose_values_are_of_another_kind_is_refused() -> None:
+    strips = struct.pack("<HH", 273, 4)  # StripOffsets, of type LONG
+    data = encoded(drawn(), "TIFF")
+    assert strips in data
+
+    assert refused(data.replace(strips, struct.pack("<HH", 273, 7))).code == "broken"
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize(
     "signature",

@@ -456,3 +456,16 @@ def test_workers_that_cannot_be_told_are_not_taken_for_missing(
     seen = words(shown(admin_client, address))
     assert "Redis (REDIS_URL) does not answer" in seen
     assert "No worker is running" not in seen
+
+
+@pytest.mark.parametrize("key", ["1" * 4_500, "1" * 20, "x"])
+def test_a_key_that_no_row_has_is_nothing_to_be_cancelled(admin_client: Client, key: str) -> None:
+    shown = admin_client.post(DO, {"cancel": key}, follow=True).content.decode()
+    assert "It cannot be cancelled any more" in shown
+
+
+@pytest.mark.parametrize("key", ["1" * 4_500, "1" * 20, "x"])
+def test_a_photo_that_no_product_has_is_not_tried_again(admin_client: Client, key: str) -> None:
+    product = shop.product("a", photo())
+    address = reverse("admin:catalogue_product_try_again", args=[product.pk])
+    assert admin_client.post(address, {"photo": key}).status_code == 302

@@ -10,10 +10,13 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
+from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -22,6 +25,7 @@ from PIL import Image
 
 from catalogue.models import Product
 from search import indexing, querying
+from search.exceptions import IndexUnavailable
 from search.matches import Match
 from search.models import IndexVersion, Query
 from tests import shop
@@ -395,6 +399,24 @@ def test_hostile_filters_in_a_form_are_refused(client: Client, products: list[Pr
     assert is_problem(client.post(SEARCH, {"product": "hat-red-0", "filters": "[" * 100_000}), 400)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("like", SimpleUploadedFile("x", b'["hat-red-0"]')),
+        ("dislike", SimpleUploadedFile("x", b"x")),
+        ("box", SimpleUploadedFile("x", b"[0,0,1,1]")),
+        ("filters", SimpleUploadedFile("x", b"{}")),
+        ("like[0][x]", "1"),
+        ("box[0][x]", "1"),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_something_else_where_a_form_has_text_is_refused(
+    client: Client, products: list[Product], name: str, value: Any
+) -> None:
+    assert is_problem(client.post(SEARCH, {"product": "hat-red-0", name: value}), 400)
+
+
 def test_too_many_parts_are_refused(client: Client) -> None:
     assert is_problem(client.post(SEARCH, {f"f{number}": "x" for number in range(1_100)}), 400)
 
@@ -501,6 +523,23 @@ def test_without_an_index_it_is_503(client: Client) -> None:
     assert is_problem(response, 503, "Try again in a minute")
     assert "manage.py" not in response.content.decode()  # that is for staff, in the log
     assert response["Retry-After"] == "30"
+
+
+def test_a_picture_whose_search_fails_is_not_kept(
+    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = upload(client, photo()).json()["id"]
+
+    def away(*_arguments: Any, **_options: Any) -> Any:
+        raise IndexUnavailable("OpenSearch is away.")
+
+    monkeypatch.setattr(querying, "_search", away)
+    assert is_problem(upload(client, photo(seed=1)), 503)
+    assert is_problem(post(client, product="hat-red-0"), 503)
+    assert is_problem(post(client, query=earlier), 503)
+    assert Query.objects.exclude(picture="").get().pk == UUID(earlier)
+    assert all(query.gone for query in Query.objects.exclude(pk=earlier))
+    assert [file.stem for file in Path(storages["queries"].location).iterdir()] == [earlier]
 
 
 def test_when_the_model_was_changed_it_is_503_and_what_to_do_is_in_the_log(
@@ -633,6 +672,13 @@ def test_the_schema_has_a_file_in_the_form_alone(client: Client) -> None:
     image = fields["multipart/form-data"].pop("image")
     assert (image["type"], image["format"], image.get("nullable")) == ("string", "binary", None)
     assert fields["multipart/form-data"] == fields["application/json"]
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "POST", "DELETE"])
+def test_the_documentation_is_a_page_to_be_read_alone(client: Client, method: str) -> None:
+    response = client.generic(method, "/api/docs/")
+    assert response.status_code == 405
+    assert response["Allow"] == "GET, HEAD"
 
 
 def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:

@@ -91,6 +91,12 @@ def test_a_product_can_be_searched_with(client: Client, products: list[Product])
     assert "Delete my picture" not in shown
 
 
+@pytest.mark.usefixtures("no_nul")
+@pytest.mark.parametrize("sku", ["unknown", "a\0b"])
+def test_a_product_that_there_is_not_is_404(client: Client, products: list[Product], sku: str) -> None:
+    assert client.post("/search/", {"product": sku}).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [
@@ -110,6 +116,23 @@ def test_a_file_that_cannot_be_used_is_refused_beside_the_control(
     assert 'aria-invalid="true" autofocus' in shown
     assert 'aria-describedby="picture-error' in shown
     assert not Query.objects.exists()
+
+
+def test_a_part_of_a_long_strip_can_be_searched_with(client: Client, products: list[Product]) -> None:
+    strip = encoded(Image.new("RGB", (32, 2_600), "navy"))  # stored 16 pixels wide
+    asked = querying.ask_with_picture(strip)
+
+    page(client, f"{asked.get_absolute_url()}?box=0,0,0.02,0.02")
+
+
+def test_a_stored_picture_that_is_refused_by_now_is_answered_with_a_sentence(
+    client: Client, query: Query, settings: Any
+) -> None:
+    settings.IMAGE_MAX_PIXELS = 10_000
+
+    shown = page(client, f"{query.get_absolute_url()}?box=0,0,0.5,0.5", status=422)
+
+    assert "Make it smaller" in shown
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(client: Client, settings: Any) -> None:

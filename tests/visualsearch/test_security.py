@@ -97,3 +97,23 @@ def test_a_body_of_unknown_length_is_not_taken_for_nothing(client: Client, path:
 def test_an_address_of_the_admin_that_holds_a_nul_is_refused(admin_client: Client, path: str) -> None:
     assert admin_client.get(path).status_code == 400
     assert admin_client.get(path.replace("%00", "c"), follow=True).status_code == 200
+
+
+@pytest.mark.usefixtures("no_nul")
+@pytest.mark.parametrize("path", ["/admin/search/indexversion/index/do/", "/ja/admin/search/indexversion/index/do/"])
+@pytest.mark.parametrize("form", [{"again": "\0"}, {"again": "a", "\0": ""}])
+def test_a_form_of_the_admin_that_holds_a_nul_is_refused(
+    admin_client: Client, path: str, form: dict[str, str]
+) -> None:
+    assert admin_client.post(path, form).status_code == 400
+    assert admin_client.post(path, {"again": "a"}).status_code == 302
+
+
+@pytest.mark.usefixtures("no_nul")
+@pytest.mark.parametrize("cookie", [r'"\000abcdefgh"', "abcdefgh!", '""'])
+def test_a_cookie_that_holds_no_key_is_no_session(client: Client, cookie: str) -> None:
+    response = client.get("/", headers={"Cookie": f"sessionid={cookie}"})
+    assert response.status_code == 200
+    response = client.get("/admin/", headers={"Cookie": f"sessionid={cookie}"})
+    assert response.status_code == 302
+    assert response.cookies["sessionid"].value == ""

@@ -1,0 +1,57 @@
+"""What is answered where no view does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from catalogue.models import Product
+from search.models import IndexVersion
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for products, or for the index, meets a mistake of ours."""
+
+    def fail(*_arguments: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(type(Product.objects), "visible", fail)
+    monkeypatch.setattr(type(IndexVersion.objects), "live", fail)
+
+
+@pytest.mark.usefixtures("mistake")
+@pytest.mark.parametrize("path", ["/api/v1/products/", "/postImage"])
+def test_a_mistake_of_ours_is_a_problem_for_the_apis_clients(path: str) -> None:
+    client = Client(raise_request_exception=False)
+    picture = json.dumps({"base64img": "aaaa"})
+    response = client.post(path, picture, "application/json") if path == "/postImage" else client.get(path)
+    assert response.status_code == 500
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["detail"] == "The mistake is ours and has been noted. Try again in a minute."
+
+
+@pytest.mark.usefixtures("mistake")
+def test_a_mistake_of_ours_is_a_page_for_shoppers() -> None:
+    response = Client(raise_request_exception=False).get("/")
+    assert response.status_code == 500
+    assert "<h1>Something went wrong</h1>" in response.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/products/", "/postImage"])
+def test_another_sites_name_is_a_problem_for_the_apis_clients(client: Client, path: str) -> None:
+    response = client.get(path, headers={"Host": "another.example"})
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"
+    assert "/api/docs/" in response.json()["detail"]
+
+
+def test_another_sites_name_is_a_page_for_shoppers(client: Client) -> None:
+    response = client.get("/", headers={"Host": "another.example"})
+    assert response.status_code == 400
+    assert "This request cannot be understood" in response.content.decode()

@@ -1,0 +1,35 @@
+"""What is answered where no view does: a page, or a problem for the API's clients."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
+from django.views import defaults
+
+from visualsearch.problems import CONTENT_TYPE, problem
+from visualsearch.security import in_api
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A request that Django refuses: it names a host that is not the site's, or has too many parts."""
+    if in_api(request.path_info):
+        return _problem(
+            HTTPStatus.BAD_REQUEST,
+            _("Something in this request is not as it should be. See /api/docs/ for what to send."),
+        )
+    return defaults.bad_request(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """A mistake of ours. Nothing that can fail belongs here."""
+    if in_api(request.path_info):
+        return _problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, _("The mistake is ours and has been noted. Try again in a minute.")
+        )
+    return defaults.server_error(request)
+
+
+def _problem(status: HTTPStatus, sentence: str) -> JsonResponse:
+    return JsonResponse(problem(status, sentence), status=status, content_type=CONTENT_TYPE)
