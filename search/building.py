@@ -184,11 +184,16 @@ def _embed_all(embedder: Embedder, report: Progress, *, backwards: bool = False)
     ids = list(missing.values_list("pk", flat=True))
     if backwards:
         ids.reverse()
+    begun = 0  # of the claim that is being embedded
 
     def alive(_photos: int) -> None:
-        report("embed", total - len(ids), total)
+        """Told after each batch of a claim."""
+        nonlocal begun
+        begun += embedder.batch_size
+        report("embed", min(total - len(ids) + begun, total), total)
 
     while ids:
+        begun = 0
         photos = list(ProductImage.objects.filter(pk__in=ids[: indexing.CLAIM]))
         embedded = indexing.embed(photos, embedder, alive)
         if embedded.postponed and not embedded.found:
