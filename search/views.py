@@ -22,7 +22,7 @@ from django.http import (
     HttpResponseRedirect,
     JsonResponse,
 )
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
@@ -79,6 +79,10 @@ def explained(view: View) -> View:
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
+        except Http404 as error:
+            if not _wants_json(request):
+                raise
+            return JsonResponse({"error": str(error)}, status=HTTPStatus.NOT_FOUND)
         except ImageRefused as error:  # one that was stored, and cannot be read any more
             return _error_page(request, image_status(error), _("Search again"), str(error))
         except SearchError as error:
@@ -152,9 +156,11 @@ def _wants_json(request: HttpRequest) -> bool:
 
 def _query_of(request: HttpRequest) -> Query | None:
     if (sku := request.POST.get("product")) is not None:
-        if "\0" in sku:  # no SKU has one, and PostgreSQL refuses to look
-            raise Http404
-        return querying.ask_with_product(get_object_or_404(Product.objects.visible(), sku=sku))
+        # No SKU holds a NUL, and PostgreSQL refuses to look.
+        product = None if "\0" in sku else Product.objects.visible().filter(sku=sku).first()
+        if product is None:
+            raise Http404(_("There is no product with the SKU %(sku)s.") % {"sku": sku[:200]})
+        return querying.ask_with_product(product)
     if address := request.POST.get("image_url", "").strip():
         return querying.ask_with_address(address)
     if (upload := request.FILES.get("image")) is None:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
-from django.views import defaults
+from django.views import csrf, defaults
 
 from visualsearch.problems import CONTENT_TYPE, problem
 from visualsearch.security import in_api
@@ -29,6 +29,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
             HTTPStatus.INTERNAL_SERVER_ERROR, _("The mistake is ours and has been noted. Try again in a minute.")
         )
     return defaults.server_error(request)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without its token; the script of the page shows why in place."""
+    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        sentence = _("This page was open for too long. Reload it and try again; cookies must be allowed.")
+        return JsonResponse({"error": sentence}, status=HTTPStatus.FORBIDDEN)
+    return csrf.csrf_failure(request, reason)
 
 
 def _problem(status: HTTPStatus, sentence: str) -> JsonResponse:

@@ -97,6 +97,24 @@ def test_a_product_that_there_is_not_is_404(client: Client, products: list[Produ
     assert client.post("/search/", {"product": sku}).status_code == 404
 
 
+def test_the_pages_script_is_told_in_json_that_there_is_no_such_product(
+    client: Client, products: list[Product]
+) -> None:
+    response = client.post("/search/", {"product": "unknown"}, headers={"Accept": "application/json"})
+    assert response.status_code == 404
+    assert response.json() == {"error": "There is no product with the SKU unknown."}
+
+
+def test_a_form_without_its_token_is_refused_as_its_sender_reads_it() -> None:
+    client = Client(enforce_csrf_checks=True)
+    response = client.post("/search/", {"product": "a"}, headers={"Accept": "application/json"})
+    assert response.status_code == 403
+    assert "Reload it" in response.json()["error"]
+    response = client.post("/search/", {"product": "a"}, headers={"Accept": "text/html"})
+    assert response.status_code == 403
+    assert "This page was open for too long" in response.content.decode()
+
+
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [
