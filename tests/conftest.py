@@ -104,7 +104,7 @@ def no_nul(db: None) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def moto_server() -> Iterator[S3]:
-    """S3, for the tests of one module."""
+    """A server of moto's, for the tests of one module."""
     from tests.moto import moto
 
     with moto() as running:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from botocore.config import Config
 from django.core.files.storage import storages
 
 from search.models import Query
+from tests.aws import account
 
 BUCKET = "pictures-of-a-shop"
 REGION = "eu-west-1"
@@ -73,14 +73,8 @@ def close() -> None:
 def use(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     """Keep photos and shoppers' pictures there, as the settings would; `options` are those of photos."""
     close()
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, os.devnull)
+    account(monkeypatch)
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses between its tries
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     settings.AWS_S3_REGION_NAME = REGION
     settings.AWS_S3_ENDPOINT_URL = url
     settings.AWS_S3_ADDRESSING_STYLE = "path"

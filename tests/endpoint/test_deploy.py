@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,14 @@ from moto.core.responses import ActionResult
 from moto.sagemaker.exceptions import SagemakerClientError
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
-from moto.server import ThreadedMotoServer
 
 from endpoint import deployment, rollout
 from endpoint.aws import Aws, actions
 from endpoint.deploy import main
 from endpoint.deployment import Call, Machines
 from endpoint.manifest import Manifest
+from tests.aws import account
+from tests.moto import S3
 
 REGION = "eu-west-1"
 BUCKET = "models-of-a-shop"
@@ -38,25 +38,9 @@ ROLE = "arn:aws:iam::123456789012:role/endpoint"
 MANIFEST = Manifest(architecture="resnet50", weights="ab" * 32, pooling="mean", size=224, dimensions=2048)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    # Werkzeug writes its log to whatever stderr is at its first request: one test's, closed in the next.
-    logging.getLogger("werkzeug").addHandler(logging.NullHandler())
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    yield "http://{}:{}".format(*running.get_host_and_port())
-    running.stop()
-
-
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    account(monkeypatch)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
 
 
@@ -72,20 +56,20 @@ def update_endpoint(response: SageMakerResponse) -> ActionResult:
 
 
 @pytest.fixture(scope="module")
-def clients(server: str) -> dict[str, Any]:
+def clients(moto_server: S3) -> dict[str, Any]:
     """The tests' own look at the account: making a client takes a while."""
     session = boto3.Session("testing", "testing", region_name=REGION)
     names = ("sagemaker", "s3", "application-autoscaling")
-    return {name: session.client(name, endpoint_url=server) for name in names}
+    return {name: session.client(name, endpoint_url=moto_server.url) for name in names}
 
 
 @pytest.fixture
-def aws(server: str, clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def aws(moto_server: S3, clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """An account with nothing but a bucket: a client for each service."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.url)
     monkeypatch.setattr(rollout, "POLL", 0.01)
     monkeypatch.setattr(SageMakerResponse, "update_endpoint", update_endpoint, raising=False)
-    urllib3.request("POST", f"{server}/moto-api/reset")
+    urllib3.request("POST", f"{moto_server.url}/moto-api/reset")
     clients["s3"].create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     return clients
 

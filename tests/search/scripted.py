@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from endpoint.manifest import Manifest
+from tests.aws import account
 
 NAME = "shop-model"
 MANIFEST = Manifest("grid", "ab" * 32, "mean", 64, 192)
@@ -202,16 +203,7 @@ def served() -> Iterator[Endpoint]:
 
 def use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lead boto3 to a server, and to nothing of the developer's own."""
-    for name, value in {
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url,
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ACCESS_KEY_ID": "anyone",
-        "AWS_SECRET_ACCESS_KEY": "anything",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        "NO_PROXY": "127.0.0.1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
+    account(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
