@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from endpoint.engines import Engine
 from endpoint.manifest import Manifest
 from endpoint.server import Server
 from tests import drawing
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 EXPORT = ("--architecture", "mobilenetv2", "--weights", "none", "--pooling", "gem")
@@ -170,20 +170,11 @@ def running(application: Application, grace: float = 5.0, *, ready: bool = True)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
-        eventually(lambda: server.started and (application.engine or not ready))
+        until(lambda: server.started and (application.engine or not ready))
         yield address
     finally:
         server.should_exit = True
         thread.join()
-
-
-def eventually(condition: Any, seconds: float = 60.0) -> None:
-    """Wait until the condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("It has not come about.")
-        time.sleep(0.01)
 
 
 def encoded(image: Image.Image | NDArray[np.uint8], file_format: str = "PNG", **options: Any) -> bytes:

@@ -32,12 +32,12 @@ from tests.endpoint.serving import (
     cosines,
     drawn,
     encoded,
-    eventually,
     instances,
     plain,
     running,
     serving,
 )
+from tests.waiting import until
 
 RED, BLUE = (200, 10, 10), (10, 10, 200)
 
@@ -270,9 +270,9 @@ def test_requests_that_wait_for_the_model_are_gathered(start: Callable[..., Addr
     colours = [(n, 1, 1) for n in range(9)]
     with ThreadPoolExecutor(9) as pool:
         futures = [pool.submit(address.post, plain(colours[0]))]
-        eventually(lambda: engine.batches)
+        until(lambda: engine.batches)
         futures += [pool.submit(address.post, plain(colour)) for colour in colours[1:]]
-        eventually(lambda: address.metric("endpoint_pictures_waiting") == 8)
+        until(lambda: address.metric("endpoint_pictures_waiting") == 8)
         engine.release()
         rows = [answer(future.result())["predictions"] for future in futures]
     assert [row[0] for row in rows] == [list(colour) for colour in colours]
@@ -293,7 +293,7 @@ def test_beyond_the_queue_requests_are_refused_before_their_body_is_read(
     engine.hold()
     with ThreadPoolExecutor(2) as pool:
         admitted = [pool.submit(address.post, plain(RED)) for _ in range(2)]
-        eventually(lambda: address.metric("endpoint_requests_admitted") == 2)
+        until(lambda: address.metric("endpoint_requests_admitted") == 2)
 
         with raw(address, "Content-Length: 1000000") as connection:  # and none of them is sent
             assert connection.recv(10_000).startswith(b"HTTP/1.1 503 ")
@@ -322,7 +322,7 @@ def test_a_request_that_waits_for_too_long_is_given_up(start: Callable[..., Addr
     engine.hold()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(address.post, plain(RED))
-        eventually(lambda: engine.batches)
+        until(lambda: engine.batches)
         error = failure(address, plain(BLUE))
         assert type(error).__name__ == "ServiceUnavailable"
         assert "no answer within 3 s" in str(error)
@@ -332,7 +332,7 @@ def test_a_request_that_waits_for_too_long_is_given_up(start: Callable[..., Addr
         ping = address.get("/ping")
         assert (ping.status, answer(ping)["error"]) == (503, "The model has not answered for 3 s.")
     engine.release()
-    eventually(lambda: address.get("/ping").status == 200)
+    until(lambda: address.get("/ping").status == 200)
     assert engine.batches == [1]  # nobody waited for the second any longer
 
 
@@ -347,11 +347,11 @@ def test_a_client_that_goes_is_forgotten(start: Callable[..., Address], engine: 
     engine.hold()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(address.post, plain(RED))
-        eventually(lambda: engine.batches)
+        until(lambda: engine.batches)
         body = plain(BLUE)
         with raw(address, f"Content-Length: {len(body)}", body):
-            eventually(lambda: address.metric("endpoint_pictures_waiting") == 1)
-        eventually(lambda: address.metric("endpoint_pictures_waiting") == 0)
+            until(lambda: address.metric("endpoint_pictures_waiting") == 1)
+        until(lambda: address.metric("endpoint_pictures_waiting") == 0)
         assert address.metric("endpoint_requests_admitted") == 1
         engine.release()
         assert first.result().status == 200
@@ -382,12 +382,12 @@ def test_what_clients_that_went_have_sent_is_not_kept(engine: MeanColour, monkey
     with running(Counting(lambda: engine)) as address:
         for count in range(1, threads + 20):
             with raw(address, f"Content-Length: {len(image)}", image):
-                eventually(lambda count=count: bodies["come"] == count)
+                until(lambda count=count: bodies["come"] == count)
         # Those in the threads are there, and count; they are known to have gone when the threads are done with them.
-        eventually(lambda: bodies["gone"] == 19)
+        until(lambda: bodies["gone"] == 19)
         assert address.metric("endpoint_requests_admitted") == threads
         free.set()
-        eventually(lambda: address.metric("endpoint_requests_total", status="499") == threads + 19)
+        until(lambda: address.metric("endpoint_requests_total", status="499") == threads + 19)
         assert address.metric("endpoint_requests_admitted") == 0
         assert bodies["gone"] == threads + 19
         assert address.post(image).status == 200
@@ -397,8 +397,8 @@ def test_what_clients_that_went_have_sent_is_not_kept(engine: MeanColour, monkey
 def test_a_client_that_goes_while_it_sends_is_forgotten(start: Callable[..., Address]) -> None:
     address = start()
     with raw(address, "Content-Length: 100", b"begun"):
-        eventually(lambda: address.metric("endpoint_requests_admitted") == 1)
-    eventually(lambda: address.metric("endpoint_requests_total", status="499") == 1)
+        until(lambda: address.metric("endpoint_requests_admitted") == 1)
+    until(lambda: address.metric("endpoint_requests_total", status="499") == 1)
     assert address.metric("endpoint_requests_admitted") == 0
 
 
@@ -441,7 +441,7 @@ def test_it_is_not_ready_before_the_model_is_loaded() -> None:
         assert type(error).__name__ == "ModelNotReadyException"
         assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 429
         loaded.set()
-        eventually(lambda: address.get("/ping").status == 200)
+        until(lambda: address.get("/ping").status == 200)
         assert address.post(plain(RED)).status == 200
 
 
@@ -477,7 +477,7 @@ def test_a_model_that_does_not_load_ends_the_server() -> None:
     with running(application, ready=False) as address:
         assert answers(address)
         begun.set()
-        eventually(lambda: not answers(address))
+        until(lambda: not answers(address))
     assert str(application.failure) == "It is not there."
 
 
@@ -501,9 +501,9 @@ def test_what_was_admitted_is_answered_before_the_server_ends(model_package: Pat
     with serving(model_package, "--grace", "60") as process, ExitStack() as stack:
         head = f"Content-Length: {len(body)}\r\nConnection: close"
         connections = [stack.enter_context(raw(process, head, body[:100])) for _ in range(3)]
-        eventually(lambda: process.metric("endpoint_requests_admitted") == 3)
+        until(lambda: process.metric("endpoint_requests_admitted") == 3)
         process.process.send_signal(signal.SIGTERM)
-        eventually(lambda: process.get("/ping").status == 503)
+        until(lambda: process.get("/ping").status == 503)
         for connection in connections:
             connection.sendall(body[100:])
         for connection in connections:
@@ -520,14 +520,14 @@ def test_a_server_that_stops_says_so_until_it_has_ended(engine: MeanColour) -> N
         with running(application, grace=60) as address:
             engine.hold()
             first = pool.submit(address.post, plain(RED))
-            eventually(lambda: engine.batches)
+            until(lambda: engine.batches)
             stopping = pool.submit(_stop_later, application, address, engine)
         assert first.result().status == 200
         assert stopping.result() == (503, 503)
 
 
 def _stop_later(application: Application, address: Address, engine: MeanColour) -> tuple[int, int]:
-    eventually(lambda: address.get("/ping").status == 503)
+    until(lambda: address.get("/ping").status == 503)
     statuses = address.get("/ping").status, address.post(plain(BLUE)).status
     engine.release()
     return statuses
@@ -539,7 +539,7 @@ def test_a_model_that_does_not_answer_is_not_waited_for_without_end(engine: Mean
         with running(application, grace=0.2) as address:
             engine.hold()
             first = pool.submit(address.post, plain(RED))
-            eventually(lambda: engine.batches)
+            until(lambda: engine.batches)
         assert first.result().status == 500  # uvicorn's own answer to what it cancels
         engine.release()
 

@@ -21,7 +21,8 @@ from search.indexes.base import Document
 from search.models import IndexDelta, IndexEntry, IndexVersion
 from tests import shop
 from tests.drawing import photo
-from tests.search.workplace import Databases, Workplace, assert_agreement, searchable, until
+from tests.search.workplace import Databases, Workplace, assert_agreement, searchable
+from tests.waiting import until
 
 pytestmark = pytest.mark.servers
 

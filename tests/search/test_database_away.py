@@ -11,8 +11,9 @@ from search import indexing, runs, tasks
 from search.models import IndexEntry, IndexRun
 from tests import shop
 from tests.drawing import photo
-from tests.search.workplace import Databases, Workplace, assert_agreement, held, leases_end, settled, until
+from tests.search.workplace import Databases, Workplace, assert_agreement, held, leases_end, settled
 from tests.servers.postgresql import PostgreSQL
+from tests.waiting import until
 
 pytestmark = pytest.mark.servers
 

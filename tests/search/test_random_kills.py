@@ -22,9 +22,10 @@ from search.indexes import index_of
 from search.models import IndexRun
 from tests import shop
 from tests.drawing import KINDS, photo
-from tests.search.workplace import Databases, Workplace, assert_agreement, leases_end, settled, until
+from tests.search.workplace import Databases, Workplace, assert_agreement, leases_end, settled
 from tests.servers.process import Process
 from tests.servers.redis import Redis
+from tests.waiting import until
 
 pytestmark = pytest.mark.servers
 

@@ -25,9 +25,9 @@ from tests.search.workplace import (
     leases_end,
     searchable,
     settled,
-    until,
 )
 from tests.servers.redis import Redis
+from tests.waiting import until
 from visualsearch.celery import VISIBLE_AGAIN, app
 
 pytestmark = pytest.mark.servers

@@ -11,11 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from django.conf import settings as site
@@ -28,19 +26,8 @@ from search import indexing
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexVersion
 from tests.servers.process import Process
+from tests.waiting import until
 from visualsearch.environment import Environment
-
-PATIENCE = 60.0
-"""Seconds for what takes a moment, on a busy machine."""
-
-
-def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> float:
-    """Wait until something is so, and say how long that took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "It did not come about."
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def settled() -> bool:
