@@ -329,16 +329,24 @@ def test_subcategories_count_as_their_category(products: list[Product]) -> None:
     assert len(skus(page)) == 6
 
 
-def test_a_picture_that_cannot_be_stored_leaves_no_query(
+def test_a_picture_whose_storing_failed_is_forgotten_whatever_was_stored(
     products: list[Product], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*args: Any, **kwargs: Any) -> str:
-        raise OSError("No space left on device")
+    storage = Query._meta.get_field("picture").storage
+    save = type(storage).save
 
-    monkeypatch.setattr(type(Query._meta.get_field("picture").storage), "save", full)
-    with pytest.raises(OSError, match="No space"):
+    def unanswered(*args: Any, **kwargs: Any) -> str:
+        save(*args, **kwargs)
+        raise OSError("The connection was lost")
+
+    monkeypatch.setattr(type(storage), "save", unanswered)
+    with pytest.raises(OSError, match="lost"):
         querying.ask_with_picture(photo())
-    assert not Query.objects.exists()
+    query = Query.objects.get()
+    assert query.gone
+    assert storage.exists(f"{query.pk}.jpg")
+    assert querying.forget_expired() == 1
+    assert not storage.exists(f"{query.pk}.jpg")
 
 
 def test_a_picture_that_cannot_be_deleted_is_tried_again(
