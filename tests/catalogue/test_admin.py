@@ -212,7 +212,7 @@ def test_a_photo_is_deleted_in_its_row(admin_client: Client) -> None:
         ({"currency": "eur"}, "currency", "three capital letters"),
         ({"stock": "-3"}, "stock", "greater than or equal to 0"),
         ({"external_url": "javascript:alert(1)"}, "external_url", "valid URL"),
-        ({"attributes": "{"}, "attributes", "valid JSON"),
+        ({"attributes": "{"}, "attributes", "a JSON object"),
         (
             {
                 "visible_from_0": "2026-05-02",
