@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from django.core.signals import request_started
+from django.db import close_old_connections
 from django.test import RequestFactory
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +19,12 @@ def ask(path: str, content_type: str) -> tuple[str, dict[str, str], str]:
 
     answer: list[Any] = []
     environ = RequestFactory()._base_environ(PATH_INFO=path, QUERY_STRING="q=a", CONTENT_TYPE=content_type)  # type: ignore[attr-defined]
-    body = b"".join(application(environ, lambda status, headers: answer.extend([status, dict(headers)])))
+    # As Django's test client does it: the test's own connection stays.
+    request_started.disconnect(close_old_connections)
+    try:
+        body = b"".join(application(environ, lambda status, headers: answer.extend([status, dict(headers)])))
+    finally:
+        request_started.connect(close_old_connections)
     return answer[0], answer[1], body.decode()
 
 
