@@ -9,10 +9,10 @@ PATIENCE = 60.0
 """Seconds for what takes a moment, on a busy machine."""
 
 
-def until(condition: Callable[[], object], seconds: float = PATIENCE) -> float:
-    """Wait until something is so, and say how long that took."""
+def until(condition: Callable[[], object], seconds: float = PATIENCE, pause: float = 0.02) -> float:
+    """Wait until something is so, and say how long that took; it is looked at every `pause` seconds."""
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < seconds, "It did not come about."
-        time.sleep(0.02)
+        time.sleep(pause)
     return time.monotonic() - began

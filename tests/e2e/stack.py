@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from benchmarks.server import ROOT, CommandFailed, Server, Site
 from tests.browser.furnishing import PASSWORD, SUPERUSER
 from tests.drawing import COLOURS, KINDS, photo
 from tests.servers.kinds import KINDS as SERVERS
+from tests.waiting import until
 
 PATIENCE = 90.0
 """Seconds until something that workers do is seen, on a busy machine."""
@@ -134,8 +134,4 @@ def stack(folder: Path, source: Path | None = None) -> Iterator[Stack]:
 
 def eventually(what: Callable[[], bool], seconds: float = PATIENCE) -> float:
     """Wait until something is so; the seconds that it took. Fails after `seconds`."""
-    begun = time.monotonic()
-    while not what():
-        assert time.monotonic() - begun < seconds, "It did not come to be."
-        time.sleep(0.1)
-    return time.monotonic() - begun
+    return until(what, seconds, pause=0.1)
