@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from visualsearch.problems import CONTENT_TYPE, problem
+from visualsearch.problems import respond
 from visualsearch.security import in_api
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def answer(request: HttpRequest) -> HttpResponse:
     status = HTTPStatus.SERVICE_UNAVAILABLE
     response: HttpResponse
     if in_api(request.path_info):
-        response = JsonResponse(problem(status, sentence()), status=status, content_type=CONTENT_TYPE)
+        response = respond(status, sentence())
     elif request.get_preferred_type(["text/html", "application/json"]) == "application/json":
         response = JsonResponse({"error": sentence()}, status=status)
     else:

@@ -32,6 +32,11 @@ def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
     return {"type": "about:blank", "title": title, "status": int(status), "detail": _sound(detail)} | members
 
 
+def respond(status: int, detail: str, **members: Any) -> JsonResponse:
+    """A problem as an answer, where no view of the API gives it."""
+    return JsonResponse(problem(status, detail, **members), status=status, content_type=CONTENT_TYPE)
+
+
 def _sound(text: str) -> str:
     """What a client sent may come back in a sentence, and JSON can hold what UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()
@@ -105,5 +110,4 @@ def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
 @csrf_exempt
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
     """The answer for an address below /api/ that does not exist."""
-    body = problem(HTTPStatus.NOT_FOUND, _("There is nothing at this address. See /api/docs/ for those there are."))
-    return JsonResponse(body, status=body["status"], content_type=CONTENT_TYPE)
+    return respond(HTTPStatus.NOT_FOUND, _("There is nothing at this address. See /api/docs/ for those there are."))

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.files.storage import default_storage
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from catalogue.images import TooManyBytes
 from visualsearch.charset import UNREADABLE
-from visualsearch.problems import CONTENT_TYPE, problem
+from visualsearch.problems import respond
 
 #: The API's documentation starts itself with a script in the page.
 EXEMPT = "/api/docs"
@@ -45,8 +45,7 @@ def in_api(path: str) -> bool:
 def _refusal(request: HttpRequest, status: HTTPStatus, title: str, sentence: str, **members: str) -> HttpResponse:
     """A page that says why a request is not answered, or a problem for the API's clients."""
     if in_api(request.path_info):
-        body = problem(status, sentence, **members)
-        return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+        return respond(status, sentence, **members)
     return render(request, "error.html", {"status": status, "title": title, "sentence": sentence}, status=status)
 
 
