@@ -8,7 +8,6 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_aware
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
@@ -17,6 +16,7 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
 from catalogue.models import Product
+from catalogue.querysets import ProductQuerySet
 from catalogue.serializers import ProductSerializer, problems, refuse_unknown
 
 CURSOR = OpenApiParameter("cursor", str, description="As `next` of the page before has it.")
@@ -36,14 +36,6 @@ def read_k(request: Request, default: int, largest: int) -> int:
         return int(field.run_validation(request.query_params.get("k", default)))
     except serializers.ValidationError as error:
         raise serializers.ValidationError({"k": error.detail}) from error
-
-
-def find_product(products: QuerySet[Product], sku: str) -> Product:
-    """The product that has a SKU. Raises NotFound, with a sentence, where none of these has."""
-    product = products.filter(sku=sku).first()
-    if product is None:
-        raise NotFound(gettext("There is no product with the SKU %(sku)s.") % {"sku": sku[:200]})
-    return product
 
 
 class NewestFirst(CursorPagination):
@@ -98,8 +90,8 @@ class ProductView(generics.RetrieveAPIView[Product]):
     serializer_class = ProductSerializer
     lookup_field = "sku"
 
-    def get_queryset(self) -> QuerySet[Product]:
+    def get_queryset(self) -> ProductQuerySet:
         return Product.objects.visible().for_display()
 
     def get_object(self) -> Product:
-        return find_product(self.get_queryset(), self.kwargs["sku"])
+        return self.get_queryset().of_sku(self.kwargs["sku"])

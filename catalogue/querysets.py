@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
+from django.http import Http404
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from catalogue.signals import announce
 
@@ -70,6 +72,14 @@ class ProductQuerySet(AnnouncingQuerySet["Product"]):
             Q(visible_from__isnull=True) | Q(visible_from__lte=at),
             Q(visible_until__isnull=True) | Q(visible_until__gt=at),
         )
+
+    def of_sku(self, sku: str) -> Product:
+        """The one that has a SKU. Raises Http404, with a sentence, where none of these has."""
+        # No SKU holds a NUL, and PostgreSQL refuses to look.
+        product = None if "\0" in sku else self.filter(sku=sku).first()
+        if product is None:
+            raise Http404(_("There is no product with the SKU %(sku)s.") % {"sku": sku[:200]})
+        return product
 
     def in_stock(self) -> ProductQuerySet:
         """Products that can be bought: in stock, or of uncounted stock."""

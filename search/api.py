@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from catalogue.api import CURSOR, SKU, find_product, k_parameter, read_k
+from catalogue.api import CURSOR, SKU, k_parameter, read_k
 from catalogue.files import StorageError
 from catalogue.images import Limits
 from catalogue.models import Product
@@ -147,7 +147,7 @@ class SimilarView(APIView):
 
 
 def _product(sku: str) -> Product:
-    return find_product(Product.objects.visible(), sku)
+    return Product.objects.visible().of_sku(sku)
 
 
 def _find(pk: UUID) -> Query:

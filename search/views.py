@@ -156,11 +156,7 @@ def _wants_json(request: HttpRequest) -> bool:
 
 def _query_of(request: HttpRequest) -> Query | None:
     if (sku := request.POST.get("product")) is not None:
-        # No SKU holds a NUL, and PostgreSQL refuses to look.
-        product = None if "\0" in sku else Product.objects.visible().filter(sku=sku).first()
-        if product is None:
-            raise Http404(_("There is no product with the SKU %(sku)s.") % {"sku": sku[:200]})
-        return querying.ask_with_product(product)
+        return querying.ask_with_product(Product.objects.visible().of_sku(sku))
     if address := request.POST.get("image_url", "").strip():
         return querying.ask_with_address(address)
     if (upload := request.FILES.get("image")) is None:
