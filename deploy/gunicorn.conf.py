@@ -28,7 +28,7 @@ bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 # One process with threads: the model, the index's rows and SQLite's pages are in memory once, and what takes time
 # (decoding, inference, inner products, SQLite) runs outside Python's global lock, so that threads use every core.
 # More processes pay on machines with many cores, at the price of the model and the index once more for each.
-worker_class = "visualsearch.webserver.PatientWorker"
+worker_class = "visualsearch.webserver.worker.Worker"
 workers = env.number("WEB_PROCESSES", 1, minimum=1, maximum=64)
 threads = env.number("WEB_THREADS", 8, minimum=1, maximum=256)
 # Each process loads the model after the fork: neither OpenVINO's nor faiss's threads survive one.
@@ -37,12 +37,8 @@ preload_app = False
 timeout = 60
 # Requests under way may end; shorter than the five seconds after which honcho kills.
 graceful_timeout = 4
-keepalive = 5
-
-# Addresses of results carry liked and disliked products.
-limit_request_line = 8_190
-limit_request_fields = 64
-limit_request_field_size = 8_190
+# Longer than load balancers keep a connection that is not used (60 s at Amazon's): it must not end as they use it.
+keepalive = 75
 
 accesslog = "-" if env.truth("ACCESS_LOG", default=False) else None
 errorlog = "-"
@@ -61,7 +57,7 @@ def post_worker_init(worker: Worker) -> None:
     """Load the model and the index before the first request; after the fork, see `preload_app`."""
     from django.db import connections
 
-    from visualsearch.webserver import give_memory_back
+    from visualsearch.webserver.memory import give_memory_back
 
     give_memory_back()
     make_ready(worker)

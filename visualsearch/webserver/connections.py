@@ -1,0 +1,196 @@
+"""A client's connection: how many there may be, and how slow they may be.
+
+uvicorn reads and writes requests; what it leaves open is closed here. A client has `PATIENCE` seconds for a request
+and one more for each `SLOWEST` bytes of it, and `UNREAD_PATIENCE` seconds to take from a full buffer what is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+PATIENCE = 10.0
+"""Seconds that a client may take for its request, and more for what it sends: as many as at `SLOWEST`."""
+
+SLOWEST = 20_000
+"""Bytes a second: 10 MB from a slow phone take eight minutes."""
+
+UNREAD_PATIENCE = 30.0
+"""Seconds. A third of `SEND_BUFFER`, which is when Linux calls it writable again, takes half of them at `SLOWEST`."""
+
+SEND_BUFFER = 256 * 1024
+"""Bytes that the system keeps for a client who reads slowly; Linux doubles it for its own needs."""
+
+HEAD_BYTES = 64 * 1024
+"""Bytes of a request that may come before its head ends. `bridge.HEAD_BYTES` is what a whole head may have."""
+
+PIPELINE = 8
+"""Requests that may wait on one connection. Browsers send none before the answer to the last."""
+
+SWEEP_SECONDS = 1.0
+"""How often connections are looked at."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many connections one process has."""
+
+    connections: int = 1_000
+    #: of them, those from one address; None where a proxy is the only address there is
+    of_address: int | None = 128
+
+
+class Register:
+    """All connections of one process."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.open: dict[Connection, None] = {}  # oldest first
+        self._of_address: Counter[str] = Counter()
+
+    def add(self, connection: Connection, address: str) -> bool:
+        """Whether there is room for another connection. If all are taken, one that is idle makes room."""
+        most = self.limits.of_address
+        if most is not None and self._of_address[address] >= most:
+            return False
+        if len(self.open) >= self.limits.connections:
+            idle = next((other for other in self.open if other.idle), None)
+            if idle is None:
+                return False
+            idle.abort()
+        self.open[connection] = None
+        self._of_address[address] += 1
+        return True
+
+    def remove(self, connection: Connection, address: str) -> None:
+        if connection in self.open:
+            del self.open[connection]
+            self._of_address[address] -= 1
+            if not self._of_address[address]:
+                del self._of_address[address]
+
+    async def sweep(self) -> None:
+        """Close what is too slow, for as long as the process lives."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.open):
+                connection.check(now)
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol for one connection, with limits. A subclass has the process's `register`."""
+
+    register: Register
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._address = ""
+        # When the request that is being received began; None between requests.
+        self._began: float | None = None
+        self._received = 0
+        self._head_ended = False
+        self._unread_since: float | None = None
+        self._closing_since: float | None = None
+
+    @property
+    def idle(self) -> bool:
+        """No request is being answered, and none has come whole."""
+        return (self.cycle is None or self.cycle.response_complete) and not self._head_ended
+
+    # What uvicorn's loop calls --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        if not self.register.add(self, self._address):
+            self._refuse(b"503 Service Unavailable", b"There are too many connections. Try again in a moment.\n")
+            return
+        if (raw := transport.get_extra_info("socket")) is not None and raw.family != socket.AF_UNIX:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        self._begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.register.remove(self, self._address)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._began is None:
+            self._begin()
+        self._received += len(data)
+        super().data_received(data)
+        if self._began is not None and not self._head_ended and self._received > HEAD_BYTES:
+            self._refuse(b"431 Request Header Fields Too Large", b"The request's headers are too long.\n")
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread_since = None
+
+    # What the parser calls ------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINE:
+            raise ValueError("Too many requests wait on one connection.")
+        if self._began is None:
+            self._begin()
+        self._head_ended = False
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_ended = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._began = None
+        self._received = 0
+        self._head_ended = False
+
+    # Patience -------------------------------------------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """Close the connection if its client is too slow. `now` is the event loop's time in seconds."""
+        if self.transport.is_closing():
+            if self._closing_since is None:
+                self._closing_since = now
+            elif now - self._closing_since > PATIENCE:
+                self.abort()
+        elif self._unread_since is not None and now - self._unread_since > UNREAD_PATIENCE:
+            self.abort()
+        elif self._began is not None:
+            if self.flow.read_paused:
+                self._began += SWEEP_SECONDS  # the server keeps the client waiting: the clock stands still
+            elif now - self._began > PATIENCE + self._received / SLOWEST:
+                self._refuse(b"408 Request Timeout", b"The request came too slowly.\n")
+
+    def abort(self) -> None:
+        """Close at once, whatever was not sent yet."""
+        self.transport.abort()
+
+    def _begin(self) -> None:
+        self._began = self.loop.time()
+        self._received = 0
+
+    def _refuse(self, status: bytes, sentence: bytes) -> None:
+        """Say why and close; an answer that was begun is only cut off."""
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            lines = [
+                b"HTTP/1.1 " + status,
+                b"content-type: text/plain; charset=utf-8",
+                b"content-length: %d" % len(sentence),
+                b"connection: close",
+                *([b"retry-after: 5"] if status.startswith(b"503") else []),
+            ]
+            self.transport.write(b"\r\n".join([*lines, b"", sentence]))
+        self.transport.close()

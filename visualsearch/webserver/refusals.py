@@ -1,0 +1,69 @@
+"""Refusals that the event loop answers by itself: no thread, no database, no session."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from http import HTTPStatus
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from catalogue.images import TooManyBytes
+from visualsearch.problems import respond
+from visualsearch.security import in_api
+from visualsearch.webserver.bridge import Answer, Environ
+
+
+def refuse(environ: Environ, status: HTTPStatus, retry_after: int | None) -> Answer:
+    """A page, or a problem for the API's clients, in the language that the client asks for.
+
+    status: 413, 414, 431 or 503. retry_after: seconds, or None.
+    """
+    request = WSGIRequest(environ)
+    if in_api(request.path_info):
+        form = "problem"
+    elif request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        form = "json"
+    else:
+        form = "page"
+    answer = _rendered(form, status, translation.get_language_from_request(request))
+    if retry_after is None:
+        return answer
+    return Answer(answer.status, [*answer.headers, (b"retry-after", str(retry_after).encode())], answer.body)
+
+
+@lru_cache
+def _rendered(form: str, status: HTTPStatus, language: str) -> Answer:
+    with translation.override(language):
+        title, sentence = _words(status)
+        if form == "problem":
+            code = {"code": TooManyBytes.code} if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else {}
+            response: HttpResponse = respond(status, sentence, **code)
+        elif form == "json":
+            response = JsonResponse({"error": sentence})
+        else:
+            response = HttpResponse(render_to_string("refused.html", {"title": title, "sentence": sentence}))
+    response.headers["Content-Language"] = language
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Content-Security-Policy"] = "default-src 'self'"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    return Answer(status, headers, response.content)
+
+
+def _words(status: HTTPStatus) -> tuple[str, str]:
+    """Title and sentence."""
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        megabytes = settings.IMAGE_MAX_BYTES // 1_000_000
+        return _("This picture is too large"), _("This is larger than %(limit)d MB. Send a smaller picture.") % {
+            "limit": megabytes
+        }
+    if status == HTTPStatus.REQUEST_URI_TOO_LONG:
+        return _("This address is too long"), _("Shorten it, for example by removing some filters.")
+    if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+        return _("This request has too many headers"), _("Delete this site's cookies in your browser and try again.")
+    return _("The shop is busy"), _("More people are here than can be served at once. Try again in a few seconds.")
