@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from catalogue.images import TooManyBytes
 from visualsearch.charset import UNREADABLE
 from visualsearch.problems import respond
+from visualsearch.webserver.bridge import BEFORE_BODY
 
 #: The API's documentation starts itself with a script in the page.
 EXEMPT = "/api/docs"
@@ -66,7 +67,8 @@ class Charset:
 class BodyLimit:
     """Middleware: a request that says it is larger than any picture is answered before it is read.
 
-    Staff send several photos at once, or a table with a zip of its photos, and their requests may be larger.
+    Staff send several photos at once, or a table with a zip of its photos, and their requests may be larger. The web
+    server asks about those before it reads them (`BEFORE_BODY`).
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -84,6 +86,8 @@ class BodyLimit:
             return self.get_response(request)
         elif in_admin(request.path_info) and request.user.is_staff:
             if int(length) <= settings.STAFF_UPLOAD_MAX_BYTES:
+                if BEFORE_BODY in request.META:
+                    return HttpResponse(status=HTTPStatus.CONTINUE)
                 return self.get_response(request)
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             title = _("This upload is too large")

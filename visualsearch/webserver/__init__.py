@@ -1,6 +1,6 @@
 """The web server: gunicorn's processes, uvicorn's connections, and Django in threads that never touch the network.
 
-An event loop reads a whole request before a thread sees it, and writes the answer after the thread is free again, so a
+An event loop reads a whole request before a thread sees it, and writes the answer after the thread is free again: a
 slow client costs a connection and never a thread.
 
     connections.py  a client's connection: how many there may be, and how slow

@@ -68,6 +68,10 @@ class Answer:
         return replace(self, headers=[header for header in self.headers if header[0].lower() != name])
 
 
+ALIVE = Answer(HTTPStatus.OK, [(b"content-type", b"text/plain"), (b"cache-control", b"no-store")], b"ok")
+"""The liveness probe asks whether the event loop turns, and waits for nothing else."""
+
+
 class _Gone(Exception):
     """The client has closed its connection."""
 
@@ -110,20 +114,19 @@ class Bridge:
         environ = environment(scope)
         probe = environ["PATH_INFO"] if environ["REQUEST_METHOD"] in {"GET", "HEAD"} else ""
         if probe == "/healthz":
-            answer = Answer(200, [(b"content-type", b"text/plain"), (b"cache-control", b"no-store")], b"ok")
+            await self._write(ALIVE, send)
         elif (status := refused_by_head(scope)) is not None:
-            answer = self._refuse(environ, status, None)
+            await self._write(_closing(self._refuse(environ, status, None), environ), send)
         elif probe == "/readyz":
-            answer = await self._readiness(environ)
+            await self._write(await self._readiness(environ), send)
         else:
             try:
                 await self._serve(environ, receive, send)
-                return
-            except _Gone:
-                return
             except Overloaded:
-                answer = self._refuse(environ, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER)
-        await self._write(_closing(answer, environ), send)
+                refusal = self._refuse(environ, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER)
+                await self._write(_closing(refusal, environ), send)
+            except _Gone:
+                pass
 
     async def _serve(self, environ: Environ, receive: Receive, send: Send) -> None:
         client = self._client_of(environ)
@@ -141,8 +144,10 @@ class Bridge:
             gone = asyncio.create_task(_disconnected(receive))
             try:
                 if whole:
-                    environ |= {"wsgi.input": body.file, "CONTENT_LENGTH": str(body.count) if body.count else ""}
-                    environ.pop("HTTP_TRANSFER_ENCODING", None)
+                    environ["wsgi.input"] = body.file
+                    if body.count or "CONTENT_LENGTH" in environ:
+                        environ["CONTENT_LENGTH"] = str(body.count)
+                    environ.pop("HTTP_TRANSFER_ENCODING", None)  # its length is known now
                     answer = await self._answer(client, environ, gone)
                 else:
                     answer = self._refuse(environ, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, None)
@@ -214,8 +219,8 @@ class Bridge:
 def environment(scope: Any) -> Environ:
     """The WSGI environment (PEP 3333) of an ASGI scope, without a body.
 
-    Header names with underscores are left out: with hyphens in their places they would be other headers, such as those
-    that proxies set.
+    Header names with underscores are left out: WSGI could not tell them from the same names with hyphens, which are
+    those that proxies set.
     """
     host, port = scope.get("server") or ("localhost", 80)
     environ: Environ = {

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +98,7 @@ class Connection(HttpToolsProtocol):
         self._received = 0
         self._head_ended = False
         self._unread_since: float | None = None
+        self._running: Any = None
         self._closing_since: float | None = None
 
     @property
@@ -117,6 +120,10 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.register.remove(self, self._address)
+        if self._running is not None:
+            # uvicorn tells only the last request that has come, which may be queued behind this one.
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -157,6 +164,10 @@ class Connection(HttpToolsProtocol):
         self._received = 0
         self._head_ended = False
 
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     # Patience -------------------------------------------------------------------------------------------------------
 
     def check(self, now: float) -> None:
@@ -175,7 +186,10 @@ class Connection(HttpToolsProtocol):
                 self._refuse(b"408 Request Timeout", b"The request came too slowly.\n")
 
     def abort(self) -> None:
-        """Close at once, whatever was not sent yet."""
+        """Close at once; the system forgets what was not sent, which it would offer to the client for minutes."""
+        if (raw := self.transport.get_extra_info("socket")) is not None:
+            with suppress(OSError):
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def _begin(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 from uvicorn_worker import UvicornWorker
@@ -41,8 +42,9 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         register = Register(Limits(of_address=None) if settings.NUM_PROXIES else Limits())
         self.config.http = type("Connection", (Connection,), {"register": register})
         self.register = register
-        self.wsgi = Bridge(
-            self.wsgi,
+        application: Any = self.wsgi
+        self.wsgi: Any = Bridge(
+            application,
             Admission(self.cfg.threads),
             threads=self.cfg.threads,
             body_limit=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
@@ -62,4 +64,4 @@ def client_of(environ: dict[str, Any]) -> str:
     """Whom a request is counted for."""
     from visualsearch.clients import client_key
 
-    return client_key(environ)
+    return client_key(SimpleNamespace(META=environ))  # type: ignore[arg-type]
