@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from tests.servers.base import NotInstalled, running
 from tests.servers.install import install
-from tests.servers.kinds import KINDS
+from tests.servers.kinds import KINDS, PROXIES
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.install:
-            install(kinds)
+            install(kinds if options.names else [*kinds, *PROXIES])
             if not command:
                 return 0
         return _serve(kinds, command)
