@@ -74,7 +74,7 @@ def slow_clients(shop: Shop, readers: int, writers: int, addresses: int = 1) -> 
         await asyncio.gather(*(kind(shop, source) for kind, source in zip(kinds, sources, strict=True)))
 
     def run() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.closing(loop), contextlib.suppress(asyncio.CancelledError):
             loop.run_until_complete(task)
 
     task = loop.create_task(all_of_them())
