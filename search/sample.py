@@ -10,13 +10,13 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from catalogue.serializers import absolute, problems
 from search import querying
+from search.bodies import BoundedJSONParser
 from search.querying import LARGEST_PAGE
 from search.serializers import Base64Field
 from search.throttling import SearchThrottle
@@ -25,7 +25,7 @@ from search.throttling import SearchThrottle
 DEFAULT_K = 3
 
 
-class AnyJSONParser(JSONParser):
+class AnyJSONParser(BoundedJSONParser):
     """JSON whatever the request calls it: the sample never looked."""
 
     media_type = "*/*"
