@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import IO, Any
 
@@ -43,7 +44,7 @@ class BoundedJSONParser(parsers.JSONParser):
     """JSON within the limits of this module."""
 
     def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: dict[str, Any] | None = None
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """Raises ParseError with a sentence on what is wrong, or `BodyTooLarge`."""
         encoding = (parser_context or {}).get("encoding") or settings.DEFAULT_CHARSET
@@ -123,7 +124,7 @@ _decoder = json.JSONDecoder(
 
 
 def _letters(found: Any) -> int:
-    """The letters of all texts in a value. Raises ParseError where it is too deep, or a text is none that UTF-8 has."""
+    """The letters of all texts in a value. Raises ParseError where it is too deep, or UTF-8 has no such text."""
     letters, values = 0, [found]
     for _level in range(DEEPEST + 1):
         inner: list[Any] = []

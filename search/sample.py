@@ -19,7 +19,7 @@ from search import querying
 from search.bodies import BoundedJSONParser
 from search.querying import LARGEST_PAGE
 from search.serializers import Base64Field
-from search.throttling import SearchThrottle
+from search.throttling import Cost, SearchThrottle, charge
 
 #: Photos that the sample gives where a client does not say.
 DEFAULT_K = 3
@@ -70,6 +70,7 @@ class PostImageView(_SampleView):
         """The photos of up to k products that are most like a picture, as the sample gave them."""
         asked = PostedImageSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        charge(request, Cost.PICTURE)
         return self._found(request, asked.validated_data["base64img"], asked.validated_data["k"])
 
 
@@ -85,4 +86,5 @@ class PostURLView(_SampleView):
         """The photos of up to k products that are most like the picture at an address, as the sample gave them."""
         asked = PostedAddressSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        charge(request, Cost.ADDRESS)
         return self._found(request, querying.fetched(asked.validated_data["url"]), asked.validated_data["k"])

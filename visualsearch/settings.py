@@ -90,6 +90,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "visualsearch.health.Probes",
     "visualsearch.cors.CrossOrigin",
+    "search.throttling.RateLimit",
     "visualsearch.security.ContentSecurityPolicy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -330,6 +331,8 @@ if "OPENSEARCH_URL" in env:
     }
 QUERY_LIFETIME_HOURS = env.number("QUERY_LIFETIME_HOURS", 24, minimum=1)
 SEARCH_RATE = env.rate("SEARCH_RATE", "60/min")
+# Who is one client to `search.throttling`: a function of a request.
+CLIENT_KEY = "visualsearch.clients.client_key"
 
 # API --------------------------------------------------------------------------------------------------------
 
@@ -340,7 +343,6 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["search.bodies.BoundedJSONParser", "rest_framework.parsers.MultiPartParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "visualsearch.problems.handler",
-    "DEFAULT_THROTTLE_RATES": {"search": SEARCH_RATE},
     "NUM_PROXIES": NUM_PROXIES,
     "UNAUTHENTICATED_USER": None,
 }
