@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis import RedisError
 
+from visualsearch.cachetable import JSON, UNREADABLE
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -51,11 +53,15 @@ presence = Presence()
 class Client(RedisCacheClient):
     """Django's own, for which Redis that is away is an empty cache that forgets what it is told."""
 
+    def __init__(self, servers: list[str], **options: Any) -> None:
+        super().__init__(servers, serializer=cast(Any, JSON()), **options)
+
     def add(self, key: Any, value: Any, timeout: Any) -> bool:
         return self._ask(partial(super().add, key, value, timeout), True)
 
     def get(self, key: Any, default: Any) -> Any:
-        return self._ask(partial(super().get, key, default), default)
+        value = self._ask(partial(super().get, key, default), default)
+        return default if value is UNREADABLE else value
 
     def set(self, key: Any, value: Any, timeout: Any) -> None:
         self._ask(partial(super().set, key, value, timeout), None)
@@ -67,7 +73,8 @@ class Client(RedisCacheClient):
         return self._ask(partial(super().delete, key), False)
 
     def get_many(self, keys: Any) -> dict[Any, Any]:
-        return self._ask(partial(super().get_many, keys), {})
+        found: dict[Any, Any] = self._ask(partial(super().get_many, keys), {})
+        return {key: value for key, value in found.items() if value is not UNREADABLE}
 
     def has_key(self, key: Any) -> bool:
         return self._ask(partial(super().has_key, key), False)
