@@ -92,6 +92,7 @@ MIDDLEWARE = [
     "visualsearch.cors.CrossOrigin",
     "search.throttling.RateLimit",
     "visualsearch.security.ContentSecurityPolicy",
+    "visualsearch.limits.HeaderLimits",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "visualsearch.security.Sessions",
@@ -244,6 +245,13 @@ IMAGE_MIN_SIDE = env.number("IMAGE_MIN_SIDE", 32, minimum=1)
 # A picture as base64 in JSON is a third larger, and form fields come on top.
 DATA_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES * 4 // 3 + 100_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES + 100_000
+# What is too much of a request that has no picture: `visualsearch.limits`, `search.bodies`.
+FORM_MAX_BYTES = 65_536
+FILE_UPLOAD_HANDLERS = [
+    "visualsearch.limits.BoundedParts",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 # The admin's page before many rows are deleted names each of them (`catalogue.admin.MOST_DELETED`).
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_100
 
