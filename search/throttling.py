@@ -86,12 +86,11 @@ def spend(request: HttpRequest | Request, cost: int) -> Window:
     """Count a search of the client, if its window has room for it."""
     plain = request._request if isinstance(request, Request) else request
     limit, period = parse_rate(settings.SEARCH_RATE)
-    client, cost = _client_key()(plain), min(cost, limit)
+    client, cost = _client_key()(plain), int(min(cost, limit))
     window = _here.full(client, cost, limit, period)
     if window is None:
         window = _shared(client, cost, limit, period)
-        if not window.allowed:
-            _here.note(client, window)
+        _here.note(client, window)  # also for the case that Redis goes away
     plain.search_window = window  # type: ignore[attr-defined]  # for `RateLimit`
     return window
 
@@ -213,7 +212,7 @@ class _Here:
         return Window(limit, period, used, ends - now, allowed)
 
     def full(self, client: str, cost: int, limit: int, period: int) -> Window | None:
-        """The window of a client that was refused, and would be now."""
+        """The window of a client that would be refused by what is known here."""
         used, ends = self._windows.get(client, (0, 0.0))
         left = ends - time.time()
         if 0 < left <= period and used + cost > limit:
@@ -221,7 +220,7 @@ class _Here:
         return None
 
     def note(self, client: str, window: Window) -> None:
-        """Remember one that has refused."""
+        """Remember what is known of one."""
         with self._lock:
             self._keep(client, window.used, time.time() + window.left)
 

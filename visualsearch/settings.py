@@ -473,7 +473,9 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
-        # Anyone can send a foreign Host header; that is theirs to mend, and no traceback of ours.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Anyone can send what is refused: a line for each, or a traceback, would let them fill the disk. ACCESS_LOG
+        # writes such lines.
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "CRITICAL"},
     },
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -37,9 +38,16 @@ def all_at_once(requests: int, threads: int = 16) -> int:
             return ask().allowed
         finally:
             connections.close_all()
+            leave_redis()
 
     with ThreadPoolExecutor(threads) as pool:
         return sum(pool.map(one, range(requests)))
+
+
+def leave_redis() -> None:
+    """Close this thread's connections to it."""
+    if hasattr(cache, "spend"):
+        cache._cache.get_client(None, write=True).connection_pool.disconnect()
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +56,7 @@ def _rate(settings: Any) -> None:
 
 
 @pytest.fixture
-def in_redis(settings: Any, own_redis: Redis) -> Redis:
+def in_redis(settings: Any, own_redis: Redis) -> Iterator[Redis]:
     from visualsearch.cache import presence
 
     presence.away = False
@@ -59,7 +67,9 @@ def in_redis(settings: Any, own_redis: Redis) -> Redis:
             "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
         }
     }
-    return own_redis
+    yield own_redis
+    leave_redis()
+    own_redis.stop()
 
 
 # Counting ---------------------------------------------------------------------------------------------------
@@ -146,6 +156,22 @@ def test_sixteen_threads_get_no_more_than_the_limit_from_redis(settings: Any) ->
     assert all_at_once(300) == 60
     assert not ThrottleWindow._meta.db_table.startswith("cache")
     assert 0 < cache._cache.get_client(None).pttl(cache.make_key("throttle:192.0.2.1")) <= 60_000  # type: ignore[attr-defined]
+
+
+@pytest.mark.servers
+@pytest.mark.django_db
+@pytest.mark.usefixtures("in_redis")
+def test_searches_by_the_api_are_counted_in_redis(client: Client, products: list[Product]) -> None:
+    assert asked(client, product="hat-red-0").status_code == 201
+    throttling.forget()  # as another process, which knows of no client
+    assert asked(client, product="hat-red-0")["RateLimit"].startswith('"search";r=4;t=')
+
+
+@pytest.mark.servers
+def test_where_redis_goes_away_a_process_goes_on_from_what_it_knows(in_redis: Redis) -> None:
+    assert [ask().allowed for _ in range(4)] == [True] * 4
+    in_redis.stop()
+    assert all_at_once(50) == 2
 
 
 @pytest.mark.servers
