@@ -26,7 +26,7 @@ from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from catalogue.fetching import private_address
+from catalogue.fetching import not_public
 
 Address = IPv4Address | IPv6Address
 
@@ -70,7 +70,7 @@ class Guard:
         """Look at a new connection, and remember it. Raises `AddressRefused`; TimeoutError if it comes too late."""
         peer = ip_address(connection.getpeername()[0].partition("%")[0])
         if not (public(peer) or allowed(peer)):
-            raise private_address()
+            raise not_public()
         with self._lock:
             if self._cut:
                 raise TimeoutError
@@ -154,6 +154,13 @@ class _Guarded(HTTPConnection):
             connection.close()
             raise
         return connection
+
+    def getresponse(self) -> Any:
+        """Without its cookies: nobody reads them, and reading a hundred long ones takes seconds."""
+        response: Any = super().getresponse()
+        for name in ("Set-Cookie", "Set-Cookie2"):
+            del response._original_response.msg[name]
+        return response
 
 
 class _GuardedTls(_Guarded, HTTPSConnection):

@@ -32,7 +32,13 @@ SECONDS = 10.0
 
 MOST_REDIRECTS = 3
 LONGEST = 2_000
-"""Characters of an address."""
+"""Characters of an address. Counted before anything else: what reads names takes quadratic time."""
+
+LONGEST_NAME = 253
+"""Characters of a host's name (RFC 1035, as written with dots)."""
+
+MOST_READS = 50_000
+"""Pieces that a picture may come in: 10 MB in pieces of 200 bytes. Each takes Python as long, however small it is."""
 
 PORTS = frozenset({80, 443})
 """Those below 1024 that pages are served at; behind the others are mail and the like."""
@@ -59,6 +65,14 @@ class AddressRefused(FetchRefused):
     """An address that is none, or that nothing is fetched from."""
 
     code = "address_refused"
+
+
+class NotPublic(AddressRefused):
+    """An address that leads to no public web site: nobody has its name, or it is of a private network.
+
+    Which of the two is not said, by no word, status or delay: whoever asks would learn the names of the network that
+    this machine is in.
+    """
 
 
 class RemoteRefused(FetchRefused):
@@ -128,16 +142,20 @@ def fetch_patiently(address: str) -> bytes:
 
 def checked(address: str) -> str:
     """An address that may be asked, as far as its text tells. Raises `AddressRefused`."""
+    if len(address) > LONGEST:
+        raise _no_address()
     address = address.strip()
     try:
         parts = urlsplit(address)
-        host, port = (parts.hostname or "").encode("idna"), parts.port
+        host, port = parts.hostname or "", parts.port
+        if len(host) <= LONGEST_NAME:
+            host.encode("idna")
     except ValueError:  # brackets, a port that is no number, a label that is too long
         raise _no_address() from None
     if parts.scheme not in {"http", "https"}:
         raise AddressRefused(_("Only addresses that begin with https:// or http:// can be fetched."))
     odd = any(character.isspace() or character == "\\" or not character.isprintable() for character in address)
-    if not host or odd or len(address) > LONGEST:
+    if not 0 < len(host) <= LONGEST_NAME or odd:
         raise _no_address()
     if "@" in parts.netloc:
         raise AddressRefused(_("Nothing is fetched with a name or a password in the address. Take them out."))
@@ -158,11 +176,9 @@ def _no_address() -> AddressRefused:
     )
 
 
-def private_address() -> AddressRefused:
-    """For an address, or one that it leads to, that is not on the public internet."""
-    return AddressRefused(
-        _("This address does not lead to a public web site, so nothing is fetched from it. Send the picture itself.")
-    )
+def not_public() -> NotPublic:
+    """For an address, or one that it leads to, that is not on the public internet, or whose name nobody has."""
+    return NotPublic(_("This address does not lead to a public web site. Check it, or send the picture itself."))
 
 
 def _slow() -> RemoteSlow:
@@ -201,6 +217,8 @@ def _follow(address: str, guard: Guard) -> bytes:
                     onward = session.get_redirect_target(response)
                     if onward is None:
                         return _body(response, guard)
+                    if len(onward) > LONGEST:
+                        raise _no_address()
                     address = checked(urljoin(address, onward))
     except FetchRefused:
         raise
@@ -218,23 +236,24 @@ def _explained(error: Exception, *, slow: bool) -> FetchRefused:
     from requests_hardened.ip_filter import InvalidIPAddress
 
     if isinstance(error, InvalidIPAddress):
-        return private_address()
+        return not_public()
     if slow:
         return _slow()
     if isinstance(error, (InvalidURL, UnicodeError)):
         return _no_address()
-    if _is_unknown_name(error):
-        return AddressRefused(_("There is no web site of this name. Check the address."))
+    if (lookup := _failed_lookup(error)) is not None:
+        refused = not_public()
+        # Name servers that are away may have an answer later.
+        refused.permanent = lookup.errno != socket.EAI_AGAIN
+        return refused
     return _unavailable()
 
 
-def _is_unknown_name(error: BaseException | None) -> bool:
-    """Whether the name servers have said that there is no such name, rather than nothing."""
-    while error is not None:
-        if isinstance(error, socket.gaierror):
-            return error.errno == socket.EAI_NONAME
+def _failed_lookup(error: BaseException | None) -> socket.gaierror | None:
+    """What the name servers have said, where it was no address."""
+    while error is not None and not isinstance(error, socket.gaierror):
         error = error.__cause__ or error.__context__
-    return False
+    return error
 
 
 def _body(response: Response, guard: Guard) -> bytes:
@@ -259,13 +278,16 @@ def _body(response: Response, guard: Guard) -> bytes:
         raise _too_large()
     data = bytearray()
     # As it is sent: nothing is unpacked, so that few bytes cannot become many.
-    while chunk := _more(response.raw):
+    for _read in range(MOST_READS):
+        chunk = _more(response.raw)
         data += chunk
+        if not chunk:
+            return bytes(data)
         if len(data) > most:
             raise _too_large()
         if guard.over:
-            raise _slow()
-    return bytes(data)
+            break
+    raise _slow()
 
 
 def _more(raw: Any) -> bytes:

@@ -117,7 +117,7 @@ def known(values: tuple[str, ...], there_are: Iterable[str]) -> tuple[str, ...]:
         return values
     there = set(there_are)
     if unknown := [value for value in values if value not in there]:
-        raise ValidationError(_("There is none called %(names)s.") % {"names": ", ".join(unknown)[:200]})
+        raise ValidationError(_("There is none called %(names)s.") % {"names": ", ".join(unknown)[:100]})
     return values
 
 

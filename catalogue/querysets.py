@@ -78,7 +78,7 @@ class ProductQuerySet(AnnouncingQuerySet["Product"]):
         # No SKU holds a NUL, and PostgreSQL refuses to look.
         product = None if "\0" in sku else self.filter(sku=sku).first()
         if product is None:
-            raise Http404(_("There is no product with the SKU %(sku)s.") % {"sku": sku[:200]})
+            raise Http404(_("There is no product with the SKU %(sku)s.") % {"sku": sku[:100]})
         return product
 
     def in_stock(self) -> ProductQuerySet:

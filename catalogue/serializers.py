@@ -14,6 +14,9 @@ from catalogue.models import Brand, Category, Product, ProductImage
 #: What problems are sent as.
 PROBLEM = "application/problem+json"
 
+MOST_REPEATED = 100
+"""Letters of what was sent that an error repeats at most."""
+
 
 class PhotoSerializer(serializers.ModelSerializer[ProductImage]):
     url = serializers.SerializerMethodField(help_text=_("The original, as it was uploaded."))
@@ -87,15 +90,16 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     """Raise ValidationError for names that mean nothing here: a misspelt one must not go unnoticed."""
     if unknown := sorted(set(given) - set(known)):
         sentence = _("There is no such field; there are: %(names)s") % {"names": ", ".join(known)}
-        raise serializers.ValidationError({name[:200]: sentence for name in unknown[:5]})
+        raise serializers.ValidationError({name[:MOST_REPEATED]: sentence for name in unknown[:5]})
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], type[ProblemSerializer]]:
     """The problems that an operation declares: these, and those of any request.
 
-    406 is for who takes no JSON, 411 for a body of unknown length.
+    406 is for who takes no JSON, 411 for a body of unknown length, 414 for an address and 431 for headers that are too
+    long.
     """
-    return {(status, PROBLEM): ProblemSerializer for status in sorted({*statuses, 406, 411})}
+    return {(status, PROBLEM): ProblemSerializer for status in sorted({*statuses, 406, 411, 414, 431})}
 
 
 def absolute(context: Mapping[str, Any], address: str) -> str:

@@ -33,7 +33,7 @@ from search.serializers import (
     SimilarSerializer,
     known_skus,
 )
-from search.throttling import SearchThrottle
+from search.throttling import Cost, SearchThrottle, charge
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 REFINEMENTS = [
@@ -70,6 +70,7 @@ class SearchView(APIView):
         serializer = SearchSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
+        charge(request, _cost(data))
         query = self._query(data)
         refinement = serializer.refinement
         try:
@@ -94,6 +95,12 @@ class SearchView(APIView):
         if (address := data.get("image_url")) is not None:
             return querying.ask_with_address(address)
         return querying.ask_with_picture(data["image_base64"])
+
+
+def _cost(data: dict[str, Any]) -> Cost:
+    if data.get("image_url") is not None:
+        return Cost.ADDRESS
+    return Cost.STORED if data.get("product") or data.get("query") else Cost.PICTURE
 
 
 class FoundView(APIView):

@@ -6,8 +6,9 @@ slots whose names are all known: what comes into a slot takes the place of what 
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
 from django.core.cache import cache
@@ -28,20 +29,24 @@ def keep_ranking(query: UUID, key: str, rows: Rows, alike: bool, seconds: float)
 
 def ranking(query: UUID, key: str) -> tuple[Rows, bool] | None:
     """A frozen ranking, or None where it is no longer kept."""
-    kept = cache.get(_name("ranking", query, key))
-    return kept[1:] if kept and kept[0] == key else None
+    match cache.get(_name("ranking", query, key)):
+        case [str(kept), list(rows), bool(alike)] if kept == key:
+            return [(product, photo, score) for product, photo, score in rows], alike
+    return None
 
 
 def keep_box(query: UUID, what: str, packed: tuple[bytes, bytes]) -> None:
     """Keep what the model and the colour block say of a box; `what` names the box and the model."""
     digest = _digest(what)
-    cache.set(_name("box", query, digest), (digest, packed), KEPT)
+    cache.set(_name("box", query, digest), (digest, *(base64.b64encode(data).decode() for data in packed)), KEPT)
 
 
 def box(query: UUID, what: str) -> tuple[bytes, bytes] | None:
     digest = _digest(what)
-    kept = cache.get(_name("box", query, digest))
-    return kept[1] if kept and kept[0] == digest else None
+    match cache.get(_name("box", query, digest)):
+        case [str(kept), str(embedding), str(colour)] if kept == digest:
+            return base64.b64decode(embedding), base64.b64decode(colour)
+    return None
 
 
 def keep_nearest(query: UUID, what: str, cosine: float | None) -> None:
@@ -51,8 +56,10 @@ def keep_nearest(query: UUID, what: str, cosine: float | None) -> None:
 
 def nearest(query: UUID, what: str) -> tuple[float | None] | None:
     """The kept cosine in a tuple, since it may be None; None where none is kept."""
-    kept: Any = cache.get(f"nearest:{query}")
-    return (kept[1],) if kept and kept[0] == what else None
+    match cache.get(f"nearest:{query}"):
+        case [str(kept), float() | None as cosine] if kept == what:
+            return (cosine,)
+    return None
 
 
 def forget(query: UUID) -> None:

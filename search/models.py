@@ -522,3 +522,19 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return f"worker {self.pk}, seen {self.seen:%Y-%m-%d %H:%M:%S}"
+
+
+class ThrottleWindow(models.Model):
+    """What one client has used of its searches, until its window ends (`search.throttling`)."""
+
+    #: an address or a network
+    client = models.CharField(max_length=50, primary_key=True)
+    used = models.PositiveIntegerField()
+    #: seconds since the epoch
+    ends = models.FloatField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.client}: {self.used}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
@@ -53,6 +54,8 @@ LARGEST_PAGE = 200
 SPARE_ROWS = 6
 #: Pictures that a process fetches at once for shoppers: other people's slow sites must not hold all of its threads.
 MOST_FETCHES = 4
+#: Seconds after which an address is refused that leads to no public site: longer than name servers take to answer.
+UNTOLD = 1.0
 #: How long the address of a forgotten query still says that it is gone.
 REMEMBERED = timedelta(days=30)
 
@@ -172,11 +175,18 @@ def ask_with_address(address: str) -> Query:
 
 
 def fetched(address: str) -> bytes:
-    """The bytes at an address that a shopper gives. Raises `fetching.FetchRefused` and `FetchesBusy`."""
+    """The bytes at an address that a shopper gives. Raises `fetching.FetchRefused` and `FetchesBusy`.
+
+    What leads to no public site is refused after `UNTOLD`, whether its name is unknown or one of the own network.
+    """
     if not _fetches.acquire(blocking=False):
         raise FetchesBusy("As many pictures as may be fetched at once are being fetched.")
+    began = time.monotonic()
     try:
         return fetching.fetch(address)
+    except fetching.NotPublic:
+        time.sleep(max(0.0, began + UNTOLD - time.monotonic()))
+        raise
     finally:
         _fetches.release()
 

@@ -10,22 +10,22 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from catalogue.serializers import absolute, problems
 from search import querying
+from search.bodies import BoundedJSONParser
 from search.querying import LARGEST_PAGE
 from search.serializers import Base64Field
-from search.throttling import SearchThrottle
+from search.throttling import Cost, SearchThrottle, charge
 
 #: Photos that the sample gives where a client does not say.
 DEFAULT_K = 3
 
 
-class AnyJSONParser(JSONParser):
+class AnyJSONParser(BoundedJSONParser):
     """JSON whatever the request calls it: the sample never looked."""
 
     media_type = "*/*"
@@ -70,6 +70,7 @@ class PostImageView(_SampleView):
         """The photos of up to k products that are most like a picture, as the sample gave them."""
         asked = PostedImageSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        charge(request, Cost.PICTURE)
         return self._found(request, asked.validated_data["base64img"], asked.validated_data["k"])
 
 
@@ -85,4 +86,5 @@ class PostURLView(_SampleView):
         """The photos of up to k products that are most like the picture at an address, as the sample gave them."""
         asked = PostedAddressSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        charge(request, Cost.ADDRESS)
         return self._found(request, querying.fetched(asked.validated_data["url"]), asked.validated_data["k"])

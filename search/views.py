@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,7 +43,7 @@ from search.models import Query
 from search.querying import DEFAULT_PAGE, LONGEST, REMEMBERED, Ranking, Refinement
 from search.statuses import image_status, search_sentence, search_status
 from search.summary import summary
-from search.throttling import SearchThrottle
+from search.throttling import Cost, spend
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def ask(request: HttpRequest) -> HttpResponseBase:
     """
     if request.method != "POST":
         return render(request, "search/ask.html")
-    if (wait := _must_wait(request)) is not None:
+    if (wait := _must_wait(request, _cost(request))) is not None:
         return _slow_down(request, wait)
     try:
         query = _query_of(request)
@@ -165,16 +166,22 @@ def _query_of(request: HttpRequest) -> Query | None:
     return querying.ask_with_picture(upload.read())
 
 
-def _must_wait(request: HttpRequest) -> float | None:
-    """Count what asks the model; the seconds to wait if it was too often of late."""
-    throttle = SearchThrottle()
-    if throttle.allow_request(request, None):  # type: ignore[arg-type]  # it reads what both kinds have
-        return None
-    return throttle.wait() or 1.0
+def _cost(request: HttpRequest) -> Cost:
+    if "product" in request.POST:
+        return Cost.STORED
+    if request.POST.get("image_url", "").strip():
+        return Cost.ADDRESS
+    return Cost.PICTURE if "image" in request.FILES else Cost.STORED
+
+
+def _must_wait(request: HttpRequest, cost: Cost) -> float | None:
+    """Count a search; the seconds to wait if there were too many of late."""
+    window = spend(request, cost)
+    return None if window.allowed else window.left
 
 
 def _slow_down(request: HttpRequest, wait: float) -> HttpResponse:
-    seconds = max(1, round(wait))
+    seconds = max(1, math.ceil(wait))
     sentence = ngettext(
         "Those were many searches in a short time. Try again in %(seconds)d second.",
         "Those were many searches in a short time. Try again in %(seconds)d seconds.",
@@ -207,7 +214,7 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         return render(request, "search/results.html", context, status=HTTPStatus.BAD_REQUEST)
     refinement = form.refinement
     new_box = refinement.box is not None and not querying.has_seen(query, refinement.box)
-    if new_box and (wait := _must_wait(request)) is not None:
+    if new_box and (wait := _must_wait(request, Cost.STORED)) is not None:
         return _slow_down(request, wait)
     ranking = _ranking(query, refinement, request.GET.get("list", ""))
     page = querying.page(query, ranking, refinement, size=_shown(request.GET.get("shown", "")))

@@ -14,7 +14,7 @@ from contextlib import suppress
 from django.db import DatabaseError, close_old_connections
 
 from catalogue.importers import uploads
-from search import audit, building, indexing, querying, rollback, runs, upkeep
+from search import audit, building, indexing, querying, rollback, runs, throttling, upkeep
 from search.exceptions import BuildPaused, SearchError, WorkStopped
 from search.models import IndexEntry, IndexRun, IndexVersion
 
@@ -51,6 +51,7 @@ class Shift:
     def tidy(self) -> None:
         """Forget what has expired: shoppers' pictures, old notes, uploads that nobody went on with."""
         querying.forget_expired()
+        throttling.forget_windows()
         runs.forget()
         uploads.remove_abandoned()
 

@@ -14,6 +14,7 @@ from django.db import DataError, connection
 from django.utils import translation
 from hypothesis import settings as hypothesis
 
+from search import throttling
 from search.models import Query
 from tests.servers.fixtures import (
     older_opensearch,
@@ -77,6 +78,7 @@ def _own_folders(
     with translation.override(settings.LANGUAGE_CODE):
         yield
     cache.clear()
+    throttling.forget()
     if buckets := sys.modules.get("tests.moto"):
         buckets.close()
 

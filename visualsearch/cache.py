@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis import RedisError
 
+from visualsearch.cachetable import JSON, UNREADABLE
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -51,11 +53,15 @@ presence = Presence()
 class Client(RedisCacheClient):
     """Django's own, for which Redis that is away is an empty cache that forgets what it is told."""
 
+    def __init__(self, servers: list[str], **options: Any) -> None:
+        super().__init__(servers, serializer=cast(Any, JSON()), **options)
+
     def add(self, key: Any, value: Any, timeout: Any) -> bool:
         return self._ask(partial(super().add, key, value, timeout), True)
 
     def get(self, key: Any, default: Any) -> Any:
-        return self._ask(partial(super().get, key, default), default)
+        value = self._ask(partial(super().get, key, default), default)
+        return default if value is UNREADABLE else value
 
     def set(self, key: Any, value: Any, timeout: Any) -> None:
         self._ask(partial(super().set, key, value, timeout), None)
@@ -67,7 +73,8 @@ class Client(RedisCacheClient):
         return self._ask(partial(super().delete, key), False)
 
     def get_many(self, keys: Any) -> dict[Any, Any]:
-        return self._ask(partial(super().get_many, keys), {})
+        found: dict[Any, Any] = self._ask(partial(super().get_many, keys), {})
+        return {key: value for key, value in found.items() if value is not UNREADABLE}
 
     def has_key(self, key: Any) -> bool:
         return self._ask(partial(super().has_key, key), False)
@@ -84,6 +91,15 @@ class Client(RedisCacheClient):
 
     def delete_many(self, keys: Any) -> None:
         self._ask(partial(super().delete_many, keys), None)
+
+    def spend(self, key: Any, cost: int, limit: int, period: int) -> tuple[int, float, bool] | None:
+        """What is used, the seconds that are left, and whether there was room; None where Redis is away."""
+        return self._ask(partial(self._spend, key, cost, limit, period), None)
+
+    def _spend(self, key: Any, cost: int, limit: int, period: int) -> tuple[int, float, bool]:
+        client = self.get_client(write=True)
+        used, left, allowed = client.eval(_SPEND, 1, key, cost, limit, period * 1_000)
+        return int(used), left / 1_000, bool(allowed)
 
     def delete_like(self, pattern: str) -> None:
         """Delete the keys that match a pattern of Redis's."""
@@ -106,12 +122,31 @@ class Client(RedisCacheClient):
         return answer
 
 
+_SPEND = """
+local cost, limit, period = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local used = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 or left > period then used, left = 0, period end
+if used + cost > limit then return {used, left, 0} end
+redis.call('SET', KEYS[1], used + cost, 'PX', left)
+return {used + cost, left, 1}
+"""
+"""Counts within a window that begins with its first key, as `search.throttling` does in the database."""
+
+
 class Cache(RedisCache):
     """Django's own, with a client that forgives, and one that shares its database with the broker's queues."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
         self._class = Client
+
+    def spend(self, key: str, cost: int, limit: int, period: int) -> tuple[int, float, bool] | None:
+        """Count in a window of `period` seconds that admits `limit`: one atomic step, for all processes.
+
+        Gives what is used, the seconds until the window ends, and whether there was room; None where Redis is away.
+        """
+        return cast(Client, self._cache).spend(self.make_and_validate_key(key), cost, limit, period)
 
     def clear(self) -> None:
         """Delete what is the cache's; the whole database, as Django does, would be the broker's messages too."""

@@ -16,6 +16,9 @@ _READABLE = frozenset(
 )
 _FAMILIES = ("iso8859-", "cp125")
 
+_LONGEST = 500
+"""Characters of a Content-Type: reading its parameters takes quadratic time, and a boundary has 70 at the most."""
+
 
 class ReadableCharset:
     """WSGI middleware: the name of a charset that is not read here is taken away, and the request marked.
@@ -30,11 +33,13 @@ class ReadableCharset:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         content_type = environ.get("CONTENT_TYPE", "")
         if not _is_readable(content_type):
-            environ = environ | {"CONTENT_TYPE": content_type.partition(";")[0], UNREADABLE: True}
+            environ = environ | {"CONTENT_TYPE": content_type.partition(";")[0][:_LONGEST], UNREADABLE: True}
         return self.application(environ, start_response)
 
 
 def _is_readable(content_type: str) -> bool:
+    if len(content_type) > _LONGEST:
+        return False
     try:
         charset = parse_header_parameters(content_type)[1].get("charset", "utf-8")
     except (ValueError, LookupError):  # a parameter names a charset of its own, which is none

@@ -7,7 +7,9 @@ whatever it likes in front of them. With 0, the header is ignored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -26,25 +28,30 @@ def client_address(request: HttpRequest) -> str:
 
     An entry of `X-Forwarded-For` that is no address is ignored in favour of the connection's own address.
     """
-    return str(_address(request) or UNKNOWN)
+    return str(_address(request.META) or UNKNOWN)
 
 
 def client_key(request: HttpRequest) -> str:
     """What limits count by: an IPv4 address, or the /64 network of an IPv6 address."""
-    address = _address(request)
+    return key_of(request.META)
+
+
+def key_of(meta: Mapping[str, Any]) -> str:
+    """The same of a WSGI environment, such as `HttpRequest.META`."""
+    address = _address(meta)
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), NETWORK_BITS), strict=False))
     return str(address or UNKNOWN)
 
 
-def _address(request: HttpRequest) -> IPv4Address | IPv6Address | None:
-    return _forwarded(request) or _parsed(request.META.get("REMOTE_ADDR", ""))
+def _address(meta: Mapping[str, Any]) -> IPv4Address | IPv6Address | None:
+    return _forwarded(meta) or _parsed(meta.get("REMOTE_ADDR", ""))
 
 
-def _forwarded(request: HttpRequest) -> IPv4Address | IPv6Address | None:
+def _forwarded(meta: Mapping[str, Any]) -> IPv4Address | IPv6Address | None:
     """The address that the outermost of the shop's own proxies was asked from."""
     proxies: int = settings.NUM_PROXIES
-    entries = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    entries = meta.get("HTTP_X_FORWARDED_FOR", "")
     if not (proxies and entries):
         return None
     believed = entries.rsplit(",", proxies)[-proxies:]

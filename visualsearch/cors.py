@@ -15,7 +15,7 @@ METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 #: What a page may send beside what each may: JSON, and the language of the answer is free already.
 HEADERS = "Content-Type, X-Requested-With"
 #: What a page may read of an answer beside its body.
-EXPOSED = "Location, Retry-After"
+EXPOSED = "Location, RateLimit, RateLimit-Policy, Retry-After"
 #: Seconds that a browser remembers the answer.
 MAX_AGE = "600"
 

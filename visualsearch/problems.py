@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -17,11 +19,20 @@ from rest_framework.views import exception_handler, set_rollback
 
 from catalogue.files import StorageError
 from catalogue.images import ImageRefused
-from catalogue.serializers import PROBLEM
+from catalogue.serializers import MOST_REPEATED, PROBLEM
 from search.exceptions import SearchError
 from search.statuses import image_status, search_sentence, search_status, storage_sentence
 
 logger = logging.getLogger(__name__)
+
+MOST_ERRORS = 10
+"""That a problem names, so that a request of many mistakes is not answered by more than it was."""
+
+MOST_BYTES = 1_200
+"""Of the errors that a problem names, as JSON. They stand in it twice, by field and in its sentence."""
+
+LONGEST_ERROR = 300
+"""Letters of one error."""
 
 CONTENT_TYPE = PROBLEM
 
@@ -34,7 +45,15 @@ def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
 
 def respond(status: int, detail: str, **members: Any) -> JsonResponse:
     """A problem as an answer, where no view of the API gives it."""
-    return JsonResponse(problem(status, detail, **members), status=status, content_type=CONTENT_TYPE)
+    return _answer(problem(status, detail, **members))
+
+
+def _answer(body: dict[str, Any], headers: dict[str, str] | None = None) -> JsonResponse:
+    # As UTF-8: escaped, each letter that is not of ASCII would take six bytes or twelve.
+    plain = {"ensure_ascii": False}
+    return JsonResponse(
+        body, status=body["status"], headers=headers, content_type=CONTENT_TYPE, json_dumps_params=plain
+    )
 
 
 def _sound(text: str) -> str:
@@ -62,7 +81,7 @@ def handler(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
     elif isinstance(error, SuspiciousOperation):
         body = problem(HTTPStatus.BAD_REQUEST, _("This has too many parts. See /api/docs/ for what to send."))
     elif isinstance(error, exceptions.ValidationError):
-        errors = [{"field": _sound(field), "detail": _sound(text)} for field, text in _flatten(error.detail)]
+        errors = _named(error.detail)
         detail = " ".join(f"{e['field']}: {e['detail']}" if e["field"] else e["detail"] for e in errors)
         body = problem(error.status_code, detail, errors=errors)
     else:
@@ -79,7 +98,7 @@ def handler(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
         }
     set_rollback()
     # Not by the view's renderer: the schema's writes YAML, the documentation's a page.
-    return JsonResponse(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+    return _answer(body, headers)
 
 
 def _sentence(error: Exception) -> str:
@@ -92,6 +111,19 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, exceptions.MethodNotAllowed):
         return _("This address does not answer to this method; its Allow header names those it does.")
     return str(getattr(error, "detail", ""))
+
+
+def _named(detail: Any) -> list[dict[str, str]]:
+    """The first errors of a validation, as many as fit into a problem; one at the least."""
+    named: list[dict[str, str]] = []
+    size = 0
+    for field, text in islice(_flatten(detail), MOST_ERRORS):
+        error = {"field": _sound(field)[:MOST_REPEATED], "detail": _sound(text)[:LONGEST_ERROR]}
+        size += len(json.dumps(error, ensure_ascii=False).encode())
+        if named and size > MOST_BYTES:
+            break
+        named.append(error)
+    return named
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -90,7 +90,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "visualsearch.health.Probes",
     "visualsearch.cors.CrossOrigin",
+    "search.throttling.RateLimit",
     "visualsearch.security.ContentSecurityPolicy",
+    "visualsearch.limits.HeaderLimits",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "visualsearch.security.Sessions",
@@ -164,7 +166,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis("REDIS_URL")
 CACHES: dict[str, dict[str, Any]] = {
     "default": {
-        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "BACKEND": "visualsearch.cachetable.DatabaseCache",
         "LOCATION": "cache",
         "OPTIONS": {"MAX_ENTRIES": 20_000},
     }
@@ -243,6 +245,13 @@ IMAGE_MIN_SIDE = env.number("IMAGE_MIN_SIDE", 32, minimum=1)
 # A picture as base64 in JSON is a third larger, and form fields come on top.
 DATA_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES * 4 // 3 + 100_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES + 100_000
+# What is too much of a request that has no picture: `visualsearch.limits`, `search.bodies`.
+FORM_MAX_BYTES = 65_536
+FILE_UPLOAD_HANDLERS = [
+    "visualsearch.limits.BoundedParts",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 # The admin's page before many rows are deleted names each of them (`catalogue.admin.MOST_DELETED`).
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_100
 
@@ -330,6 +339,8 @@ if "OPENSEARCH_URL" in env:
     }
 QUERY_LIFETIME_HOURS = env.number("QUERY_LIFETIME_HOURS", 24, minimum=1)
 SEARCH_RATE = env.rate("SEARCH_RATE", "60/min")
+# Who is one client to `search.throttling`: a function of a request.
+CLIENT_KEY = "visualsearch.clients.client_key"
 
 # API --------------------------------------------------------------------------------------------------------
 
@@ -337,10 +348,9 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.MultiPartParser"],
+    "DEFAULT_PARSER_CLASSES": ["search.bodies.BoundedJSONParser", "rest_framework.parsers.MultiPartParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "visualsearch.problems.handler",
-    "DEFAULT_THROTTLE_RATES": {"search": SEARCH_RATE},
     "NUM_PROXIES": NUM_PROXIES,
     "UNAUTHENTICATED_USER": None,
 }
@@ -463,7 +473,9 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
-        # Anyone can send a foreign Host header; that is theirs to mend, and no traceback of ours.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Anyone can send what is refused: a line for each, or a traceback, would let them fill the disk. ACCESS_LOG
+        # writes such lines.
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "CRITICAL"},
     },
 }

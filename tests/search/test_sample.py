@@ -112,10 +112,8 @@ def test_a_request_larger_than_any_picture_is_a_problem_too(path: str, settings:
     assert (response.status_code, response["Content-Type"]) == (413, "application/problem+json")
 
 
-def test_these_searches_are_counted_with_all_others(products: list[Product], monkeypatch: pytest.MonkeyPatch) -> None:
-    from search.throttling import SearchThrottle
-
-    monkeypatch.setattr(SearchThrottle, "THROTTLE_RATES", {"search": "1/min"})
+def test_these_searches_are_counted_with_all_others(products: list[Product], settings: Any) -> None:
+    settings.SEARCH_RATE = "1/min"
     assert post("/postImage", {"base64img": BASE64}).status_code == 200
     for path, body in (("/postImage", {"base64img": BASE64}), ("/postURL", {"url": "https://a.example/b.jpg"})):
         response = post(path, body)

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -18,7 +17,6 @@ from PIL import Image
 from catalogue.models import Product
 from search import indexing, querying
 from search.models import IndexVersion, Query
-from search.throttling import SearchThrottle
 from tests import shop
 from tests.drawing import encoded, photo, picture
 
@@ -173,17 +171,14 @@ def test_the_pages_script_is_answered_in_json(
         assert response.json()["error"].endswith(".")
 
 
-def test_the_pages_script_learns_what_is_wrong(
-    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pages_script_learns_what_is_wrong(client: Client, products: list[Product], settings: Any) -> None:
     asked = {"Accept": "application/json"}
     assert "Choose a picture" in client.post("/search/", headers=asked).json()["error"]
-    monkeypatch.setattr(SearchThrottle, "rate", "1/min", raising=False)
-    cache.clear()
+    settings.SEARCH_RATE = "1/min"
     client.post("/search/", headers=asked)
     assert "Try again in" in client.post("/search/", headers=asked).json()["error"]
     IndexVersion.objects.all().delete()
-    cache.clear()
+    settings.SEARCH_RATE = "60/min"
     response = client.post("/search/", {"product": "hat-red-0"}, headers=asked)
     assert (response.status_code, response["Retry-After"]) == (503, "30")
     assert "having a break" not in response.json()["error"]
@@ -217,10 +212,8 @@ def test_a_product_that_search_does_not_know_yet_says_so(client: Client, product
     assert "Try again in a minute" in response.content.decode()
 
 
-def test_too_many_searches_are_slowed_down(
-    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(SearchThrottle, "rate", "1/min", raising=False)
+def test_too_many_searches_are_slowed_down(client: Client, products: list[Product], settings: Any) -> None:
+    settings.SEARCH_RATE = "1/min"
     assert upload(client).status_code == 303
     response = upload(client)
     assert response.status_code == 429
@@ -228,8 +221,8 @@ def test_too_many_searches_are_slowed_down(
     assert "Try again in" in response.content.decode()
 
 
-def test_only_a_new_box_counts_as_a_search(client: Client, query: Query, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SearchThrottle, "rate", "1/min", raising=False)
+def test_only_a_new_box_counts_as_a_search(client: Client, query: Query, settings: Any) -> None:
+    settings.SEARCH_RATE = "1/min"
     address = f"{query.get_absolute_url()}?box=0,0,0.5,0.5"
     page(client, address)
     page(client, f"{address}&colour_weight=0.4&category=hat")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from tests import shop
 from tests.drawing import photo
 from tests.search.grid import configured
 from tests.servers.redis import Redis
+from tests.visualsearch.trap import pickled_trap
 from visualsearch.cache import presence
 
 pytestmark = pytest.mark.servers
@@ -39,8 +41,8 @@ def _in_redis(settings: Any, own_redis: Redis, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_it_is_a_cache() -> None:
-    cache.set("a", {"rows": [(1, 2, 0.5)]}, 60)
-    assert cache.get("a") == {"rows": [(1, 2, 0.5)]}
+    cache.set("a", {"rows": [[1, 2, 0.5]]}, 60)
+    assert cache.get("a") == {"rows": [[1, 2, 0.5]]}
     assert cache.add("a", 1) is False
     assert cache.has_key("a")
     assert cache.touch("a", 5)
@@ -70,6 +72,17 @@ def test_clearing_it_leaves_the_brokers_messages(own_redis: Redis) -> None:
         cache.set("a", 1)
         cache.clear()
         assert client.keys() == [b"interactive"]
+
+
+def test_nothing_that_lies_in_it_is_executed(own_redis: Redis, tmp_path: Path) -> None:
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.set(cache.make_key("a"), pickled_trap(tmp_path / "sprung"))
+        cache.set("b", 1)
+        assert cache.get("a", "nothing") == "nothing"
+        assert cache.get_many(["a", "b"]) == {"b": 1}
+        assert not (tmp_path / "sprung").exists()
+        cache.set("a", 2)
+        assert cache.get("a") == 2
 
 
 def test_redis_that_is_down_is_an_empty_cache_and_is_logged_once(

@@ -370,10 +370,10 @@ def test_postgresql_has_a_pool_whose_connections_are_tried(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("rate", ["60/min", "1/s", "1000/day", "5/hour", "5/h"])
 def test_rates_are_those_that_the_throttle_reads(rate: str) -> None:
-    from search.throttling import SearchThrottle
+    from search.throttling import parse_rate
 
     assert Environment({"R": rate}).rate("R", "1/s") == rate
-    count, seconds = SearchThrottle().parse_rate(rate)
+    count, seconds = parse_rate(rate)
     assert count == int(rate.partition("/")[0])
     assert seconds in {1, 60, 3_600, 86_400}
 

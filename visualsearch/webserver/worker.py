@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from types import SimpleNamespace
 from typing import Any
 
 from uvicorn_worker import UvicornWorker
@@ -37,6 +36,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         super().load_wsgi()
         from django.conf import settings
 
+        from visualsearch.clients import key_of
         from visualsearch.webserver.refusals import refuse
 
         register = Register(Limits(of_address=None) if settings.NUM_PROXIES else Limits())
@@ -48,7 +48,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
             Admission(self.cfg.threads),
             threads=self.cfg.threads,
             body_limit=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
-            client_of=client_of,
+            client_of=key_of,
             refuse=refuse,
         )
 
@@ -58,10 +58,3 @@ class Worker(UvicornWorker):  # type: ignore[misc]
             await super()._serve()
         finally:
             sweeping.cancel()
-
-
-def client_of(environ: dict[str, Any]) -> str:
-    """Whom a request is counted for."""
-    from visualsearch.clients import client_key
-
-    return client_key(SimpleNamespace(META=environ))  # type: ignore[arg-type]
