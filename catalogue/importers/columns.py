@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -32,12 +33,20 @@ PHOTO_SIGN = "|"
 """Parts photos, and their texts."""
 PHOTO_COLUMNS = frozenset({"photos", "image_url", "image_urls"})
 """Those that say which photos a product has; the names come before the addresses."""
+MAX_COLUMNS = 200
+"""Headings of a table: there are sixteen columns, the others are attributes."""
+MAX_PHOTOS = 100
+"""Photos that a row may name: each is read and decoded, even where it is the same."""
+MAX_LEVELS = 20
+"""Names in the path of a category, each of which is made where it is missing."""
 MAX_PRICE = Decimal("9999999999.99")
 """What twelve digits, two of them after the point, can say."""
 MAX_STOCK = 2_147_483_647
 """PostgreSQL's largest integer."""
 _CENT = Decimal("0.01")
 _SHOWN = 60
+_PROBLEMS = 10
+"""Sentences about one header or row: who has put these right sees the next."""
 
 
 class BadCell(ValueError):
@@ -51,16 +60,25 @@ class BadRow(ValueError):
 def check_header(names: Iterable[str]) -> None:
     """Raise `SourceRefused` unless these are names of columns, each once, with `sku` among them."""
     names = list(names)
+    if len(names) > MAX_COLUMNS:
+        raise SourceRefused(
+            _(
+                "The table has %(columns)d columns; at most %(limit)d are taken. Delete those that the shop does not use."
+            )
+            % {"columns": len(names), "limit": MAX_COLUMNS}
+        )
     problems = [_unknown(name) for name in names if not _known(name)]
     problems += [
-        _("The column %(name)s is there twice.") % {"name": repr(name)}
-        for name in sorted({n for n in names if names.count(n) > 1})
+        _("The column %(name)s is there twice.") % {"name": _shown(name)}
+        for name, count in sorted(Counter(names).items())
+        if count > 1
     ]
     if "sku" not in names:
         problems.append(_("The column 'sku' is missing; it says which product a row is."))
     if "alt" in names and not PHOTO_COLUMNS & set(names):
         problems.append(_("The column 'alt' describes photos, but the column 'photos' is missing."))
     if problems:
+        del problems[_PROBLEMS:]
         known_names = _("The columns are: %(names)s, and %(prefix)sNAME for an attribute.") % {
             "names": ", ".join(_PARSERS),
             "prefix": ATTRIBUTE_PREFIX,
@@ -148,8 +166,13 @@ def record(row: Mapping[str, object], where: str, photo: Callable[[str], PhotoSo
             _("alt has %(texts)d texts for %(photos)d photos; part them with | as the photos.")
             % {"texts": len(alts or ()), "photos": len(photos or ())}
         )
+    if not problems and len(photos or ()) > MAX_PHOTOS:
+        problems.append(
+            _("This row names %(photos)d photos; a product takes at most %(limit)d from a table.")
+            % {"photos": len(photos or ()), "limit": MAX_PHOTOS}
+        )
     if problems:
-        raise BadRow(" ".join(problems))
+        raise BadRow(" ".join(problems[:_PROBLEMS]))
     return ProductRecord(
         sku=values.pop("sku"),
         where=where,
@@ -165,10 +188,10 @@ def _known(name: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    close = difflib.get_close_matches(name, _PARSERS, n=1)
+    close = difflib.get_close_matches(name[:_SHOWN], _PARSERS, n=1)
     if not close:
-        return _("There is no column %(name)s.") % {"name": repr(name)}
-    return _("There is no column %(name)s; did you mean %(close)s?") % {"name": repr(name), "close": repr(close[0])}
+        return _("There is no column %(name)s.") % {"name": _shown(name)}
+    return _("There is no column %(name)s; did you mean %(close)s?") % {"name": _shown(name), "close": repr(close[0])}
 
 
 def _shown(cell: object) -> str:
@@ -198,7 +221,16 @@ def _text(name: str, cell: object) -> str:
 
 def _storable(text: str) -> bool:
     """PostgreSQL stores no NUL, and UTF-8 has no lone surrogates."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return "\0" not in text and is_unicode(text)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it has no lone surrogates, which stand for bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _field(name: str, cell: object) -> Any:
@@ -225,6 +257,8 @@ def _category(name: str, cell: object) -> tuple[str, ...]:
         text = _text(name, cell)
         cells = text.split(PATH_SIGN if PATH_SIGN in text else "/")
     names = tuple(text for part in cells if (text := " ".join(_text(name, part).split())))
+    if len(names) > MAX_LEVELS:
+        raise _bad(_("%(name)s is %(cell)s; a category has at most %(limit)d levels."), name, cell, limit=MAX_LEVELS)
     limit = Category._meta.get_field("name").max_length or 0
     if any(len(part) > limit for part in names):
         raise _bad(

@@ -127,7 +127,7 @@ class _TableSource:
         self._archive = archive
         kind = WorkbookSource if path.suffix == ".xlsx" else CsvSource
         try:
-            self._table = kind(path, self._photo)
+            self._table = kind(path, self._photo, settings.IMPORT_MAX_ROWS)
         except SourceRefused as error:
             # The file's name here is none that staff have given.
             raise SourceRefused(
@@ -136,12 +136,6 @@ class _TableSource:
         self.far = self._table.far
         self.total = self._table.total
         self._fetched = 0
-        if self.total > settings.IMPORT_MAX_ROWS:
-            self._table.close()
-            raise SourceRefused(
-                _("The table has %(rows)s rows; at most %(limit)s are taken at once. Split it.")
-                % {"rows": _count(self.total), "limit": _count(settings.IMPORT_MAX_ROWS)}
-            )
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
         self._fetched = 0
