@@ -62,9 +62,7 @@ def check_header(names: Iterable[str]) -> None:
     names = list(names)
     if len(names) > MAX_COLUMNS:
         raise SourceRefused(
-            _(
-                "The table has %(columns)d columns; at most %(limit)d are taken. Delete those that the shop does not use."
-            )
+            _("The table has %(columns)d columns; at most %(limit)d are taken. Delete those that are not needed.")
             % {"columns": len(names), "limit": MAX_COLUMNS}
         )
     problems = [_unknown(name) for name in names if not _known(name)]

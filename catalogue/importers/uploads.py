@@ -48,6 +48,9 @@ MAX_TABLE_BYTES = 30_000_000
 MAX_PHOTOS = 3_000
 """Photos of a zip: what is read and checked in about a minute."""
 
+MAX_ENTRIES = 12_000
+"""Entries of a zip: what systems add to each photo, and folders, come on top."""
+
 MAX_ADDRESSES = 100
 """Photos that are fetched from their addresses: slow sites take a minute for these, too."""
 
@@ -173,7 +176,8 @@ class _OneTooMany:
 
 def _archive(path: Path) -> ArchiveSource:
     try:
-        source = ArchiveSource(path, MAX_EXPANDED_BYTES, path.with_name(_NAME).read_text(encoding="utf-8"))
+        name = path.with_name(_NAME).read_text(encoding="utf-8")
+        source = ArchiveSource(path, MAX_EXPANDED_BYTES, name, MAX_ENTRIES)
     except SourceRefused as error:
         raise SourceRefused(str(error).replace(str(path), _("The zip"))) from error
     if source.total > MAX_PHOTOS:
