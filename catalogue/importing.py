@@ -35,7 +35,7 @@ SHOWN = 100
 
 
 MAX_SECONDS = 120
-"""Processor seconds of a preview, and of an import, in all threads: about what as many photos take as a zip may have."""
+"""Processor seconds of a preview, and of an import, in all threads: about what a zip of `MAX_PHOTOS` takes."""
 
 RETRY_SECONDS = 60
 """After which an import that found another one running may be tried again."""

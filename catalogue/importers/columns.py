@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from catalogue.attributes import checked
 from catalogue.fetching import is_address
 from catalogue.importers.records import PhotoSource, ProductRecord, SourceRefused
+from catalogue.importers.taxonomy import MAX_LEVELS
 from catalogue.models import Brand, Category, Product, ProductImage
 
 ATTRIBUTE_PREFIX = "attribute:"
@@ -37,13 +38,16 @@ MAX_COLUMNS = 200
 """Headings of a table: there are sixteen columns, the others are attributes."""
 MAX_PHOTOS = 100
 """Photos that a row may name: each is read and decoded, even where it is the same."""
-MAX_LEVELS = 20
-"""Names in the path of a category, each of which is made where it is missing."""
 MAX_PRICE = Decimal("9999999999.99")
 """What twelve digits, two of them after the point, can say."""
 MAX_STOCK = 2_147_483_647
 """PostgreSQL's largest integer."""
 _CENT = Decimal("0.01")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+"""What spreadsheets take for the beginning of a formula, wide signs in East Asian ones too, or pass over before it.
+
+OWASP, “CSV Injection”.
+"""
 _SHOWN = 60
 _PROBLEMS = 10
 """Sentences about one header or row: who has put these right sees the next."""
@@ -117,6 +121,14 @@ def category_path(names: Sequence[str]) -> str:
 def photo_texts(texts: Sequence[str]) -> str:
     """The texts of photos as `alt` takes them."""
     return _joined(texts, PHOTO_SIGN) if any(texts) else ""
+
+
+def as_text(cell: str) -> str:
+    """A cell of CSV that no spreadsheet takes for a formula: one that begins like one gets a space before it.
+
+    An import strips that space again.
+    """
+    return f" {cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _joined(texts: Sequence[str], sign: str) -> str:
