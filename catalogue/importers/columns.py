@@ -37,7 +37,7 @@ PHOTO_COLUMNS = frozenset({"photos", "image_url", "image_urls"})
 MAX_COLUMNS = 200
 """Headings of a table: there are sixteen columns, the others are attributes."""
 MAX_PHOTOS = 100
-"""Photos that a row may name: each is read and decoded, even where it is the same."""
+"""Photos that a column of a row may name: each is read and decoded, even where it is the same."""
 MAX_PRICE = Decimal("9999999999.99")
 """What twelve digits, two of them after the point, can say."""
 MAX_STOCK = 2_147_483_647
@@ -176,11 +176,6 @@ def record(row: Mapping[str, object], where: str, photo: Callable[[str], PhotoSo
             _("alt has %(texts)d texts for %(photos)d photos; part them with | as the photos.")
             % {"texts": len(alts or ()), "photos": len(photos or ())}
         )
-    if not problems and len(photos or ()) > MAX_PHOTOS:
-        problems.append(
-            _("This row names %(photos)d photos; a product takes at most %(limit)d from a table.")
-            % {"photos": len(photos or ()), "limit": MAX_PHOTOS}
-        )
     if problems:
         raise BadRow(" ".join(problems[:_PROBLEMS]))
     return ProductRecord(
@@ -266,9 +261,9 @@ def _category(name: str, cell: object) -> tuple[str, ...]:
     if cells is None:
         text = _text(name, cell)
         cells = text.split(PATH_SIGN if PATH_SIGN in text else "/")
-    names = tuple(text for part in cells if (text := " ".join(_text(name, part).split())))
-    if len(names) > MAX_LEVELS:
+    if len(cells) > MAX_LEVELS:
         raise _bad(_("%(name)s is %(cell)s; a category has at most %(limit)d levels."), name, cell, limit=MAX_LEVELS)
+    names = tuple(text for part in cells if (text := " ".join(_text(name, part).split())))
     limit = Category._meta.get_field("name").max_length or 0
     if any(len(part) > limit for part in names):
         raise _bad(
@@ -376,7 +371,16 @@ def _photos(name: str, cell: object) -> tuple[str, ...]:
     else:
         text = _text(name, cell)
         cells = text.split("|" if "|" in text else ";")
+    _check_photos(name, cells)
     return tuple(text for part in cells if (text := _text(name, part)))
+
+
+def _check_photos(name: str, cells: Sequence[object]) -> None:
+    if len(cells) > MAX_PHOTOS:
+        raise BadCell(
+            _("%(name)s speaks of %(photos)d photos; a row may have at most %(limit)d.")
+            % {"name": name, "photos": len(cells), "limit": MAX_PHOTOS}
+        )
 
 
 def _addresses(name: str, cell: object) -> tuple[str, ...]:
@@ -384,6 +388,7 @@ def _addresses(name: str, cell: object) -> tuple[str, ...]:
     cells = _json_list(cell)
     if cells is None:
         cells = _text(name, cell).replace(PHOTO_SIGN, " ").split()
+    _check_photos(name, cells)
     addresses = tuple(text for part in cells if (text := _text(name, part)))
     for address in addresses:
         if not is_address(address):
@@ -396,6 +401,7 @@ def _alt(name: str, cell: object) -> tuple[str, ...]:
     cells = _json_list(cell)
     if cells is None:
         cells = _text(name, cell).split(PHOTO_SIGN)
+    _check_photos(name, cells)
     texts = tuple(_text(name, part) for part in cells)
     limit = ProductImage._meta.get_field("alt").max_length or 0
     if any(len(text) > limit for text in texts):
