@@ -12,7 +12,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -60,6 +60,9 @@ MAX_EXPANDED_BYTES = 3_000_000_000
 KEPT_SECONDS = 24 * 60 * 60
 """After this an upload that nobody went on with is removed."""
 
+MAX_KEPT = 20
+"""Uploads that wait to be gone on with; of more, the oldest are removed."""
+
 _NAME = "photos.name"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
@@ -78,9 +81,9 @@ class Upload:
     def keep(cls, table: UploadedFile[bytes] | None, archive: UploadedFile[bytes] | None) -> Self:
         """Write the files down. Raises `SourceRefused` for a table of an unknown kind or that is too large."""
         suffix = _suffix(table) if table is not None else ""
-        remove_abandoned()
         upload = cls(uuid.uuid4().hex)
         upload.folder.mkdir(parents=True)
+        remove_abandoned()
         for file, name in ((table, f"table{suffix}"), (archive, "photos.zip")):
             if file is not None:
                 with (upload.folder / name).open("wb") as target:
@@ -208,15 +211,15 @@ def _folder() -> Path:
 
 
 def remove_abandoned() -> None:
-    """Remove the uploads of this machine that nobody has gone on with for a day."""
+    """Remove the uploads of this machine that nobody has gone on with for a day, and the oldest of too many."""
     if not _folder().is_dir():
         return
+    ages: dict[Path, float] = {}
     for path in _folder().iterdir():
-        try:
-            old = time.time() - path.stat().st_mtime > KEPT_SECONDS
-        except FileNotFoundError:
-            continue  # another upload has just removed it
-        if old:
+        with suppress(FileNotFoundError):  # another upload may just have removed it
+            ages[path] = time.time() - path.stat().st_mtime
+    for number, path in enumerate(sorted(ages, key=ages.__getitem__), 1):
+        if number > MAX_KEPT or ages[path] > KEPT_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -21,7 +21,7 @@ from catalogue.importers import columns, xlsx
 from catalogue.importers.records import ProductRecord, Reject, SourceRefused
 from catalogue.importers.tabular import PhotoOf, in_folder, record, too_many_rows
 
-MAX_WAIT = 60
+MAX_WAIT = 120
 """Seconds that a workbook is waited for: `xlsx.MAX_SECONDS` of a processor, on a machine that is busy."""
 
 
