@@ -137,11 +137,12 @@ def overlapping(path: Path, entries: int, size: int) -> Path:
     return path
 
 
-def text(content: str | bytes) -> Callable[[Path], Path]:
-    """Return what writes this content."""
+def text(content: Callable[[], str | bytes]) -> Callable[[Path], Path]:
+    """Return what writes this content, which is made only then."""
 
     def write(path: Path) -> Path:
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        made = content()
+        path.write_bytes(made.encode() if isinstance(made, str) else made)
         return path
 
     return write
@@ -186,19 +187,19 @@ WORKBOOKS: dict[str, Callable[[Path], Path]] = {
 }
 
 TABLES: dict[str, Callable[[Path], Path]] = {
-    "a million columns": text("sku," + "a," * 1_000_000 + "\n"),
-    "fifty thousand columns": text("sku," + "a," * 49_000 + "\nx\n"),
-    "a line of 29 MB": text("sku,title\n" + "a" * 29_000_000 + "\nb,Hat\n"),
-    "a quotation mark that is not closed": text('sku,title\n"' + "a\n" * 14_000_000),
-    "a row that does not end": text("sku,title\n" + '"\n",' * 7_000_000),
-    "twenty-nine million blank lines": text("sku\n" + "\n" * 29_000_000),
-    "fourteen million rows": text("sku\n" + "a\n" * 14_000_000),
-    "NULs": text("sku,title\n" + "\0" * 29_000_000),
-    "bytes that are not UTF-8": text(b"sku,title\n" + b"\xff" * 29_000_000),
-    "UTF-16": text(b"\xff\xfe" + "sku,title\n".encode("utf-16-le") * 1_000_000),
-    "ten million photos": text("sku,title,photos\n" + ("a,b," + "x|" * 60_000 + "\n") * 240),
-    "ten million levels of a category": text("sku,title,category\n" + ("a,b," + "x>" * 60_000 + "\n") * 240),
-    "attributes that nest": text("sku,attributes\n" + ("a," + "[" * 120_000 + "\n") * 240),
+    "a million columns": text(lambda: "sku," + "a," * 1_000_000 + "\n"),
+    "fifty thousand columns": text(lambda: "sku," + "a," * 49_000 + "\nx\n"),
+    "a line of 29 MB": text(lambda: "sku,title\n" + "a" * 29_000_000 + "\nb,Hat\n"),
+    "a quotation mark that is not closed": text(lambda: 'sku,title\n"' + "a\n" * 14_000_000),
+    "a row that does not end": text(lambda: "sku,title\n" + '"\n",' * 7_000_000),
+    "twenty-nine million blank lines": text(lambda: "sku\n" + "\n" * 29_000_000),
+    "fourteen million rows": text(lambda: "sku\n" + "a\n" * 14_000_000),
+    "NULs": text(lambda: "sku,title\n" + "\0" * 29_000_000),
+    "bytes that are not UTF-8": text(lambda: b"sku,title\n" + b"\xff" * 29_000_000),
+    "UTF-16": text(lambda: b"\xff\xfe" + "sku,title\n".encode("utf-16-le") * 1_000_000),
+    "ten million photos": text(lambda: "sku,title,photos\n" + ("a,b," + "x|" * 60_000 + "\n") * 240),
+    "ten million levels of a category": text(lambda: "sku,title,category\n" + ("a,b," + "x>" * 60_000 + "\n") * 240),
+    "attributes that nest": text(lambda: "sku,attributes\n" + ("a," + "[" * 120_000 + "\n") * 240),
 }
 
 ARCHIVES: dict[str, Callable[[Path], Path]] = {

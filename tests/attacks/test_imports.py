@@ -110,7 +110,7 @@ def test_as_many_rows_and_cells_as_are_taken_are_read_within_the_same_budget(tmp
 def test_a_table_that_would_cost_much_is_refused_with_what_to_do(
     tmp_path: Path, content: str | bytes, sentence: str
 ) -> None:
-    path = hostile.text(content)(tmp_path / "t.csv")
+    path = hostile.text(lambda: content)(tmp_path / "t.csv")
     assert sentence in refusal(lambda: CsvSource(path, None, ROWS))
 
 
@@ -130,7 +130,7 @@ def test_a_table_that_would_cost_much_is_refused_with_what_to_do(
 def test_a_row_that_would_cost_much_is_rejected_and_the_next_is_read(tmp_path: Path, row: str, sentence: str) -> None:
     header = ["sku", "title", "image_urls" if "https" in row else "photos", "category", "attributes"]
     cells = row + "," * (len(header) - 1 - row.count(","))
-    path = hostile.text(f"{','.join(header)}\n{cells}\nb,Hat{',' * 3}\n")(tmp_path / "t.csv")
+    path = hostile.text(lambda: f"{','.join(header)}\n{cells}\nb,Hat{',' * 3}\n")(tmp_path / "t.csv")
     with cheap(), closing(CsvSource(path, None, ROWS)) as source:
         *bad, last = source
     assert isinstance(bad[0], Reject)

@@ -120,9 +120,8 @@ def test_downloads_run_beside_each_other_and_no_more_than_asked_for(site: Web, t
 @pytest.mark.parametrize("member", ["url", "split", "descriptions"])
 def test_half_of_a_pair_of_characters_rejects_its_entry_alone(tmp_path: Path, member: str) -> None:
     bad = {"url": "https://a.example/\ud800.jpg", "split": "\ud800", "descriptions": ["\ud800"]}
-    path = release(
-        tmp_path, [dress("https://a.example/1.jpg", **{member: bad[member]}), dress("https://a.example/2.jpg")]
-    )
+    first_one = dress("https://a.example/1.jpg") | {member: bad[member]}
+    path = release(tmp_path, [first_one, dress("https://a.example/2.jpg")])
     first, second = FeideggerSource(path)
     assert isinstance(first, Reject)
     assert isinstance(second, ProductRecord)
