@@ -133,6 +133,7 @@ bench: $(DEV) ## measure speed on this machine; PHOTOS=folder of classes adds qu
 	python -m benchmarks.embedder
 	python -m benchmarks.index
 	-python -m benchmarks.pages
+	python -m benchmarks.imports
 ifdef PHOTOS
 	python -m benchmarks.quality "$(PHOTOS)"
 	python -m benchmarks.refusal "$(PHOTOS)"
