@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -24,8 +24,7 @@ def held(name: str) -> Any:
         found = re.search(rf"^{variable} = ([\d_.]+)$", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
         assert found, name
         return float(found[1])
-    module, _dot, constant = name.rpartition(".")
-    value = getattr(import_module(module), constant) if module else getattr(settings, constant)
+    value = resolve_name(name) if "." in name else getattr(settings, name)
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
