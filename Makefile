@@ -17,7 +17,7 @@ OPENVINO := $(VENV)/.openvino
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test e2e lint format messages bench screenshots lock clean
+.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test e2e lint audit format messages bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -118,6 +118,10 @@ lint: $(DEV) ## check style, types, Dockerfiles and docker/compose.yaml
 	hadolint docker/*.Dockerfile
 	check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
+# Where no advisories can be reached, it says so and lists how old each version is.
+audit: $(DEV) ## ask which requirements have known vulnerabilities
+	python .ci/audit.py requirements.txt requirements-dev.txt endpoint/requirements.txt endpoint/requirements-openvino.txt
+
 format: $(DEV) ## mend style
 	ruff check --fix
 	ruff format
@@ -130,6 +134,7 @@ bench: $(DEV) ## measure speed on this machine; PHOTOS=folder of classes adds qu
 	python -m benchmarks.embedder
 	python -m benchmarks.index
 	-python -m benchmarks.pages
+	python -m benchmarks.imports
 ifdef PHOTOS
 	python -m benchmarks.quality "$(PHOTOS)"
 	python -m benchmarks.refusal "$(PHOTOS)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from threading import Lock
 from typing import Any
 
 from django import forms
@@ -21,8 +23,9 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from catalogue import history, values
 from catalogue.importers import columns
+from catalogue.importers.budget import Budget, BudgetSpent
 from catalogue.importers.importer import BATCH, Importer, Summary
-from catalogue.importers.records import Difference, Reject, Source, SourceRefused
+from catalogue.importers.records import Difference, Reject, SourceRefused
 from catalogue.importers.uploads import MAX_PHOTOS, MAX_TABLE_BYTES, TABLES, Upload, UploadGone
 from catalogue.models import Product
 from catalogue.overview import may_import
@@ -30,6 +33,12 @@ from catalogue.overview import may_import
 SHOWN = 100
 """Products, and rejects, that a page lists one by one; the rest it counts."""
 
+
+MAX_SECONDS = 120
+"""Processor seconds of a preview, and of an import, in all threads: about what a zip of `MAX_PHOTOS` takes."""
+
+RETRY_SECONDS = 60
+"""After which an import that found another one running may be tried again."""
 
 PREVIEW_BATCH = 500
 """Products that are tried together: each batch makes its categories and brands, which are then taken back."""
@@ -106,6 +115,8 @@ class Outcome:
     rejects: list[Reject] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
+    stopped: str = ""
+    """Why it ended before all was in."""
 
     @property
     def changes(self) -> int:
@@ -131,14 +142,42 @@ class Outcome:
             self.rejects.append(reject)
 
 
-def bring_in(source: Source, *, dry_run: bool) -> Outcome:
-    """Import a source, or see what importing it would do."""
-    outcome = Outcome()
-    with closing(source):
-        batch = PREVIEW_BATCH if dry_run else BATCH
-        importer = Importer(reject=outcome.reject, on_difference=outcome.add, batch=batch, dry_run=dry_run)
-        outcome.summary = importer.run(source)
-    return outcome
+class Busy(SourceRefused):
+    """This process imports something else at the moment."""
+
+
+_importing = Lock()
+"""One import at a time keeps one of the web server's threads, and no more."""
+
+
+def bring_in(upload: Upload, *, dry_run: bool) -> Outcome:
+    """Import files, or see what importing them would do.
+
+    Raises `SourceRefused`, or `Busy`. An import that takes more than `MAX_SECONDS` is `Outcome.stopped`; a dry run
+    that does is refused.
+    """
+    if not _importing.acquire(blocking=False):
+        raise Busy(_("Another import is running. Try again in a minute."))
+    try:
+        outcome = Outcome()
+        with closing(upload.open()) as source:
+            importer = Importer(
+                reject=outcome.reject,
+                on_difference=outcome.add,
+                batch=PREVIEW_BATCH if dry_run else BATCH,
+                dry_run=dry_run,
+                budget=Budget(MAX_SECONDS),
+            )
+            outcome.summary = importer.summary
+            try:
+                importer.run(source)
+            except BudgetSpent as error:
+                if dry_run:
+                    raise
+                outcome.stopped = str(error)
+        return outcome
+    finally:
+        _importing.release()
 
 
 class ImportPages:
@@ -172,10 +211,16 @@ class ImportPages:
         self._check(request)
         try:
             upload = Upload.find(request.POST.get("upload", ""))
-            outcome = bring_in(upload.open(), dry_run=False)
+            outcome = bring_in(upload, dry_run=False)
         except UploadGone:
             messages.warning(request, _("These files are no longer kept. Choose them again."))
             return HttpResponseRedirect(self._address("import"))
+        except Busy as error:
+            messages.warning(request, str(error))
+            response = self._page(request, {"waiting": upload})
+            response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+            response.headers["Retry-After"] = str(RETRY_SECONDS)
+            return response
         except SourceRefused as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(self._address("import"))
@@ -188,6 +233,12 @@ class ImportPages:
             "photos": ngettext("%d photo added", "%d photos added", outcome.summary.photos_added)
             % outcome.summary.photos_added,
         }
+        if outcome.stopped:
+            messages.error(request, outcome.stopped)
+            messages.warning(
+                request, f"{text} {_('Choose the same files again to go on: what is in is left alone.')}"
+            )
+            return self._page(request, {"outcome": outcome, "done": True})
         messages.success(request, text)
         if not outcome.summary.rejected:
             return HttpResponseRedirect(self._address("changelist"))
@@ -195,7 +246,7 @@ class ImportPages:
 
     def _preview(self, upload: Upload) -> dict[str, Any]:
         try:
-            outcome = bring_in(upload.open(), dry_run=True)
+            outcome = bring_in(upload, dry_run=True)
         except BaseException:
             upload.discard()
             raise

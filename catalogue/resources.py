@@ -16,7 +16,7 @@ from import_export import resources
 from import_export.fields import Field
 from import_export.formats import base_formats
 
-from catalogue.importers.columns import PHOTO_SIGN, category_path, photo_texts
+from catalogue.importers.columns import PHOTO_SIGN, as_text, category_path, photo_texts
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import Product
 
@@ -25,12 +25,12 @@ _NUMBERS = {"price": Decimal, "stock": int}
 
 
 class Csv(base_formats.CSV):
-    """CSV in which no cell is taken for a formula: one that begins like one gets a space, which an import strips."""
+    """CSV in which no cell is taken for a formula."""
 
     def export_data(self, dataset: Any, **kwargs: Any) -> Any:
         safe = tablib.Dataset(headers=dataset.headers)
         for row in dataset:
-            safe.append([f" {cell}" if str(cell).startswith(_FORMULA) else cell for cell in row])
+            safe.append([as_text(str(cell)) for cell in row])
         return super().export_data(safe, **kwargs)
 
 
@@ -78,9 +78,6 @@ def _check_lengths(dataset: Any) -> None:
 
 MAX_CELL = 32_767
 """Characters, in UTF-16, that Excel takes in a cell. What is longer would be cut off without a word."""
-
-_FORMULA = ("=", "+", "-", "@")
-"""What a spreadsheet takes for the beginning of a formula."""
 
 FORMATS = [Csv, Xlsx]
 """What tables are made in."""

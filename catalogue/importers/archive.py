@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import lzma
+import io
 import re
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -28,6 +29,12 @@ from catalogue.importers.records import (
 MAX_ENTRIES = 1_000_000
 """Entries of an archive: its directory is held in memory, about half a kilobyte an entry."""
 
+_ENTRY_BYTES = 300
+"""Bytes of the directory for each entry, on average: 46 and a name, which may be long where others are short."""
+
+METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""Ways of packing. Others are rare, and may reserve gigabytes (LZMA's dictionary) before a byte is unpacked."""
+
 MAX_EXPANDED_BYTES = 20_000_000_000
 """Bytes that an archive may come to when unpacked, unless the command is told otherwise."""
 
@@ -47,23 +54,31 @@ class ArchiveSource:
 
     far = False
 
-    def __init__(self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES, name: str = "") -> None:
+    def __init__(
+        self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES, name: str = "", max_entries: int = MAX_ENTRIES
+    ) -> None:
         """`name` is the archive's own, without its suffix, where its path does not have it.
 
-        Raises `SourceRefused` if this is no zip, if an entry leads out of it, or if it expands too far."""
-        try:
-            self.archive = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-            raise SourceRefused(
-                _("%(path)s cannot be opened as a zip: %(reason)s. Make the archive again.")
-                % {"path": path, "reason": error}
-            ) from error
-        try:
+        Raises `SourceRefused` if this is no zip, if an entry leads out of it, if it expands too far or has too many
+        entries.
+        """
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(_File(path, max_entries))
+                self.archive = stack.enter_context(zipfile.ZipFile(file))
+            except SourceRefused:
+                raise
+            except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+                raise SourceRefused(
+                    _("%(path)s cannot be opened as a zip: %(reason)s. Make the archive again.")
+                    % {"path": path, "reason": error}
+                ) from error
+            file.directory = None
             entries = self.archive.infolist()
+            if len(entries) > max_entries:
+                raise _too_many(max_entries)
             _check_structure(entries, max_expanded)
-        except SourceRefused:
-            self.archive.close()
-            raise
+            self._open = stack.pop_all()
         wrapped = all(entry.filename.startswith(f"{name or path.stem}/") for entry in entries if not _litter(entry))
         self._strip = 1 if wrapped else 0
         self._photos = sorted(
@@ -100,7 +115,25 @@ class ArchiveSource:
         return names
 
     def close(self) -> None:
-        self.archive.close()
+        self._open.close()
+
+
+class _File(io.BufferedReader):
+    """An archive, which refuses to be read by more at a time than its directory may have while that is read.
+
+    `zipfile` reads the directory as a whole, and makes an object of each entry, before it can be asked how many.
+    """
+
+    def __init__(self, path: Path, max_entries: int) -> None:
+        super().__init__(io.FileIO(path))
+        self._max_entries = max_entries
+        self.directory: int | None = _ENTRY_BYTES * max_entries + zipfile.ZIP_MAX_COMMENT
+        """Bytes that it may have; None once it has been read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.directory is not None and size is not None and size > self.directory:
+            raise _too_many(self._max_entries)
+        return super().read(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +156,8 @@ class ArchivedPhoto:
         if entry.flag_bits & _ENCRYPTED:
             raise UnreadablePhoto(_("This entry is encrypted. Make the archive without a password."))
         limits.check_bytes(entry.file_size)
+        if entry.compress_type not in METHODS:
+            raise UnreadablePhoto(_("This entry is packed in an unusual way. Make the archive with “deflate”."))
         if entry.file_size > MAX_RATIO * entry.compress_size:
             raise UnreadablePhoto(
                 _("This entry expands to more than %(ratio)d times its size, as no photo does. Pack it again.")
@@ -131,8 +166,8 @@ class ArchivedPhoto:
         try:
             with self.lock, self.archive.open(entry) as file:
                 data = file.read(limits.max_bytes + 1)
-        except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, lzma.LZMAError, zlib.error) as error:
-            # RuntimeError includes NotImplementedError: a way of packing that Python does not know.
+        except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            # RuntimeError includes NotImplementedError: a patched or strongly encrypted entry.
             raise UnreadablePhoto(
                 _("This entry cannot be unpacked: %(reason)s. Make the archive again.") % {"reason": error}
             ) from error
@@ -140,12 +175,14 @@ class ArchivedPhoto:
         return data
 
 
+def _too_many(limit: int) -> SourceRefused:
+    return SourceRefused(
+        _("The archive has more than %(limit)s entries, or entries of very long names. Split it.")
+        % {"limit": f"{limit:,}"}
+    )
+
+
 def _check_structure(entries: list[zipfile.ZipInfo], max_expanded: int) -> None:
-    if len(entries) > MAX_ENTRIES:
-        raise SourceRefused(
-            _("The archive has %(entries)s entries; at most %(limit)s are taken. Split it.")
-            % {"entries": f"{len(entries):,}", "limit": f"{MAX_ENTRIES:,}"}
-        )
     for entry in entries:
         # `orig_filename` is as the archive has it: `filename` ends at the first NUL.
         name = entry.orig_filename

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -23,6 +24,7 @@ from django.utils.translation import gettext as _
 from catalogue.attributes import checked
 from catalogue.fetching import is_address
 from catalogue.importers.records import PhotoSource, ProductRecord, SourceRefused
+from catalogue.importers.taxonomy import MAX_LEVELS
 from catalogue.models import Brand, Category, Product, ProductImage
 
 ATTRIBUTE_PREFIX = "attribute:"
@@ -32,12 +34,23 @@ PHOTO_SIGN = "|"
 """Parts photos, and their texts."""
 PHOTO_COLUMNS = frozenset({"photos", "image_url", "image_urls"})
 """Those that say which photos a product has; the names come before the addresses."""
+MAX_COLUMNS = 200
+"""Headings of a table: there are sixteen columns, the others are attributes."""
+MAX_PHOTOS = 100
+"""Photos that a column of a row may name: each is read and decoded, even where it is the same."""
 MAX_PRICE = Decimal("9999999999.99")
 """What twelve digits, two of them after the point, can say."""
 MAX_STOCK = 2_147_483_647
 """PostgreSQL's largest integer."""
 _CENT = Decimal("0.01")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+"""What spreadsheets take for the beginning of a formula, wide signs in East Asian ones too, or pass over before it.
+
+OWASP, “CSV Injection”.
+"""
 _SHOWN = 60
+_PROBLEMS = 10
+"""Sentences about one header or row: who has put these right sees the next."""
 
 
 class BadCell(ValueError):
@@ -51,16 +64,23 @@ class BadRow(ValueError):
 def check_header(names: Iterable[str]) -> None:
     """Raise `SourceRefused` unless these are names of columns, each once, with `sku` among them."""
     names = list(names)
+    if len(names) > MAX_COLUMNS:
+        raise SourceRefused(
+            _("The table has %(columns)d columns; at most %(limit)d are taken. Delete those that are not needed.")
+            % {"columns": len(names), "limit": MAX_COLUMNS}
+        )
     problems = [_unknown(name) for name in names if not _known(name)]
     problems += [
-        _("The column %(name)s is there twice.") % {"name": repr(name)}
-        for name in sorted({n for n in names if names.count(n) > 1})
+        _("The column %(name)s is there twice.") % {"name": _shown(name)}
+        for name, count in sorted(Counter(names).items())
+        if count > 1
     ]
     if "sku" not in names:
         problems.append(_("The column 'sku' is missing; it says which product a row is."))
     if "alt" in names and not PHOTO_COLUMNS & set(names):
         problems.append(_("The column 'alt' describes photos, but the column 'photos' is missing."))
     if problems:
+        del problems[_PROBLEMS:]
         known_names = _("The columns are: %(names)s, and %(prefix)sNAME for an attribute.") % {
             "names": ", ".join(_PARSERS),
             "prefix": ATTRIBUTE_PREFIX,
@@ -101,6 +121,14 @@ def category_path(names: Sequence[str]) -> str:
 def photo_texts(texts: Sequence[str]) -> str:
     """The texts of photos as `alt` takes them."""
     return _joined(texts, PHOTO_SIGN) if any(texts) else ""
+
+
+def as_text(cell: str) -> str:
+    """A cell of CSV that no spreadsheet takes for a formula: one that begins like one gets a space before it.
+
+    An import strips that space again.
+    """
+    return f" {cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _joined(texts: Sequence[str], sign: str) -> str:
@@ -149,7 +177,7 @@ def record(row: Mapping[str, object], where: str, photo: Callable[[str], PhotoSo
             % {"texts": len(alts or ()), "photos": len(photos or ())}
         )
     if problems:
-        raise BadRow(" ".join(problems))
+        raise BadRow(" ".join(problems[:_PROBLEMS]))
     return ProductRecord(
         sku=values.pop("sku"),
         where=where,
@@ -165,10 +193,10 @@ def _known(name: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    close = difflib.get_close_matches(name, _PARSERS, n=1)
+    close = difflib.get_close_matches(name[:_SHOWN], _PARSERS, n=1)
     if not close:
-        return _("There is no column %(name)s.") % {"name": repr(name)}
-    return _("There is no column %(name)s; did you mean %(close)s?") % {"name": repr(name), "close": repr(close[0])}
+        return _("There is no column %(name)s.") % {"name": _shown(name)}
+    return _("There is no column %(name)s; did you mean %(close)s?") % {"name": _shown(name), "close": repr(close[0])}
 
 
 def _shown(cell: object) -> str:
@@ -198,7 +226,16 @@ def _text(name: str, cell: object) -> str:
 
 def _storable(text: str) -> bool:
     """PostgreSQL stores no NUL, and UTF-8 has no lone surrogates."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return "\0" not in text and is_unicode(text)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it has no lone surrogates, which stand for bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _field(name: str, cell: object) -> Any:
@@ -224,6 +261,8 @@ def _category(name: str, cell: object) -> tuple[str, ...]:
     if cells is None:
         text = _text(name, cell)
         cells = text.split(PATH_SIGN if PATH_SIGN in text else "/")
+    if len(cells) > MAX_LEVELS:
+        raise _bad(_("%(name)s is %(cell)s; a category has at most %(limit)d levels."), name, cell, limit=MAX_LEVELS)
     names = tuple(text for part in cells if (text := " ".join(_text(name, part).split())))
     limit = Category._meta.get_field("name").max_length or 0
     if any(len(part) > limit for part in names):
@@ -332,7 +371,16 @@ def _photos(name: str, cell: object) -> tuple[str, ...]:
     else:
         text = _text(name, cell)
         cells = text.split("|" if "|" in text else ";")
+    _check_photos(name, cells)
     return tuple(text for part in cells if (text := _text(name, part)))
+
+
+def _check_photos(name: str, cells: Sequence[object]) -> None:
+    if len(cells) > MAX_PHOTOS:
+        raise BadCell(
+            _("%(name)s speaks of %(photos)d photos; a row may have at most %(limit)d.")
+            % {"name": name, "photos": len(cells), "limit": MAX_PHOTOS}
+        )
 
 
 def _addresses(name: str, cell: object) -> tuple[str, ...]:
@@ -340,6 +388,7 @@ def _addresses(name: str, cell: object) -> tuple[str, ...]:
     cells = _json_list(cell)
     if cells is None:
         cells = _text(name, cell).replace(PHOTO_SIGN, " ").split()
+    _check_photos(name, cells)
     addresses = tuple(text for part in cells if (text := _text(name, part)))
     for address in addresses:
         if not is_address(address):
@@ -352,6 +401,7 @@ def _alt(name: str, cell: object) -> tuple[str, ...]:
     cells = _json_list(cell)
     if cells is None:
         cells = _text(name, cell).split(PHOTO_SIGN)
+    _check_photos(name, cells)
     texts = tuple(_text(name, part) for part in cells)
     limit = ProductImage._meta.get_field("alt").max_length or 0
     if any(len(text) > limit for text in texts):

@@ -40,6 +40,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def printable(text: str) -> str:
+    """A text as a terminal may have it: what does not print is shown as Python writes it, and does nothing."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class ImportCommand(BaseCommand):
     """A command that imports. Another app's command of the same name may do more by `batch_done` and `finish`."""
 
@@ -102,9 +107,9 @@ class ImportCommand(BaseCommand):
                     f"Interrupted: {summary.products} products in; {go_on}", returncode=INTERRUPTED
                 ) from error
             except (OSError, DatabaseError) as error:
+                reason = printable(str(error).rstrip("."))
                 raise CommandError(
-                    f"Stopped by an error: {str(error).rstrip('.')}. {summary.products} products in; "
-                    f"put it right and {go_on}"
+                    f"Stopped by an error: {reason}. {summary.products} products in; put it right and {go_on}"
                 ) from error
             finally:
                 self._report(summary, path if summary.rejected else None, shown, finished, options)
@@ -112,7 +117,7 @@ class ImportCommand(BaseCommand):
             self.finish(summary)
         if summary.rejected:
             told = f"the reasons are in {path}" if path else "--rejects FILE writes all the reasons down"
-            raise CommandError(f"{summary.rejected} rejected; {told}.", returncode=SOME_REJECTED)
+            raise CommandError(printable(f"{summary.rejected} rejected; {told}."), returncode=SOME_REJECTED)
 
     def _with_progress(
         self, records: Iterable[T], total: int, summary: Summary, options: dict[str, Any]
@@ -145,7 +150,7 @@ class ImportCommand(BaseCommand):
             return
         for reject in shown:
             what = " ".join(filter(None, [reject.where, reject.photo if reject.photo not in reject.where else ""]))
-            self.stderr.write(f"{what}: {reject.reason}")
+            self.stderr.write(printable(f"{what}: {reject.reason}"))
         if summary.rejected > len(shown):
             self.stderr.write(f"… and {summary.rejected - len(shown)} more.")
         made = "to be " if summary.dry_run else ""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogue.fetching import is_address
+from catalogue.importers import columns
 from catalogue.importers.records import AddressedPhoto, ProductRecord, Reject, SourceRefused
 from catalogue.models import Product
 
@@ -23,6 +24,9 @@ CATEGORY = ("Kleider",)
 PREFIX = "FEIDEGGER-"
 TITLE_LENGTH = 80
 """Characters of a title, which is the beginning of the first description."""
+
+MAX_BYTES = 30_000_000
+"""Of a release, which is read as a whole: version 1.2 has a third of that."""
 
 _DIGEST_LETTERS = 16
 _ASKED = 500
@@ -37,7 +41,9 @@ class FeideggerSource:
     def __init__(self, path: Path) -> None:
         """Raises `SourceRefused` where this is not a list of objects, of which one at least has an address."""
         try:
-            dresses = json.loads(path.read_bytes())
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+            dresses = json.loads(data) if len(data) <= MAX_BYTES else None
         except OSError as error:
             raise SourceRefused(f"{path} cannot be read: {error.strerror}.") from error
         except (ValueError, RecursionError) as error:
@@ -45,7 +51,7 @@ class FeideggerSource:
         if not isinstance(dresses, list) or not any(isinstance(dress, dict) and "url" in dress for dress in dresses):
             raise SourceRefused(
                 f"{path} is not a release of FEIDEGGER: that is a JSON list of objects with “url”, “split” and "
-                "“descriptions”."
+                f"“descriptions”, of at most {MAX_BYTES:,} bytes."
             )
         self._dresses: list[Any] = dresses
         self.total = len(dresses)
@@ -73,12 +79,15 @@ def _without_photo(record: ProductRecord) -> ProductRecord:
 
 def _record(dress: Any, where: str) -> ProductRecord | Reject:
     url = dress.get("url") if isinstance(dress, dict) else None
-    if not isinstance(url, str) or not is_address(url.strip()):
+    if not isinstance(url, str) or not is_address(url.strip()) or not columns.is_unicode(url):
         return Reject(where, "This entry has no “url” that begins with https:// or http://.")
     url = url.strip()
     texts = dress.get("descriptions")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         return Reject(where, "The “descriptions” of this entry are not a list of texts.", sku(url), url)
+    split = str(dress.get("split", ""))
+    if not columns.is_unicode("".join([*texts, split])):
+        return Reject(where, "The “descriptions” of this entry have half of a pair of characters.", sku(url), url)
     descriptions = [shown for text in texts if (shown := " ".join(text.replace("\0", " ").split()))]
     title = textwrap.shorten(descriptions[0], TITLE_LENGTH, placeholder="…") if descriptions else "Kleid"
     return ProductRecord(
@@ -88,7 +97,7 @@ def _record(dress: Any, where: str) -> ProductRecord | Reject:
             "title": title,
             "description": "\n".join(descriptions),
             "category": CATEGORY,
-            "attributes": {"dataset": "FEIDEGGER", "split": str(dress.get("split", ""))},
+            "attributes": {"dataset": "FEIDEGGER", "split": split},
         },
         photos=(AddressedPhoto(url),),
         overwrite=False,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from catalogue.importers import layout
 from catalogue.importers.records import FilePhoto, ProductRecord, Reject, SourceRefused
+from catalogue.importers.taxonomy import MAX_LEVELS
 
 
 class FolderSource:
@@ -42,6 +43,8 @@ class FolderSource:
             if entry.is_symlink():
                 # A link may lead out of the folder, or round in a circle.
                 yield Reject(layout.shown(path), "This is a symbolic link. Put the picture or folder itself here.")
+            elif entry.is_dir() and len(path) > MAX_LEVELS:
+                yield layout.too_deep(path)
             elif entry.is_dir():
                 yield from self._walk(path)
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import sqlite3
 import time
@@ -27,6 +28,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from catalogue import files, images
+from catalogue.importers.budget import Budget
 from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import Product, ProductImage
@@ -126,7 +128,7 @@ class Importer:
 
     `reject` is called with what was left out; `on_batch` after each batch, with the keys of the photos that it
     added; `on_difference` for each product, with what becomes of it. `workers` photos are read at once. A
-    `dry_run` does everything but the storing, and rolls each transaction back.
+    `dry_run` does everything but the storing, and rolls each transaction back. `budget` ends what costs too much.
     """
 
     def __init__(
@@ -138,7 +140,9 @@ class Importer:
         batch: int = BATCH,
         workers: int | None = None,
         dry_run: bool = False,
+        budget: Budget | None = None,
     ) -> None:
+        self.budget = budget or Budget(math.inf)
         self.reject = reject
         self.on_batch = on_batch
         self.on_difference = on_difference
@@ -152,15 +156,20 @@ class Importer:
     def run(self, records: Iterable[ProductRecord | Reject]) -> Summary:
         """Import them all; memory does not grow with their number.
 
-        Whatever ends it early (a KeyboardInterrupt, a full disk) leaves whole batches in the catalogue, removes
-        the files of the unfinished one, and is raised. A second run goes on, as what is there is left alone.
+        Whatever ends it early (a KeyboardInterrupt, a full disk, `BudgetSpent`) leaves whole batches in the
+        catalogue, removes the files of the unfinished one, and is raised. A second run goes on, as what is there is
+        left alone.
         """
         start = time.monotonic()
         accepted = self._accepted(records)
         try:
             with ThreadPoolExecutor(self.workers, "import") as pool:
-                while batch := list(islice(accepted, self.batch)):
-                    self._import(batch, pool)
+                more = True
+                while more:
+                    with self.budget.spending():
+                        batch = list(islice(accepted, self.batch))
+                        if more := bool(batch):
+                            self._import(batch, pool)
                     self.summary.seconds = time.monotonic() - start
         finally:
             accepted.close()  # by this thread, to which its database belongs
@@ -238,8 +247,9 @@ class Importer:
         return [_draft(record, own) for record, own in reading]
 
     def _content(self, source: PhotoSource, held: set[str], stored: list[str]) -> _Content:
-        """Read, check and store a photo; runs in a thread. Raises `ImageRefused`."""
-        with translation.override(self._language):  # a thread has none, and refusals are sentences
+        """Read, check and store a photo; runs in a thread. Raises `ImageRefused`, or `BudgetSpent`."""
+        # A thread has no language, and refusals are sentences.
+        with translation.override(self._language), self.budget.spending():
             data = source.read()
             sha256 = hashlib.sha256(data).hexdigest()
             if sha256 in held:

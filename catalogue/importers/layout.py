@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from django.utils.translation import gettext as _
 
 from catalogue.importers.records import PhotoSource, ProductRecord, Reject
+from catalogue.importers.taxonomy import MAX_LEVELS
 from catalogue.models import Category, Product
 
 PICTURES = frozenset(
@@ -38,6 +39,8 @@ def record(parts: tuple[str, ...], photo: PhotoSource) -> ProductRecord | Reject
     *folders, name = parts
     if PurePosixPath(name).suffix.lower() not in PICTURES:
         return Reject(where, _("The name of this file is not that of a picture, so it was left out."))
+    if len(folders) > MAX_LEVELS:
+        return too_deep(parts)
     category = tuple(_category_name(folder) for folder in folders)
     if any(len(name) > _CATEGORY_LENGTH for name in category):
         return Reject(
@@ -51,6 +54,14 @@ def record(parts: tuple[str, ...], photo: PhotoSource) -> ProductRecord | Reject
         values={"title": title(PurePosixPath(name).stem, category), "category": category},
         photos=(photo,),
         overwrite=False,
+    )
+
+
+def too_deep(parts: tuple[str, ...]) -> Reject:
+    """Why a photo or folder is left out that lies in too many folders."""
+    return Reject(
+        shown(parts),
+        _("This lies in more than %(limit)d folders within each other. Move it up.") % {"limit": MAX_LEVELS},
     )
 
 

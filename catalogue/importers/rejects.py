@@ -10,13 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from catalogue.importers import columns
 from catalogue.importers.records import Reject
 
 JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
 
 class RejectsFile:
-    """CSV, or JSON Lines where the name says so; made when there is a first reject, and not before."""
+    """CSV, or JSON Lines where the name says so; made when there is a first reject, and not before.
+
+    No cell of the CSV is taken for a formula, whatever a supplier calls products and photos.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,4 +51,4 @@ class RejectsFile:
         else:
             writer = csv.DictWriter(file, [field.name for field in fields(Reject)])
             writer.writeheader()
-            self._write = writer.writerow
+            self._write = lambda row: writer.writerow({name: columns.as_text(cell) for name, cell in row.items()})

@@ -6,8 +6,9 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Self, TextIO
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -17,7 +18,13 @@ from catalogue.importers.records import AddressedPhoto, FilePhoto, PhotoSource, 
 
 DELIMITERS = ",;\t"
 MAX_LINE = 1_000_000
-"""Characters of a line of JSON: nothing longer is held in memory."""
+"""Characters of a line of JSON, or of a row of CSV on however many lines: nothing longer is held in memory."""
+
+MAX_HEADER = 100_000
+"""Characters of a table's first line."""
+
+MAX_BLANK = 1_000_000
+"""Rows of a table that may be blank: they cost a second, and no table has as many."""
 
 _NOT_UTF8 = gettext_lazy("This line is not UTF-8. Save the table as UTF-8 (in Excel: CSV UTF-8) and import it again.")
 
@@ -28,13 +35,18 @@ class CsvSource:
     `photo` gives the photo of a name in the table; without it photos lie in the table's own folder.
     """
 
-    def __init__(self, path: Path, photo: PhotoOf | None = None) -> None:
-        """Raises `SourceRefused` where the header is wrong."""
+    def __init__(self, path: Path, photo: PhotoOf | None = None, max_rows: int | None = None) -> None:
+        """Raises `SourceRefused` where the header is wrong, or where there are more than `max_rows` rows."""
         self.path = path
         self.photo = photo or in_folder(path.resolve().parent)
         with _open(path) as file:
-            first = file.readline(MAX_LINE)
-            if not _utf8(first):
+            first = file.readline(MAX_HEADER + 1)
+            if len(first) > MAX_HEADER:
+                raise SourceRefused(
+                    _("The first line has more than %(limit)s characters. It has the names of columns, and no more.")
+                    % {"limit": number_format(MAX_HEADER, force_grouping=True)}
+                )
+            if not columns.is_unicode(first):
                 raise SourceRefused(
                     _("%(path)s is not UTF-8. Save it as UTF-8 (in Excel: CSV UTF-8) and try again.") % {"path": path}
                 )
@@ -42,39 +54,57 @@ class CsvSource:
             self.header = _header(first, self.delimiter)
             columns.check_header(self.header)
             self.far = columns.has_addresses(self.header)
-            self.total = sum(1 for _row in self._rows(file, 1))
+            self.total = 0
+            for _row in self._rows(file):
+                self.total += 1
+                if max_rows is not None and self.total > max_rows:
+                    raise SourceRefused(too_many_rows(max_rows))
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
         with _open(self.path) as file:
-            file.readline()
-            for where, cells in self._rows(file, 1):
-                yield self._record(where, cells)
+            file.readline(MAX_HEADER)
+            for number, cells in self._rows(file):
+                yield self._record(_("line %(number)d") % {"number": number}, cells)
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _rows(self, file: TextIO, before: int) -> Iterator[tuple[str, list[str] | None]]:
-        """Each row that is not blank, with its line; None where it cannot be parted into cells."""
-        rows = csv.reader(file, delimiter=self.delimiter)
+    def _rows(self, file: TextIO) -> Iterator[tuple[int, list[str] | None]]:
+        """Each row that is not blank, with its line's number; None where it cannot be split into cells."""
+        lines = _Lines(file)
+        rows = csv.reader(lines, delimiter=self.delimiter)
+        blank = 0
         while True:
-            where = _("line %(number)d") % {"number": before + rows.line_num + 1}
+            number = lines.begin_row()
             try:
                 cells = next(rows)
             except StopIteration:
                 return
             except csv.Error:
-                yield where, None
+                yield number, None
                 continue
-            if any(cell.strip() for cell in cells):
-                yield where, cells
+            if any(cells) and any(map(str.strip, cells)):
+                yield number, cells
+                continue
+            blank += 1
+            if blank > MAX_BLANK:
+                raise SourceRefused(
+                    _("The table has more than %(limit)s blank rows. Delete them.")
+                    % {"limit": number_format(MAX_BLANK, force_grouping=True)}
+                )
 
     def _record(self, where: str, cells: list[str] | None) -> ProductRecord | Reject:
         if cells is None:
             return Reject(
-                where, _("This line cannot be parted into cells. Look for a quotation mark that is not closed.")
+                where,
+                _(
+                    "This line cannot be split into cells. Look for a quotation mark that is not closed, or a cell "
+                    "of more than %(limit)s characters."
+                )
+                % {"limit": number_format(csv.field_size_limit(), force_grouping=True)},
             )
         sku = cells[self.header.index("sku")].strip() if len(cells) > self.header.index("sku") else ""
-        if not _utf8("".join(cells)):
+        if not columns.is_unicode("".join(cells)):
             return Reject(where, str(_NOT_UTF8))
         if len(cells) != len(self.header):
             return Reject(
@@ -87,6 +117,36 @@ class CsvSource:
                 sku,
             )
         return record(dict(zip(self.header, cells, strict=True)), where, sku, self.photo)
+
+
+class _Lines:
+    """The lines of a file after its header, for `csv.reader`, which may go on after an error.
+
+    A line that would make its row longer than `MAX_LINE` is skipped, and is a `csv.Error` instead.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._number = 1
+        self._row = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = _line(self._file)
+        if not line:
+            raise StopIteration
+        self._number += 1
+        self._row += len(line)
+        if self._row > MAX_LINE:
+            raise csv.Error
+        return line
+
+    def begin_row(self) -> int:
+        """Returns the number of the row's first line."""
+        self._row = 0
+        return self._number + 1
 
 
 class JsonLinesSource:
@@ -114,11 +174,8 @@ class JsonLinesSource:
     def _lines(self) -> Iterator[tuple[str, str]]:
         with _open(self.path) as file:
             number = 0
-            while line := file.readline(MAX_LINE + 1):
+            while line := _line(file):
                 number += 1
-                rest = line
-                while len(rest) > MAX_LINE and not rest.endswith("\n"):
-                    rest = file.readline(MAX_LINE + 1)
                 if line.strip():
                     yield f"line {number}", line
 
@@ -135,7 +192,7 @@ class JsonLinesSource:
     def _record(self, where: str, line: str) -> ProductRecord | Reject:
         if len(line) > MAX_LINE:
             return Reject(where, f"This line has more than {MAX_LINE:,} characters.")
-        if not _utf8(line):
+        if not columns.is_unicode(line):
             return Reject(where, str(_NOT_UTF8))
         try:
             row = _object(line)
@@ -182,8 +239,20 @@ def _open(path: Path) -> TextIO:
         ) from error
 
 
-def _utf8(text: str) -> bool:
-    return not any("\udc80" <= character <= "\udcff" for character in text)
+def _line(file: TextIO) -> str:
+    """The next line; of one that is longer than `MAX_LINE`, its first `MAX_LINE` + 1 characters."""
+    line = rest = file.readline(MAX_LINE + 1)
+    while len(rest) > MAX_LINE and not rest.endswith("\n"):
+        rest = file.readline(MAX_LINE + 1)
+    return line
+
+
+def too_many_rows(limit: int) -> str:
+    """Why a table is refused that has more rows than this."""
+    return _(
+        "The table has more than %(limit)s rows. Split it, or save it as CSV and use the command import_catalogue, "
+        "which takes any number."
+    ) % {"limit": number_format(limit, force_grouping=True)}
 
 
 def _header(line: str, delimiter: str) -> list[str]:

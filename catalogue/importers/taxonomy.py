@@ -10,6 +10,9 @@ from django.utils.text import slugify
 
 from catalogue.models import Brand, Category
 
+MAX_LEVELS = 20
+"""Names in the path of a category that an import takes, each of which is made where it is missing."""
+
 _SLUG_LENGTH = 110
 """Characters of a slug, short of the field's 120: a number may follow."""
 

@@ -12,7 +12,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -48,6 +48,9 @@ MAX_TABLE_BYTES = 30_000_000
 MAX_PHOTOS = 3_000
 """Photos of a zip: what is read and checked in about a minute."""
 
+MAX_ENTRIES = 12_000
+"""Entries of a zip: what systems add to each photo, and folders, come on top."""
+
 MAX_ADDRESSES = 100
 """Photos that are fetched from their addresses: slow sites take a minute for these, too."""
 
@@ -56,6 +59,9 @@ MAX_EXPANDED_BYTES = 3_000_000_000
 
 KEPT_SECONDS = 24 * 60 * 60
 """After this an upload that nobody went on with is removed."""
+
+MAX_KEPT = 20
+"""Uploads that wait to be gone on with; of more, the oldest are removed."""
 
 _NAME = "photos.name"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -75,9 +81,9 @@ class Upload:
     def keep(cls, table: UploadedFile[bytes] | None, archive: UploadedFile[bytes] | None) -> Self:
         """Write the files down. Raises `SourceRefused` for a table of an unknown kind or that is too large."""
         suffix = _suffix(table) if table is not None else ""
-        remove_abandoned()
         upload = cls(uuid.uuid4().hex)
         upload.folder.mkdir(parents=True)
+        remove_abandoned()
         for file, name in ((table, f"table{suffix}"), (archive, "photos.zip")):
             if file is not None:
                 with (upload.folder / name).open("wb") as target:
@@ -127,7 +133,7 @@ class _TableSource:
         self._archive = archive
         kind = WorkbookSource if path.suffix == ".xlsx" else CsvSource
         try:
-            self._table = kind(path, self._photo)
+            self._table = kind(path, self._photo, settings.IMPORT_MAX_ROWS)
         except SourceRefused as error:
             # The file's name here is none that staff have given.
             raise SourceRefused(
@@ -136,12 +142,6 @@ class _TableSource:
         self.far = self._table.far
         self.total = self._table.total
         self._fetched = 0
-        if self.total > settings.IMPORT_MAX_ROWS:
-            self._table.close()
-            raise SourceRefused(
-                _("The table has %(rows)s rows; at most %(limit)s are taken at once. Split it.")
-                % {"rows": _count(self.total), "limit": _count(settings.IMPORT_MAX_ROWS)}
-            )
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
         self._fetched = 0
@@ -179,7 +179,8 @@ class _OneTooMany:
 
 def _archive(path: Path) -> ArchiveSource:
     try:
-        source = ArchiveSource(path, MAX_EXPANDED_BYTES, path.with_name(_NAME).read_text(encoding="utf-8"))
+        name = path.with_name(_NAME).read_text(encoding="utf-8")
+        source = ArchiveSource(path, MAX_EXPANDED_BYTES, name, MAX_ENTRIES)
     except SourceRefused as error:
         raise SourceRefused(str(error).replace(str(path), _("The zip"))) from error
     if source.total > MAX_PHOTOS:
@@ -210,15 +211,15 @@ def _folder() -> Path:
 
 
 def remove_abandoned() -> None:
-    """Remove the uploads of this machine that nobody has gone on with for a day."""
+    """Remove the uploads of this machine that nobody has gone on with for a day, and the oldest of too many."""
     if not _folder().is_dir():
         return
+    ages: dict[Path, float] = {}
     for path in _folder().iterdir():
-        try:
-            old = time.time() - path.stat().st_mtime > KEPT_SECONDS
-        except FileNotFoundError:
-            continue  # another upload has just removed it
-        if old:
+        with suppress(FileNotFoundError):  # another upload may just have removed it
+            ages[path] = time.time() - path.stat().st_mtime
+    for number, path in enumerate(sorted(ages, key=ages.__getitem__), 1):
+        if number > MAX_KEPT or ages[path] > KEPT_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 
 

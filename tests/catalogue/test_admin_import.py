@@ -18,7 +18,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from catalogue.importers import uploads, workbook
+from benchmarks import imports as hostile
+from catalogue import importing
+from catalogue.importers import uploads
 from catalogue.models import Brand, Category, Product, ProductImage
 from catalogue.signals import photos_changed
 from tests import shop
@@ -286,15 +288,49 @@ def test_a_table_of_too_many_bytes_is_refused(admin_client: Client, monkeypatch:
     assert "The table is larger than" in errors(look(admin_client, table(["a", "Coat"])))["table"][0]
 
 
-def test_a_workbook_that_unpacks_to_gigabytes_is_refused_unread(
+def test_a_workbook_that_costs_too_much_is_refused_and_not_kept(admin_client: Client, tmp_path: Path) -> None:
+    data = hostile.WORKBOOKS["three million blank rows"](tmp_path / "t.xlsx").read_bytes()
+    assert len(data) < 100_000
+    assert "more than 20,000 rows" in errors(look(admin_client, data, name="t.xlsx"))["table"][0]
+    assert kept() == []
+
+
+def test_a_preview_that_takes_too_long_is_refused_and_not_kept(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbook, "MAX_EXPANDED_BYTES", 1_000_000)
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("xl/worksheets/sheet1.xml", b" " * 2_000_000)
-    assert len(out.getvalue()) < 10_000
-    assert "The workbook unpacks to 2 MB" in errors(look(admin_client, out.getvalue(), name="t.xlsx"))["table"][0]
+    monkeypatch.setattr(importing, "MAX_SECONDS", 1e-9)
+    photos = zipped(a=photo(), b=photo("hat"))
+    assert "import_catalogue" in errors(look(admin_client, None, photos))["photos"][0]
+    assert kept() == []
+    assert not ProductImage.objects.exists()
+
+
+def test_an_import_that_takes_too_long_says_what_is_in_and_goes_on_with_the_same_files(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "BATCH", 1)
+    rows = table(*([str(number), "Coat"] for number in range(3)), header=HEADER[:2])
+    token = look(admin_client, rows).context["upload"].token
+    monkeypatch.setattr(importing, "MAX_SECONDS", 1e-9)
+    shown = page(admin_client.post(PROCESS, {"upload": token}, follow=True))
+    assert "1 new product" in shown
+    assert "Choose the same files again to go on" in shown
+    assert Product.objects.count() == 1
+    monkeypatch.undo()
+    bring_in(admin_client, rows)
+    assert Product.objects.count() == 3
+
+
+def test_one_import_runs_at_a_time_and_files_wait_for_it(admin_client: Client) -> None:
+    rows = table(["a", "Coat"], header=HEADER[:2])
+    token = look(admin_client, rows).context["upload"].token
+    with importing._importing:
+        assert "Another import is running" in errors(look(admin_client, rows))["table"][0]
+        waiting = admin_client.post(PROCESS, {"upload": token})
+    assert (waiting.status_code, waiting.headers["Retry-After"]) == (503, "60")
+    assert token in waiting.content.decode()
+    admin_client.post(PROCESS, {"upload": token})
+    assert Product.objects.count() == 1
 
 
 def test_a_sheet_that_claims_a_million_rows_is_read_as_it_is(admin_client: Client) -> None:
@@ -340,6 +376,16 @@ def test_an_upload_that_nobody_went_on_with_is_removed_after_a_day(admin_client:
     look(admin_client, rows)
     assert folder not in kept()
     assert len(kept()) == 1
+
+
+def test_of_too_many_uploads_the_oldest_are_removed(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_KEPT", 2)
+    tokens = []
+    for age in (300, 200, 100):
+        token = look(admin_client, table(["a", "Coat"], header=HEADER[:2])).context["upload"].token
+        os.utime(uploads.Upload(token).folder, (time.time() - age,) * 2)
+        tokens.append(token)
+    assert {path.name for path in kept()} == set(tokens[1:])
 
 
 def test_importing_needs_a_post(admin_client: Client) -> None:
@@ -404,7 +450,7 @@ def test_a_workbook_that_would_cut_a_text_off_is_not_made(admin_client: Client) 
     assert len(read_csv(export(admin_client, CSV))[0]["description"]) == 32_767
 
 
-@pytest.mark.parametrize("title", ["=1+1", "@SUM(A1)", "+1", "-1"])
+@pytest.mark.parametrize("title", ["=1+1", "@SUM(A1)", "+1", "-1", "＝1+1", "＋1", "－1", "＠SUM(A1)"])
 def test_no_title_becomes_a_formula(admin_client: Client, title: str) -> None:
     shop.product("a", title=title)
     assert read_csv(export(admin_client, CSV))[0]["title"] == f" {title}"

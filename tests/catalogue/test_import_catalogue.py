@@ -186,6 +186,25 @@ class TestRejects:
         assert "as in 12.50" in rows[0]["reason"]
         assert Path(summary["rejects_file"]).parent.name == "imports"
 
+    @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t=", "\r=", "＝", "＋", "－", "＠"])
+    def test_no_cell_of_the_file_is_a_formula_and_each_can_be_read_back(self, shop: Path, sign: str) -> None:
+        sku, name = f"x{sign}1", f"{sign}cmd|'/c calc'!A0"
+        path = table(shop, ["sku", "title", "photos"], [sku, "Coat", name], [name, "", ""])
+        summary, _status, _told = run(path, "--format", "csv")
+        with Path(summary["rejects_file"]).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        cells = [cell for row in rows for cell in row.values()]
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")) for cell in cells)
+        assert name.strip() in {cell.strip() for cell in cells}
+
+    def test_what_moves_a_terminal_is_shown_and_not_sent(self, shop: Path) -> None:
+        (shop / "evil\x1b]0;title\x07\nhats.txt").write_text("not a picture")
+        told = io.StringIO()
+        with pytest.raises(CommandError):
+            call_command(Command(), str(shop), stdout=io.StringIO(), stderr=told)
+        assert "evil\\x1b]0;title\\x07\\nhats.txt" in told.getvalue()
+        assert all(line.isprintable() for line in told.getvalue().splitlines())
+
     def test_the_file_may_be_named_and_be_json_lines(self, shop: Path, tmp_path: Path) -> None:
         (shop / "notes.txt").write_text("not a picture")
         target = tmp_path / "rejects.jsonl"

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from catalogue.importers.archive import MAX_EXPANDED_BYTES
-from catalogue.importers.command import REFUSED, ImportCommand, positive
+from catalogue.importers.command import REFUSED, ImportCommand, positive, printable
 from catalogue.importers.records import SourceRefused
 from catalogue.importers.sources import FORMATS, open_source
 
@@ -53,7 +53,7 @@ class Command(ImportCommand):
         try:
             opened = open_source(source, format, max_expanded=max_expanded)
         except SourceRefused as error:
-            raise CommandError(str(error), returncode=REFUSED) from error
+            raise CommandError(printable(str(error)), returncode=REFUSED) from error
         with closing(opened):
             self.import_records(
                 opened,

@@ -11,7 +11,7 @@ import pytest
 
 from catalogue.images import ImageRefused
 from catalogue.importers.archive import ArchiveSource
-from catalogue.importers.records import ProductRecord, SourceRefused
+from catalogue.importers.records import ProductRecord, Reject, SourceRefused
 
 
 def pack(path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
@@ -131,6 +131,18 @@ def test_an_encrypted_entry_is_refused(tmp_path: Path) -> None:
     data[data.index(b"PK\1\2") + 8] |= 1
     path.write_bytes(data)
     assert "without a password" in sentence(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_entry_that_is_packed_in_an_unusual_way_is_refused_unread(tmp_path: Path, method: int) -> None:
+    assert "packed in an unusual way" in sentence(pack(tmp_path / "x.zip", {"a.jpg": b"a"}, method))
+
+
+def test_a_photo_in_too_many_folders_is_rejected(tmp_path: Path) -> None:
+    with closing(ArchiveSource(pack(tmp_path / "x.zip", {"d/" * 60 + "a.jpg": b"a"}))) as source:
+        (reject,) = source
+    assert isinstance(reject, Reject)
+    assert "more than 20 folders" in reject.reason
 
 
 def test_a_damaged_entry_is_refused_and_the_others_are_read(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from catalogue.importers.feidegger import FeideggerSource, sku
-from catalogue.importers.records import SourceRefused
+from catalogue.importers.records import ProductRecord, Reject, SourceRefused
 from catalogue.models import Product, ProductImage
 from tests.catalogue.test_import_catalogue import run, small
 from tests.web import LOOPBACK, Web, page, web
@@ -114,6 +114,17 @@ def test_downloads_run_beside_each_other_and_no_more_than_asked_for(site: Web, t
     summary, status, _ = run(release(tmp_path, entries), "--format", "feidegger", "--downloads", "6")
     assert (status, summary["photos_added"]) == (0, 12)
     assert 2 <= most <= 6
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("member", ["url", "split", "descriptions"])
+def test_half_of_a_pair_of_characters_rejects_its_entry_alone(tmp_path: Path, member: str) -> None:
+    bad = {"url": "https://a.example/\ud800.jpg", "split": "\ud800", "descriptions": ["\ud800"]}
+    first_one = dress("https://a.example/1.jpg") | {member: bad[member]}
+    path = release(tmp_path, [first_one, dress("https://a.example/2.jpg")])
+    first, second = FeideggerSource(path)
+    assert isinstance(first, Reject)
+    assert isinstance(second, ProductRecord)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,17 @@ def test_a_name_that_is_not_unicode_is_imported_under_one_that_is(tmp_path: Path
     assert record.where.encode()
 
 
+def test_folders_in_too_many_folders_are_rejected_and_not_looked_into(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 60)
+    deep.mkdir(parents=True)
+    (deep / "x.jpg").write_bytes(b"x")
+    (tmp_path / "y.jpg").write_bytes(b"y")
+    bad, good = FolderSource(tmp_path)
+    assert isinstance(bad, Reject)
+    assert "more than 20 folders" in bad.reason
+    assert isinstance(good, ProductRecord)
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceRefused, match="cannot be listed"):
         FolderSource(tmp_path / "nowhere")

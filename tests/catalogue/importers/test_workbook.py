@@ -9,7 +9,9 @@ from typing import Any
 
 import openpyxl
 import pytest
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
+from benchmarks import imports as hostile
 from catalogue.importers.records import ProductRecord, Reject, SourceRefused
 from catalogue.importers.sources import open_source
 from catalogue.importers.workbook import WorkbookSource
@@ -109,3 +111,39 @@ def test_a_time_in_the_wrong_column_rejects_its_row_alone(tmp_path: Path, cell: 
     assert isinstance(first, Reject)
     assert first.reason.startswith(f"price is {text!r}; write a number")
     assert isinstance(second, ProductRecord)
+
+
+def test_shared_texts_are_read_without_their_formats_and_pronunciation(tmp_path: Path) -> None:
+    rich = "<si><r><t>Wool </t></r><r><t>coat</t></r><rPh sb='0' eb='1'><t>read so</t></rPh></si>"
+    cells = "".join(f'<c t="s"><v>{number}</v></c>' for number in (1, 0))
+    found = only(
+        hostile.workbook(tmp_path / "t.xlsx", f"<row>{cells}</row>", strings=f"{rich}<si><t>a_x000D_b</t></si>")
+    )
+    assert (found.sku, found.values["title"]) == ("a\rb", "Wool coat")
+
+
+def test_a_cell_with_an_error_is_no_empty_cell(tmp_path: Path) -> None:
+    cells = '<c t="str"><v>a</v></c><c t="e"><v>#N/A</v></c>'
+    assert only(hostile.workbook(tmp_path / "t.xlsx", f"<row>{cells}</row>")).values["title"] == "#N/A"
+
+
+def test_cells_go_where_they_say_in_whatever_order(tmp_path: Path) -> None:
+    cells = '<c r="B7" t="str"><v>Coat</v></c><c r="A7" t="str"><v>a</v></c>'
+    found = only(hostile.workbook(tmp_path / "t.xlsx", f'<row r="7">{cells}</row>'))
+    assert (found.where, found.sku, found.values) == ("row 7", "a", {"title": "Coat", "description": ""})
+
+
+def test_dates_may_be_counted_from_1904(tmp_path: Path) -> None:
+    made = openpyxl.Workbook()
+    made.epoch = CALENDAR_MAC_1904
+    sheet: Any = made.active
+    sheet.append(["sku", "title", "visible_from"])
+    sheet.append(["a", "Coat", date(2026, 1, 31)])
+    made.save(tmp_path / "t.xlsx")
+    assert only(tmp_path / "t.xlsx").values["visible_from"] == datetime(2026, 1, 31, tzinfo=UTC)
+
+
+def test_a_text_that_is_referred_to_and_not_there_refuses_the_workbook(tmp_path: Path) -> None:
+    path = hostile.workbook(tmp_path / "t.xlsx", '<row><c t="s"><v>5</v></c></row>', strings="<si/>")
+    with pytest.raises(SourceRefused, match="cannot be read as an Excel workbook"):
+        WorkbookSource(path)
