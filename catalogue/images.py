@@ -9,13 +9,14 @@ setting of Pillow's is changed.
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import math
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -279,7 +280,18 @@ STAFF_WAIT = 5.0
 def read(
     data: bytes, *, short_side: int | None = None, limits: Limits | None = None, wait: float | None = None
 ) -> Picture:
+    """Decode a picture, as `reading` does, whose memory is counted only until it is returned."""
+    with reading(data, short_side=short_side, limits=limits, wait=wait) as picture:
+        return picture
+
+
+@contextmanager
+def reading(
+    data: bytes, *, short_side: int | None = None, limits: Limits | None = None, wait: float | None = None
+) -> Iterator[Picture]:
     """Decode a picture: JPEG, PNG, WebP, GIF, AVIF, HEIC, BMP or TIFF; of several frames, the first.
+
+    Its memory is counted until the block ends: let go of it then, and do nothing slow before.
 
     `short_side` is the shorter side, in pixels, that the caller will resize to. A JPEG is then decoded at a
     reduced scale that leaves at least twice that (for a network's 224, the embeddings agree with those of
@@ -304,25 +316,28 @@ def read(
                 "Use JPEG, PNG, WebP, GIF, AVIF, HEIC, BMP or TIFF and try again."
             )
         )
-    with _refusing_what_cannot_be_decoded(limits):
-        beside = kind.check(data, limits.max_pixels)
-        source = kind.open(data)
-        width, height = source.size
-        limits.check_size(width, height)
-        if kind is _JPEG and short_side is not None:
-            source.draft(None, (2 * short_side, 2 * short_side))
-        with _memory_for(kind, source, beside, short_side, wait):
+    with ExitStack() as memory:
+        with _refusing_what_cannot_be_decoded(limits):
+            beside = kind.check(data, limits.max_pixels)
+            source = kind.open(data)
+            size = source.size
+            limits.check_size(*size)
+            if kind is _JPEG and short_side is not None:
+                source.draft(None, (2 * short_side, 2 * short_side))
+            memory.enter_context(_memory_for(kind, source, beside, short_side, wait))
             source.load()
             if kind is _HEIF:  # its header need not agree with what is decoded
-                width, height = source.size
-                limits.check_size(width, height)
+                size = source.size
+                limits.check_size(*size)
             rotation = _rotation(source)
             image = _srgb(source, _reduction(source, short_side))
+            del source
             if rotation is not None:
                 image = image.transpose(rotation)
-    if rotation in _SWAPPING:
-        width, height = height, width
-    return Picture(image, width, height, kind.name, kind.content_type, kind.extension)
+        width, height = reversed(size) if rotation in _SWAPPING else size
+        picture = Picture(image, width, height, kind.name, kind.content_type, kind.extension)
+        del image
+        yield picture
 
 
 # Memory -----------------------------------------------------------------------------------------------------
@@ -375,9 +390,8 @@ class Renditions:
     """None where the picture has hardly more pixels than the thumbnail."""
 
 
-def read_for_renditions(data: bytes, *, wait: float | None = None) -> Picture:
-    """Decode a picture no larger than its renditions need. Raises ImageRefused, as `read` does."""
-    return read(data, short_side=LARGE_WIDTH // 2, wait=wait)
+RENDITION_SIDE = LARGE_WIDTH // 2
+"""The `short_side` with which a picture is decoded no larger than its renditions need."""
 
 
 def renditions(picture: Picture) -> Renditions:
@@ -507,83 +521,78 @@ _PLAIN = {"L", "RGB", "RGBA", "CMYK"}
 def _srgb(image: Image.Image, factor: int) -> Image.Image:
     """Any mode that the decoders give -> RGB in sRGB, on white where transparent, without metadata, and at the given
     fraction of its size, rounded up."""
-    convert = _Conversion(image)
-    width, height = image.size
-    rows = max(1, _BAND // (width * factor)) * factor
-    converted = Image.new("RGB", (-(-width // factor), -(-height // factor)))
-    for top in range(0, height, rows):
-        band = image.crop((0, top, width, min(top + rows, height)))
-        if factor > 1 and band.mode in _PLAIN:
-            band = convert(_reduced(band, factor))
-        elif factor > 1:
-            band = convert(band).reduce(factor)
-        else:
-            band = convert(band)
-        converted.paste(band, (0, top // factor))
+    profile: bytes | None = image.info.get("icc_profile")
+    transform = functools.cache(lambda mode: _transform(mode, profile))
+    white = _white(image)
+    converted = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for top, stored in _bands(image, factor):
+        band = _eight_bit(stored, white)
+        # Averaged before anything else where the samples allow it, for there are fewer afterwards.
+        early = factor if band.mode in _PLAIN else 1
+        band = _opaque(_reduced(band, early))
+        if (managed := transform(band.mode)) is not None:
+            band = managed.apply(band)
+        converted.paste(_reduced(band.convert("RGB"), factor // early), (0, top // factor))
     return converted
 
 
+def _bands(image: Image.Image, factor: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """A picture in bands of a multiple of `factor` rows, each with its top."""
+    rows = max(1, _BAND // (image.width * factor)) * factor
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
 def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    if factor == 1:
+        return image
     reduced = image.reduce(factor)
     reduced.info = image.info  # of which colour is transparent
     return reduced
 
 
-class _Conversion:
-    """Turns bands of a picture into RGB in sRGB."""
-
-    def __init__(self, image: Image.Image) -> None:
-        self._profile: bytes | None = image.info.get("icc_profile")
-        self._white = _white(image) if image.mode in {"I", "F"} else None
-        self._transforms: dict[str, ImageCms.ImageCmsTransform | None] = {}
-
-    def __call__(self, band: Image.Image) -> Image.Image:
-        if self._white is not None:
-            band = _eight_bit(band, self._white)
-        elif band.mode.startswith("I;16"):
-            band = Image.fromarray((np.asarray(band) >> 8).astype(np.uint8))
-        if band.has_transparency_data:
-            band = band.convert("RGBA")
-            canvas = Image.new("RGB", band.size, "white")
-            canvas.paste(band, mask=band.getchannel("A"))
-            band = canvas
-        elif band.mode not in {"RGB", "CMYK", "LAB"}:
-            band = band.convert("RGB")
-        if band.mode not in self._transforms:
-            self._transforms[band.mode] = _transform(band.mode, self._profile)
-        transform = self._transforms[band.mode]
-        if transform is not None:
-            return transform.apply(band)
-        return band if band.mode == "RGB" else band.convert("RGB")
-
-
-def _bands(image: Image.Image) -> Iterator[npt.NDArray[np.float32]]:
-    """A picture of numbers in bands, (h, w) each, without those that are not finite or below 0."""
-    rows = max(1, _BAND // image.width)
-    for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        yield _finite(band)
-
-
-def _finite(band: Image.Image) -> npt.NDArray[np.float32]:
-    values = np.fmax(np.asarray(band), np.float32(0), dtype=np.float32)  # of NaN and 0, it takes 0
-    values[np.isposinf(values)] = 0
-    return values
-
-
 def _white(image: Image.Image) -> float:
-    """The white of 32-bit and float grey, on which nothing is agreed: the first of 1, 255 and 65,535 that is not
-    below the brightest pixel, or else that pixel."""
-    brightest = max(float(values.max()) for values in _bands(image))
-    return next((white for white in (1.0, 255.0, 65_535.0) if brightest <= white), brightest)
+    """The white of grey that has more than eight bits.
+
+    16 bits have their white at 65,535. The others have no agreed white: it is the first of 1, 255 and 65,535
+    that is not below the brightest pixel, or else that pixel.
+    """
+    if image.mode not in {"I", "F"}:
+        return 65_535
+    brightest = image.getextrema()[1]
+    if not (isinstance(brightest, (int, float)) and math.isfinite(brightest)):
+        brightest = max(float(_finite(band).max()) for _top, band in _bands(image))
+    return next((white for white in (1, 255, 65_535) if brightest <= white), brightest)
 
 
 def _eight_bit(band: Image.Image, white: float) -> Image.Image:
-    """32-bit and float grey -> L."""
+    """16-bit, 32-bit and float grey -> L; others as they are."""
+    if band.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8))
+    if band.mode not in {"I", "F"}:
+        return band
     values = _finite(band)
     values *= np.float32(255 / white)
     values += np.float32(0.5)
     return Image.fromarray(values.astype(np.uint8))
+
+
+def _finite(band: Image.Image) -> npt.NDArray[np.float32]:
+    """Numbers (h, w) without those below 0, and with 0 for those that are none or infinite."""
+    values = np.asarray(band).astype(np.float32)
+    np.fmax(values, np.float32(0), out=values)  # of NaN and 0, that is 0
+    values[np.isposinf(values)] = 0
+    return values
+
+
+def _opaque(band: Image.Image) -> Image.Image:
+    """RGB, CMYK or LAB, on white where the band is transparent."""
+    if band.has_transparency_data:
+        band = band.convert("RGBA")
+        canvas = Image.new("RGB", band.size, "white")
+        canvas.paste(band, mask=band.getchannel("A"))
+        return canvas
+    return band if band.mode in {"RGB", "CMYK", "LAB"} else band.convert("RGB")
 
 
 def _transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
