@@ -7,9 +7,10 @@ decoding use them too.
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, repeat
 from typing import Any
@@ -297,8 +298,9 @@ def ispe(width: int, height: int) -> bytes:
     return box(b"ispe", struct.pack(">III", 0, width, height))
 
 
-def heif(items: Sequence[Item], brand: bytes = b"heic", primary: int = 1) -> bytes:
-    """A file of items, numbered from 1. Items with the same data share its bytes."""
+def heif(items: Sequence[Item], brand: bytes = b"heic", *, shared: bool = True) -> bytes:
+    """A file of items, numbered from 1, of which the first is the picture. Items with the same data share its bytes,
+    or have them once each."""
     ftyp = box(b"ftyp", brand, bytes(4), brand, b"mif1", b"miaf")
     properties = list(dict.fromkeys(one for item in items for one in item.properties))
     infe = [box(b"infe", struct.pack(">IHH4s", 2 << 24, at, 0, item.kind), b"\0") for at, item in enumerate(items, 1)]
@@ -312,19 +314,24 @@ def heif(items: Sequence[Item], brand: bytes = b"heic", primary: int = 1) -> byt
         for name, ids in item.references
     ]
 
-    stored = list(dict.fromkeys(item.data for item in items))
-    offsets = dict(zip(stored, accumulate((len(data) for data in stored), initial=0), strict=False))
+    stored = [item.data for item in items]
+    if shared:
+        stored = list(dict.fromkeys(stored))
+    starts = list(accumulate((len(data) for data in stored), initial=0))
+    if shared:
+        places = dict(zip(stored, starts, strict=False))
+        starts = [places[item.data] for item in items]
 
     def meta(start: int) -> bytes:
         locations = b"".join(
-            struct.pack(">HHHII", at, 0, 1, start + offsets[item.data], len(item.data))
+            struct.pack(">HHHII", at, 0, 1, start + starts[at - 1], len(item.data))
             for at, item in enumerate(items, 1)
         )
         return box(
             b"meta",
             bytes(4),
             box(b"hdlr", bytes(8), b"pict", bytes(13)),
-            box(b"pitm", struct.pack(">IH", 0, primary)),
+            box(b"pitm", struct.pack(">IH", 0, 1)),
             box(b"iloc", struct.pack(">IBBH", 0, 0x44, 0, len(items)), locations),
             box(b"iinf", struct.pack(">IH", 0, len(items)), *infe),
             box(b"iprp", box(b"ipco", *properties), box(b"ipma", ipma)),
@@ -355,14 +362,15 @@ def heif_grid(
     size: int = SIDE,
     *,
     noise: bool = True,
+    shared: bool = True,
     **options: Any,
 ) -> bytes:
-    """A square grid of tiles that share their data, which need not be much."""
+    """A square grid of tiles that are all the same, and share their data or not."""
     one = coded(kind, tile, tile, noise=noise, **options)
     data = struct.pack(">BBBBII", 0, 1, across - 1, across - 1, size, size)
     tiles = range(2, 2 + across**2)
     grid = Item(b"grid", data, [ispe(size, size)], [(b"dimg", tiles)])
-    return heif([grid, *[one] * len(tiles)], b"avif" if kind == "AVIF" else b"heic")
+    return heif([grid, *[one] * len(tiles)], b"avif" if kind == "AVIF" else b"heic", shared=shared)
 
 
 def heif_overlay(kind: str = "HEIF", side: int = SIDE, count: int = 100, canvas: int = 64) -> bytes:
@@ -408,3 +416,105 @@ def heif_alpha(kind: str = "HEIF", side: int = 8_192, stated: int = 64) -> bytes
         [small, Item(large.kind, large.data, [*large.properties, aux], [(b"auxl", [1])])],
         b"avif" if kind == "AVIF" else b"heic",
     )
+
+
+# Colour profiles (ICC.1) ------------------------------------------------------------------------------------
+
+
+def profile_of_elements(count: int = 1_000) -> bytes:
+    """A profile that processes colours in as many steps, which share their description."""
+    parameters = b"parf" + bytes(8) + struct.pack(">4f", 1.1, 1, 0, 0)
+    curve = b"curf" + bytes(4) + struct.pack(">HH", 1, 0) + parameters
+    element = b"cvst" + bytes(4) + struct.pack(">HH", 3, 3) + struct.pack(">II", 36, len(curve)) * 3 + curve
+    steps = struct.pack(">HHI", 3, 3, count) + struct.pack(">II", 16 + 8 * count, len(element)) * count
+    name = struct.pack(">II4sII", 1, 12, b"enUS", 8, 28) + "wide".encode("utf-16be")
+    white = struct.pack(">3i", 63_190, 65_536, 54_061)
+    tags = {b"D2B0": b"mpet" + bytes(4) + steps + element, b"desc": b"mluc" + bytes(4) + name}
+    return profile(tags | {b"wtpt": b"XYZ " + bytes(4) + white})
+
+
+def profile_of_table(grid: int = 33) -> bytes:
+    """A profile of one table with as many steps for each channel, which does not bring colours into any order."""
+    ramp = b"".join(struct.pack(">H", at * 65_535 // 4_095) for at in range(4_096))
+    table = b"mft2" + bytes(4) + bytes([3, 3, grid, 0]) + struct.pack(">9i", 65_536, 0, 0, 0, 65_536, 0, 0, 0, 65_536)
+    table += struct.pack(">HH", 4_096, 4_096) + ramp * 3 + random.Random(1).randbytes(6 * grid**3) + ramp * 3
+    name = struct.pack(">I", 5) + b"wide\0" + bytes(78)
+    white = struct.pack(">3i", 63_190, 65_536, 54_061)
+    tags = {b"A2B0": table, b"desc": b"desc" + bytes(4) + name, b"wtpt": b"XYZ " + bytes(4) + white}
+    return profile(tags, version=0x02100000, space=b"Lab ")
+
+
+def profile(tags: dict[bytes, bytes], version: int = 0x04400000, space: bytes = b"XYZ ") -> bytes:
+    """A profile of RGB with these tags."""
+    table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, data in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    header = struct.pack(">I4sI4s4s4s", start + len(body), bytes(4), version, b"scnr", b"RGB ", space)
+    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63_190, 65_536, 54_061)
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+# All of them ------------------------------------------------------------------------------------------------
+
+
+def _flat(mode: str, kind: str, width: int = SIDE, height: int = SIDE, **options: Any) -> bytes:
+    return encoded(Image.new(mode, (width, height)), kind, **options)
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "JPEG, 200 scans": jpeg_scans,
+    "JPEG, 9 scans in colour and 11 more": lambda: jpeg_scans(scans=11, mode="RGB"),
+    "JPEG, 200 empty scans": jpeg_empty_scans,
+    "JPEG, small, 100,000 scans": lambda: jpeg_scans(64, 100_000),
+    "JPEG, arithmetic": jpeg_arithmetic,
+    "JPEG, two million comments": jpeg_of_segments,
+    "JPEG, ten million bytes of filling": lambda: jpeg_of_segments(b"\xff"),
+    "JPEG, narrow, with a profile": lambda: _flat("RGB", "JPEG", 1_919, 26_000, icc_profile=profile_of_table()),
+    "PNG, RGB": png_flat,
+    "PNG, RGBA": lambda: png_flat(colour=6),
+    "PNG, RGB, interlaced": lambda: png_flat(interlace=1),
+    "PNG, RGBA of 16 bits": lambda: png_flat(bits=16, colour=6),
+    "PNG, grey of 16 bits": lambda: png_flat(bits=16, colour=0),
+    "PNG, grey with transparency": lambda: png_flat(colour=4),
+    "PNG, palette": lambda: png_flat(colour=3),
+    "PNG, narrow, with a profile": lambda: _flat("RGB", "PNG", 1_919, 26_000, icc_profile=profile_of_table()),
+    "PNG, gigabytes after the last row": lambda: png_overflowing(2_000_000),
+    "PNG, 800,000 empty chunks": png_of_chunks,
+    "PNG, 800,000 chunks after the pixels": lambda: png_of_chunks(b"abCd", after=True),
+    "PNG, texts of a megabyte": png_text_bombs,
+    "GIF, palette": lambda: gif(SIDE, SIDE),
+    "GIF, five million blocks": gif_of_blocks,
+    "GIF, three million extensions": gif_of_extensions,
+    "BMP, runs of 4 bits": bmp_rle_runs,
+    "BMP, rows of one pixel": lambda: bmp_rle(SIDE, SIDE, b"\1\1\0\0" * SIDE),
+    "BMP, five million empty rows": bmp_rle_idle,
+    "TIFF, float": tiff_flat,
+    "TIFF, float, with a predictor": lambda: tiff_flat(predictor=3),
+    "TIFF, float, in 70 strips": lambda: tiff_flat(strips=70),
+    "TIFF, RGBA of 16 bits": lambda: tiff_flat(bits=(16,) * 4, sample_format=1, photometric=2),
+    "TIFF, RGBA": lambda: tiff_flat(bits=(8,) * 4, sample_format=1, photometric=2, predictor=2),
+    "TIFF, two million strips": tiff_of_strips,
+    "TIFF, a tile of 3.6 GB": tiff_tile,
+    "TIFF, JPEG of 90 scans": tiff_jpeg,
+    "TIFF, a million fractions": tiff_rationals,
+    "WebP, lossless": lambda: _flat("RGBA", "WEBP", lossless=True, quality=0, method=0),
+    "WebP, 90,000 frames": webp_frames,
+    "WebP, small, profile of 10,000 elements": lambda: _flat(
+        "RGB", "WEBP", 64, 64, icc_profile=profile_of_elements(10_000)
+    ),
+    "HEIC": lambda: _flat("RGB", "HEIF"),
+    "HEIC, a grid of one tile of noise": heif_grid,
+    "HEIC, tiles beyond the grid": lambda: heif_grid(tile=2_000, across=10, size=4_000, noise=False),
+    "HEIC, 30 overlaid": lambda: heif_overlay(side=4_000, count=30),
+    "HEIC, grids of grids": heif_nested,
+    "HEIC, larger than it says": lambda: heif_lying(side=6_000),
+    "HEIC, coded ten times": lambda: heif_frames(side=4_000, count=10),
+    "HEIC, small, with large transparency": heif_alpha,
+    "AVIF": lambda: _flat("RGB", "AVIF", speed=10),
+    "AVIF, a grid of one tile of noise": lambda: heif_grid("AVIF"),
+    "AVIF, larger than it says": lambda: heif_lying("AVIF", 16_000),
+    "AVIF, coded ten times": lambda: heif_frames("AVIF", 4_000, 10),
+    "AVIF, small, with large transparency": lambda: heif_alpha("AVIF"),
+}
+"""What each is, and what draws it. Some are costly for their pixels alone, and within the limits."""

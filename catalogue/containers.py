@@ -4,7 +4,7 @@ Pixels are limited elsewhere. A small file can still ask for far more work than 
 same pixels, layers that nobody sees, millions of empty blocks. Each function here walks one container, in time linear
 in the file's length and cheap per byte, raises `Costly` where a limit is passed, and returns the bytes of memory that
 the decoder needs beside the picture itself. Each may also raise what reading a damaged file raises: ValueError,
-LookupError or struct.error. Nothing else is judged: whether a file is sound is for its decoder to say.
+ArithmeticError, LookupError or struct.error. Nothing else is judged: whether a file is sound, its decoder says.
 
 The limits are far above what cameras and editors write. `python -m benchmarks.decoding` measures the worst that
 they let through.
@@ -120,6 +120,8 @@ def _check_scans(data: bytes, most_pixels: int, samples: int = 0) -> tuple[int, 
         header = data[at + 2 : at + length]
         at += length
         if marker in _FRAMES and marker not in {_DHT, _JPG, _DAC}:
+            if scans:
+                break  # no decoder goes on to a second frame
             if marker not in _HUFFMAN:
                 raise Costly(f"a JPEG of the kind SOF{marker - 0xC0}")
             frame = _Frame.read(marker, header)

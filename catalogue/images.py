@@ -16,7 +16,7 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -324,7 +324,7 @@ def reading(
             limits.check_size(*size)
             if kind is _JPEG and short_side is not None:
                 source.draft(None, (2 * short_side, 2 * short_side))
-            memory.enter_context(_memory_for(kind, source, beside, short_side, wait))
+            memory.enter_context(_share(_memory(kind, source, beside, short_side), wait))
             source.load()
             if kind is _HEIF:  # its header need not agree with what is decoded
                 size = source.size
@@ -345,8 +345,9 @@ def reading(
 MEMORY = 500_000_000
 """Bytes that all large pictures together may take while they are decoded, in one process."""
 
-_SMALL = 64_000_000
-"""Bytes that a picture may take without being counted: 16 million pixels of 4 bytes. Ordinary photos never wait."""
+_SMALL = 100_000_000
+"""Bytes that a picture may take without being counted: 12 million pixels that are decoded and converted at full
+scale. JPEGs are decoded at a reduced scale, so that those of cameras never wait."""
 
 _budget = Budget(MEMORY)
 
@@ -358,16 +359,16 @@ _BESIDE = {"WEBP": 8, "AVIF": 4, "HEIF": 4}
 canvases and the copy that is handed over."""
 
 
-@contextmanager
-def _memory_for(
-    kind: _Format, source: ImageFile.ImageFile, beside: int, short_side: int | None, wait: float | None
-) -> Iterator[None]:
-    """Hold a share of the budget while a large picture is decoded: half of it at least, which bounds the work too."""
+def _memory(kind: _Format, source: ImageFile.ImageFile, beside: int, short_side: int | None) -> int:
+    """About how many bytes decoding takes, from the source to the upright picture that comes out of it."""
     pixels = math.prod(source.size)
-    amount = pixels * (_SAMPLE_BYTES.get(source.mode, 4) + _BESIDE.get(kind.name, 0)) + beside
-    amount += 4 * pixels // _reduction(source, short_side) ** 2  # what comes out
-    with nullcontext() if amount <= _SMALL else _budget.taking(max(amount, MEMORY // 2), wait):
-        yield
+    stored = _SAMPLE_BYTES.get(source.mode, 4) + _BESIDE.get(kind.name, 0)
+    return pixels * stored + beside + 4 * pixels // _reduction(source, short_side) ** 2
+
+
+def _share(amount: int, wait: float | None) -> AbstractContextManager[None]:
+    """A part in the budget for a large picture: half of it at least, so that no more than two are decoded at once."""
+    return nullcontext() if amount <= _SMALL else _budget.taking(max(amount, MEMORY // 2), wait)
 
 
 def _reduction(image: Image.Image, short_side: int | None) -> int:
@@ -595,10 +596,15 @@ def _opaque(band: Image.Image) -> Image.Image:
     return band if band.mode in {"RGB", "CMYK", "LAB"} else band.convert("RGB")
 
 
+_ELEMENTS = b"mpet"
+"""What a profile of processing elements has in it (ICC.1:2022, 10.16). Those may be a million, and Little CMS runs
+each for 36,000 colours to make its table: 8 kB of them take five seconds. Such profiles are rare, and not used."""
+
+
 def _transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
     """What turns RGB, CMYK or LAB into sRGB, by the embedded ICC profile; None where there is no usable one, or it is
     sRGB already."""
-    if mode != "LAB" and not profile:
+    if mode != "LAB" and (not profile or _ELEMENTS in profile):
         return None
     try:
         if mode == "LAB":
