@@ -70,10 +70,13 @@ class Prepared:
     """Column, wanted name, bytes; no `large` where the picture has hardly more pixels than the thumbnail."""
 
 
-def prepare(data: bytes, sha256: str = "") -> Prepared:
-    """Check a picture's bytes and make its renditions. Raises `images.ImageRefused`."""
-    picture = images.read_for_renditions(data)
-    made = images.renditions(picture)
+def prepare(data: bytes, sha256: str = "", *, wait: float | None = None) -> Prepared:
+    """Check a picture's bytes and make its renditions, after `wait` seconds at most, as for `images.reading`.
+
+    Raises `images.ImageRefused`.
+    """
+    with images.reading(data, short_side=images.RENDITION_SIDE, wait=wait) as picture:
+        made = images.renditions(picture)
     sha256 = sha256 or hashlib.sha256(data).hexdigest()
     stored = [
         ("file", photo_name(sha256, picture.extension), data),

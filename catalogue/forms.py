@@ -71,7 +71,7 @@ class PhotosField(forms.FileField):
             photo = ProductImage()
             try:
                 limits.check_bytes(upload.size or 0)  # before it is read into memory
-                photo.set_content(upload.read())
+                photo.set_content(upload.read(), wait=images.STAFF_WAIT)
             except images.ImageRefused as error:
                 photos.refused.append((upload.name, str(error)))
             else:
@@ -233,7 +233,7 @@ class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
             return None
         try:
             images.Limits.from_settings().check_bytes(upload.size or 0)  # before it is read into memory
-            self.instance.set_content(upload.read())
+            self.instance.set_content(upload.read(), wait=images.STAFF_WAIT)
         except images.ImageRefused as error:
             raise ValidationError(str(error), code=error.code) from error
         twins = ProductImage.objects.filter(product=self.instance.product_id, sha256=self.instance.sha256)

@@ -2,22 +2,26 @@
 
 Whatever a shopper or a supplier sends arrives here first: the file's name and its declared type are never
 looked at, limits are checked before a pixel is decoded, and a refusal is a sentence for the person who sent
-the file. Everything here is safe to call from several threads: no setting of Pillow's is changed.
+the file. What decoding would cost is bounded by a look at the container (`containers`, `isobmff`), and the memory of
+all large pictures that are decoded at once by a budget. Everything here is safe to call from several threads: no
+setting of Pillow's is changed.
 """
 
 from __future__ import annotations
 
+import functools
 import io
+import logging
 import math
 import struct
-import threading
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 from django.conf import settings
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -34,6 +38,12 @@ from PIL import (
     TiffImagePlugin,
     WebPImagePlugin,
 )
+
+from catalogue import containers, isobmff
+from catalogue.containers import Costly
+from catalogue.memory import Budget, Exhausted
+
+logger = logging.getLogger(__name__)
 
 THUMBNAIL_WIDTH = 480
 """Pixels: a column of the grid on a desk, twice over for dense screens."""
@@ -100,6 +110,18 @@ class BrokenImage(ImageRefused):
     code = "broken"
 
 
+class TooComplex(ImageRefused):
+    """The file asks for far more work than its pixels are worth: hundreds of scans or frames, or a rare form."""
+
+    code = "too_complex"
+
+
+class DecoderBusy(ImageRefused):
+    """As many large pictures are being decoded as fit in memory. The picture may be fine: worth another try."""
+
+    code = "busy"
+
+
 @dataclass(frozen=True)
 class Limits:
     """What is accepted: bytes of the file, pixels of the whole picture, pixels of its shorter side."""
@@ -153,6 +175,8 @@ class _Format:
     content_type: str
     extension: str
     plugin: type[ImageFile.ImageFile] | None
+    check: Callable[[bytes, int], int] = lambda _data, _most_pixels: 0
+    """Bounds what decoding would cost, and returns the bytes that it takes beside the picture itself."""
 
     def open(self, data: bytes) -> ImageFile.ImageFile:
         """Read the header.
@@ -168,14 +192,36 @@ class _Format:
         return self.plugin(io.BytesIO(data))
 
 
-_JPEG = _Format("JPEG", "image/jpeg", ".jpg", JpegImagePlugin.JpegImageFile)
-_PNG = _Format("PNG", "image/png", ".png", PngImagePlugin.PngImageFile)
-_WEBP = _Format("WEBP", "image/webp", ".webp", WebPImagePlugin.WebPImageFile)
-_GIF = _Format("GIF", "image/gif", ".gif", GifImagePlugin.GifImageFile)
-_AVIF = _Format("AVIF", "image/avif", ".avif", AvifImagePlugin.AvifImageFile)
-_HEIF = _Format("HEIF", "image/heic", ".heic", None)
-_BMP = _Format("BMP", "image/bmp", ".bmp", BmpImagePlugin.BmpImageFile)
-_TIFF = _Format("TIFF", "image/tiff", ".tif", TiffImagePlugin.TiffImageFile)
+class _WebPFile(WebPImagePlugin.WebPImageFile):
+    """The first frame of a WebP. The others are never decoded."""
+
+    def load_prepare(self) -> None:
+        self._decoder = None  # it holds two pictures, and the frame is copied by now
+        super().load_prepare()
+
+
+class _AvifFile(AvifImagePlugin.AvifImageFile):
+    """The picture of an AVIF; of a sequence the one that stands for it, which does not depend on others."""
+
+    def _open(self) -> None:
+        assert self.fp is not None  # noqa: S101 - for the type
+        data = self.fp.read()
+        self.fp = io.BytesIO(data[:8] + b"avif" + data[12:] if data[8:12] == b"avis" else data)
+        super()._open()
+
+    def load_prepare(self) -> None:
+        self._decoder = None
+        super().load_prepare()
+
+
+_JPEG = _Format("JPEG", "image/jpeg", ".jpg", JpegImagePlugin.JpegImageFile, containers.check_jpeg)
+_PNG = _Format("PNG", "image/png", ".png", PngImagePlugin.PngImageFile, containers.check_png)
+_WEBP = _Format("WEBP", "image/webp", ".webp", _WebPFile)
+_GIF = _Format("GIF", "image/gif", ".gif", GifImagePlugin.GifImageFile, containers.check_gif)
+_AVIF = _Format("AVIF", "image/avif", ".avif", _AvifFile, isobmff.check)
+_HEIF = _Format("HEIF", "image/heic", ".heic", None, isobmff.check)
+_BMP = _Format("BMP", "image/bmp", ".bmp", BmpImagePlugin.BmpImageFile, containers.check_bmp)
+_TIFF = _Format("TIFF", "image/tiff", ".tif", TiffImagePlugin.TiffImageFile, containers.check_tiff)
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", _JPEG),
@@ -224,17 +270,41 @@ class Picture:
     extension: str
 
 
-def read(data: bytes, *, short_side: int | None = None, limits: Limits | None = None) -> Picture:
+REQUEST_WAIT = 1.0
+"""Seconds that a request waits for its turn to decode a large picture, before it is told to come again."""
+
+STAFF_WAIT = 5.0
+"""The same for staff, who may send many pictures at once."""
+
+
+def read(
+    data: bytes, *, short_side: int | None = None, limits: Limits | None = None, wait: float | None = None
+) -> Picture:
+    """Decode a picture, as `reading` does, whose memory is counted only until it is returned."""
+    with reading(data, short_side=short_side, limits=limits, wait=wait) as picture:
+        return picture
+
+
+@contextmanager
+def reading(
+    data: bytes, *, short_side: int | None = None, limits: Limits | None = None, wait: float | None = None
+) -> Iterator[Picture]:
     """Decode a picture: JPEG, PNG, WebP, GIF, AVIF, HEIC, BMP or TIFF; of several frames, the first.
+
+    Its memory is counted until the block ends: let go of it then, and do nothing slow before.
 
     `short_side` is the shorter side, in pixels, that the caller will resize to. A JPEG is then decoded at a
     reduced scale that leaves at least twice that (for a network's 224, the embeddings agree with those of
     full decoding to a cosine of .9998, in a seventh of the time). None decodes at full scale.
 
+    `wait` is how many seconds to wait while other large pictures are decoded; None, for work that nobody waits for,
+    is as long as it takes.
+
     Orientation is honoured, transparency is laid on white, and colours come out as sRGB whatever the file's
     mode or embedded profile. `limits` are the site's own unless given.
 
-    Raises ImageRefused: EmptyFile, TooManyBytes, UnsupportedFormat, TooManyPixels, TooSmall or BrokenImage.
+    Raises ImageRefused: EmptyFile, TooManyBytes, UnsupportedFormat, TooManyPixels, TooSmall, TooComplex, BrokenImage,
+    or DecoderBusy after `wait` seconds.
     """
     limits = limits or Limits.from_settings()
     limits.check_bytes(len(data))
@@ -246,42 +316,70 @@ def read(data: bytes, *, short_side: int | None = None, limits: Limits | None = 
                 "Use JPEG, PNG, WebP, GIF, AVIF, HEIC, BMP or TIFF and try again."
             )
         )
-    with _refusing_what_cannot_be_decoded(limits):
-        source = kind.open(data)
-        width, height = source.size
-        limits.check_size(width, height)
-        if kind is _JPEG and short_side is not None:
-            source.draft(None, (2 * short_side, 2 * short_side))
-        with _one_at_a_time if math.prod(source.size) > _LARGE else nullcontext():
+    with ExitStack() as memory:
+        with _refusing_what_cannot_be_decoded(limits):
+            beside = kind.check(data, limits.max_pixels)
+            source = kind.open(data)
+            size = source.size
+            limits.check_size(*size)
+            if kind is _JPEG and short_side is not None:
+                source.draft(None, (2 * short_side, 2 * short_side))
+            memory.enter_context(_share(_memory(kind, source, beside, short_side), wait))
             source.load()
             if kind is _HEIF:  # its header need not agree with what is decoded
-                width, height = source.size
-                limits.check_size(width, height)
+                size = source.size
+                limits.check_size(*size)
             rotation = _rotation(source)
-            image = _srgb(_reduced(source, short_side))
-    if rotation is not None:
-        image = image.transpose(rotation)
-    if rotation in _SWAPPING:
-        width, height = height, width
-    return Picture(image, width, height, kind.name, kind.content_type, kind.extension)
+            image = _srgb(source, _reduction(source, short_side))
+            del source
+            if rotation is not None:
+                image = image.transpose(rotation)
+        width, height = reversed(size) if rotation in _SWAPPING else size
+        picture = Picture(image, width, height, kind.name, kind.content_type, kind.extension)
+        del image
+        yield picture
+
+
+# Memory -----------------------------------------------------------------------------------------------------
+
+MEMORY = 500_000_000
+"""Bytes that all large pictures together may take while they are decoded, in one process."""
+
+_SMALL = 100_000_000
+"""Bytes that a picture may take without being counted: 12 million pixels that are decoded and converted at full
+scale. JPEGs are decoded at a reduced scale, so that those of cameras never wait."""
+
+_budget = Budget(MEMORY)
+
+_SAMPLE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+"""What Pillow keeps of a pixel, by mode; 4 in all others."""
+
+_BESIDE = {"WEBP": 8, "AVIF": 4, "HEIF": 4}
+"""Bytes for each pixel that these decoders hold at their peak beside the picture and its samples. Measured: they are
+canvases and the copy that is handed over."""
+
+
+def _memory(kind: _Format, source: ImageFile.ImageFile, beside: int, short_side: int | None) -> int:
+    """About how many bytes decoding takes, from the source to the upright picture that comes out of it."""
+    pixels = math.prod(source.size)
+    stored = _SAMPLE_BYTES.get(source.mode, 4) + _BESIDE.get(kind.name, 0)
+    return pixels * stored + beside + 4 * pixels // _reduction(source, short_side) ** 2
+
+
+def _share(amount: int, wait: float | None) -> AbstractContextManager[None]:
+    """A part in the budget for a large picture: half of it at least, so that no more than two are decoded at once."""
+    return nullcontext() if amount <= _SMALL else _budget.taking(max(amount, MEMORY // 2), wait)
+
+
+def _reduction(image: Image.Image, short_side: int | None) -> int:
+    """The whole fraction of a large picture's size that leaves at least twice the short side; 1 for others."""
+    if short_side is None or math.prod(image.size) <= _LARGE:
+        return 1
+    return max(1, min(image.size) // (2 * short_side))
 
 
 _LARGE = 8_000_000
-"""Pixels above which pictures are decoded one at a time: each holds several copies of itself while it is."""
-
-_one_at_a_time = threading.Lock()
-
-
-def _reduced(image: Image.Image, short_side: int | None) -> Image.Image:
-    """A large picture of plain samples at a whole fraction of its size that leaves at least twice the short side."""
-    if short_side is None or image.mode not in {"L", "RGB", "RGBA", "CMYK"}:
-        return image
-    factor = min(image.size) // (2 * short_side)
-    if factor < 2 or math.prod(image.size) <= _LARGE:  # noqa: PLR2004
-        return image
-    reduced = image.reduce(factor)
-    reduced.info = image.info  # the profile and what else converting asks for
-    return reduced
+"""Pixels above which pictures are reduced as soon as they are decoded."""
 
 
 @dataclass(frozen=True)
@@ -293,9 +391,8 @@ class Renditions:
     """None where the picture has hardly more pixels than the thumbnail."""
 
 
-def read_for_renditions(data: bytes) -> Picture:
-    """Decode a picture no larger than its renditions need. Raises ImageRefused, as `read` does."""
-    return read(data, short_side=LARGE_WIDTH // 2)
+RENDITION_SIDE = LARGE_WIDTH // 2
+"""The `short_side` with which a picture is decoded no larger than its renditions need."""
 
 
 def renditions(picture: Picture) -> Renditions:
@@ -377,6 +474,18 @@ def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
         yield
     except ImageRefused:
         raise
+    except Exhausted as error:
+        raise DecoderBusy(_("Many large pictures are being opened just now. Try again in a moment.")) from error
+    except Costly as error:
+        if error.size is not None:
+            limits.check_size(*error.size)
+        logger.info("A picture was refused for what it would cost: %s", error)
+        raise TooComplex(
+            _(
+                "This picture is stored in a way that takes too long to open. "
+                "Save it again as an ordinary JPEG or PNG and try again."
+            )
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         # Pillow's own guard, for what is larger inside than the header says (GIF frames, TIFF tiles).
         raise TooManyPixels(
@@ -394,60 +503,120 @@ def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
 
 def _rotation(image: Image.Image) -> Image.Transpose | None:
     """What turns a loaded image upright. Pillow and libheif have turned TIFF and HEIF themselves by now."""
+    exif = image.info.get("exif") or b""
     try:
+        with suppress(struct.error, LookupError):  # what is cut off, Pillow reads as far as it can
+            containers.check_directories(exif.removeprefix(b"Exif\0\0"))
         return _ROTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error):
+    except (Costly, OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error):
         return None  # damaged EXIF is no reason to refuse a picture that can be seen
 
 
-def _srgb(image: Image.Image) -> Image.Image:
-    """Any mode that the decoders give -> RGB in sRGB, on white where transparent, without metadata."""
-    profile = image.info.get("icc_profile")
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        image = _eight_bit(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        canvas = Image.new("RGB", image.size, "white")
-        canvas.paste(image, mask=image.getchannel("A"))
-        image = canvas
-    elif image.mode not in {"RGB", "CMYK", "LAB"}:
-        image = image.convert("RGB")
-    image = _colour_managed(image, profile)
-    image.info = {}
-    return image
+_BAND = 1_000_000
+"""Pixels that are converted at once, so that a large picture is never in memory twice."""
+
+_PLAIN = {"L", "RGB", "RGBA", "CMYK"}
+"""Modes whose samples may be averaged as they are."""
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float grey -> L.
+def _srgb(image: Image.Image, factor: int) -> Image.Image:
+    """Any mode that the decoders give -> RGB in sRGB, on white where transparent, without metadata, and at the given
+    fraction of its size, rounded up."""
+    profile: bytes | None = image.info.get("icc_profile")
+    transform = functools.cache(lambda mode: _transform(mode, profile))
+    white = _white(image)
+    converted = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for top, stored in _bands(image, factor):
+        band = _eight_bit(stored, white)
+        # Averaged before anything else where the samples allow it, for there are fewer afterwards.
+        early = factor if band.mode in _PLAIN else 1
+        band = _opaque(_reduced(band, early))
+        if (managed := transform(band.mode)) is not None:
+            band = managed.apply(band)
+        converted.paste(_reduced(band.convert("RGB"), factor // early), (0, top // factor))
+    return converted
+
+
+def _bands(image: Image.Image, factor: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """A picture in bands of a multiple of `factor` rows, each with its top."""
+    rows = max(1, _BAND // (image.width * factor)) * factor
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    if factor == 1:
+        return image
+    reduced = image.reduce(factor)
+    reduced.info = image.info  # of which colour is transparent
+    return reduced
+
+
+def _white(image: Image.Image) -> float:
+    """The white of grey that has more than eight bits.
 
     16 bits have their white at 65,535. The others have no agreed white: it is the first of 1, 255 and 65,535
     that is not below the brightest pixel, or else that pixel.
     """
-    values = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    values = np.nan_to_num(values.astype(np.float32), nan=0, posinf=0, neginf=0).clip(min=0)
-    brightest = float(values.max())
-    white = next((white for white in (1, 255, 65_535) if brightest <= white), brightest)
-    return Image.fromarray((values * np.float32(255 / white) + np.float32(0.5)).astype(np.uint8))
+    if image.mode not in {"I", "F"}:
+        return 65_535
+    brightest = image.getextrema()[1]
+    if not (isinstance(brightest, (int, float)) and math.isfinite(brightest)):
+        brightest = max(float(_finite(band).max()) for _top, band in _bands(image))
+    return next((white for white in (1, 255, 65_535) if brightest <= white), brightest)
 
 
-def _colour_managed(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB, CMYK or LAB -> sRGB, by the embedded ICC profile where there is a usable one that is not sRGB."""
-    if image.mode != "LAB" and not profile:
-        return image.convert("RGB")
+def _eight_bit(band: Image.Image, white: float) -> Image.Image:
+    """16-bit, 32-bit and float grey -> L; others as they are."""
+    if band.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8))
+    if band.mode not in {"I", "F"}:
+        return band
+    values = _finite(band)
+    values *= np.float32(255 / white)
+    values += np.float32(0.5)
+    return Image.fromarray(values.astype(np.uint8))
+
+
+def _finite(band: Image.Image) -> npt.NDArray[np.float32]:
+    """Numbers (h, w) without those below 0, and with 0 for those that are none or infinite."""
+    values = np.asarray(band).astype(np.float32)
+    np.fmax(values, np.float32(0), out=values)  # of NaN and 0, that is 0
+    values[np.isposinf(values)] = 0
+    return values
+
+
+def _opaque(band: Image.Image) -> Image.Image:
+    """RGB, CMYK or LAB, on white where the band is transparent."""
+    if band.has_transparency_data:
+        band = band.convert("RGBA")
+        canvas = Image.new("RGB", band.size, "white")
+        canvas.paste(band, mask=band.getchannel("A"))
+        return canvas
+    return band if band.mode in {"RGB", "CMYK", "LAB"} else band.convert("RGB")
+
+
+_ELEMENTS = b"mpet"
+"""What a profile of processing elements has in it (ICC.1:2022, 10.16). Those may be a million, and Little CMS runs
+each for 36,000 colours to make its table: 8 kB of them take five seconds. Such profiles are rare, and not used."""
+
+
+def _transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
+    """What turns RGB, CMYK or LAB into sRGB, by the embedded ICC profile; None where there is no usable one, or it is
+    sRGB already."""
+    if mode != "LAB" and (not profile or _ELEMENTS in profile):
+        return None
     try:
-        if image.mode == "LAB":
+        if mode == "LAB":
             source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         else:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
             described = source.profile.profile_description or ""
-            if source.profile.xcolor_space.strip() != image.mode or "sRGB" in described:
-                return image.convert("RGB")
-        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
+            if source.profile.xcolor_space.strip() != mode or "sRGB" in described:
+                return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError):
-        return image.convert("RGB")  # a damaged profile costs some fidelity of colour, not the picture
-    return transform.apply(image)
+        return None  # a damaged profile costs some fidelity of colour, not the picture
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:

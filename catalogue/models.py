@@ -253,12 +253,12 @@ class ProductImage(models.Model):
     #: What `set_content` has prepared and `save` has not stored yet.
     _content: files.Prepared | None = None
 
-    def set_content(self, data: bytes) -> None:
+    def set_content(self, data: bytes, *, wait: float | None = None) -> None:
         """Check a picture's bytes and make it this photo's content; `save` stores the files.
 
-        Raises `images.ImageRefused` and leaves the photo as it was.
+        Raises `images.ImageRefused` and leaves the photo as it was. `wait` is as for `images.reading`.
         """
-        content = files.prepare(data)
+        content = files.prepare(data, wait=wait)
         self.sha256, self.width, self.height = content.sha256, content.width, content.height
         self._content = content
 

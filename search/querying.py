@@ -143,13 +143,12 @@ class _Seen:
 @haste()
 def ask_with_picture(data: bytes) -> Query:
     """Make a query of a picture's bytes. Raises `images.ImageRefused` and what the model raises."""
-    query, picture = _look_at(data, _live())
-    stored = ContentFile(images.encode(picture.image, STORED_SIDE))
+    query, stored = _look_at(data, _live(), keep=True)
     # The row first: whatever happens next, the purge knows of the picture.
     query.picture.name = f"{query.pk}.jpg"
     query.save(force_insert=True)
     try:
-        query.picture.storage.save(query.picture.name, stored)
+        query.picture.storage.save(query.picture.name, ContentFile(stored))
     except BaseException:
         # A storage may have kept what it did not answer to: the purge deletes the picture, if there is one.
         Query.objects.filter(pk=query.pk).update(expires=timezone.now())
@@ -157,13 +156,17 @@ def ask_with_picture(data: bytes) -> Query:
     return query
 
 
-def _look_at(data: bytes, version: IndexVersion) -> tuple[Query, images.Picture]:
-    """A query of a picture's bytes in the space of a version, not saved, and the picture."""
+def _look_at(data: bytes, version: IndexVersion, *, keep: bool) -> tuple[Query, bytes]:
+    """A query of a picture's bytes in the space of a version, not saved, and the JPEG to store if it is kept."""
     embedder = indexing.embedder_of(version)
     # Decoded once, at the scale that storing it takes: the model's square is cut from the same pixels.
-    picture = images.read(data, short_side=max(pictures.short_side(embedder.size), STORED_SIDE // 2))
-    seen = blocks(picture.image, embedder.size)
-    return Query(width=picture.width, height=picture.height, **_fields(seen, embedder)), picture
+    side = max(pictures.short_side(embedder.size), STORED_SIDE // 2)
+    with images.reading(data, short_side=side, wait=images.REQUEST_WAIT) as picture:
+        size = {"width": picture.width, "height": picture.height}
+        seen = blocks(picture.image, embedder.size)
+        stored = images.encode(picture.image, STORED_SIDE) if keep else b""
+    del picture  # it may be large, and a model that is elsewhere takes its time
+    return Query(**size, **_fields(seen, embedder)), stored
 
 
 def ask_with_address(address: str) -> Query:
@@ -212,7 +215,7 @@ def similar_to_picture(data: bytes, size: int) -> list[Result]:
     """Products like a picture, best first; nothing is stored. Raises what `ask_with_picture` does."""
     # Once for all of it: what nobody stores cannot be looked at again where another model goes live meanwhile.
     version = _live()
-    query, _picture = _look_at(data, version)
+    query, _stored = _look_at(data, version, keep=False)
     return _similar(query, version, size, Refinement())
 
 
@@ -412,14 +415,14 @@ def _see(query: Query, box: Box | None, version: IndexVersion) -> _Seen:
         packed = (bytes(query.embedding), bytes(query.colour))
     elif box is None:  # the index is of another model by now
         embedder = indexing.embedder_of(version)
-        fields = _fields(blocks(_picture(query, embedder, None), embedder.size), embedder)
+        fields = _fields(_blocks_of(query, embedder, None), embedder)
         Query.objects.filter(pk=query.pk).update(**fields)
         packed = (fields["embedding"], fields["colour"])
     elif (kept := derived.box(query.pk, _look(box, version))) is not None:
         packed = kept
     else:
         embedder = indexing.embedder_of(version)
-        fields = _fields(blocks(_picture(query, embedder, box), embedder.size, box), embedder)
+        fields = _fields(_blocks_of(query, embedder, box), embedder)
         packed = (fields["embedding"], fields["colour"])
         derived.keep_box(query.pk, _look(box, version), packed)
     embedding, colour = (Embedding.unpack([data])[0] for data in packed)
@@ -435,7 +438,8 @@ def _edges(box: Box | None) -> str:
     return "" if box is None else ",".join(f"{edge:.4f}" for edge in asdict(box).values())
 
 
-def _picture(query: Query, embedder: Embedder, box: Box | None) -> Any:
+def _blocks_of(query: Query, embedder: Embedder, box: Box | None) -> Blocks:
+    """What the model is shown of a query's picture."""
     file = query.photo.file if query.photo is not None else query.picture
     try:
         with file.open() as opened:
@@ -444,7 +448,9 @@ def _picture(query: Query, embedder: Embedder, box: Box | None) -> Any:
         raise QueryGone(_("The picture of this search was deleted. Search again with the picture.")) from error
     # It was accepted once: of a long strip, what is stored is narrower than what a shopper may send.
     limits = replace(images.Limits.from_settings(), min_side=1)
-    return images.read(data, short_side=pictures.short_side(embedder.size, box), limits=limits).image
+    side = pictures.short_side(embedder.size, box)
+    with images.reading(data, short_side=side, limits=limits, wait=images.REQUEST_WAIT) as picture:
+        return blocks(picture.image, embedder.size, box)
 
 
 def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float32]:

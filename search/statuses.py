@@ -7,7 +7,7 @@ from http import HTTPStatus
 from django.utils.translation import gettext as _
 
 from catalogue.fetching import RemoteSlow, RemoteUnavailable
-from catalogue.images import EmptyFile, ImageRefused, TooManyBytes, UnsupportedFormat
+from catalogue.images import DecoderBusy, EmptyFile, ImageRefused, TooManyBytes, UnsupportedFormat
 from search.exceptions import EmbedderError, NotIndexed, PicturesRejected, QueryGone, SearchError
 
 #: By the kind of refusal; any other picture that cannot be used is 422.
@@ -17,11 +17,20 @@ _IMAGE_STATUS: dict[type[ImageRefused], HTTPStatus] = {
     UnsupportedFormat: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     RemoteUnavailable: HTTPStatus.BAD_GATEWAY,
     RemoteSlow: HTTPStatus.GATEWAY_TIMEOUT,
+    DecoderBusy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+BUSY_RETRY_AFTER = 5
+"""Seconds after which a picture that found the decoder busy is worth another try: a large one takes one or two."""
 
 
 def image_status(error: ImageRefused) -> HTTPStatus:
     return _IMAGE_STATUS.get(type(error), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def image_headers(error: ImageRefused) -> dict[str, str]:
+    """The headers that an answer to a refused picture has beside its status."""
+    return {"Retry-After": str(BUSY_RETRY_AFTER)} if isinstance(error, DecoderBusy) else {}
 
 
 def search_status(error: SearchError) -> HTTPStatus:

@@ -41,7 +41,7 @@ from search.facets import narrowing
 from search.forms import RefinementForm
 from search.models import Query
 from search.querying import DEFAULT_PAGE, LONGEST, REMEMBERED, Ranking, Refinement
-from search.statuses import image_status, search_sentence, search_status
+from search.statuses import image_headers, image_status, search_sentence, search_status
 from search.summary import summary
 from search.throttling import Cost, spend
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
@@ -85,7 +85,8 @@ def explained(view: View) -> View:
                 raise
             return JsonResponse({"error": str(error)}, status=HTTPStatus.NOT_FOUND)
         except ImageRefused as error:  # one that was stored, and cannot be read any more
-            return _error_page(request, image_status(error), _("Search again"), str(error))
+            refused = _error_page(request, image_status(error), _("Search again"), str(error))
+            return _with_headers(refused, image_headers(error))
         except SearchError as error:
             status = search_status(error)
             if status != HTTPStatus.SERVICE_UNAVAILABLE:
@@ -101,6 +102,12 @@ def explained(view: View) -> View:
             return response
 
     return answer
+
+
+def _with_headers(response: HttpResponse, headers: dict[str, str]) -> HttpResponse:
+    for name, value in headers.items():
+        response[name] = value
+    return response
 
 
 def _error_page(request: HttpRequest, status: HTTPStatus, title: str, sentence: str) -> HttpResponse:
@@ -128,7 +135,8 @@ def ask(request: HttpRequest) -> HttpResponseBase:
     try:
         query = _query_of(request)
     except (ImageRefused, PicturesRejected) as error:
-        return _ask_again(request, *_refusal(error), address=request.POST.get("image_url", ""))
+        again = _ask_again(request, *_refusal(error), address=request.POST.get("image_url", ""))
+        return _with_headers(again, image_headers(error) if isinstance(error, ImageRefused) else {})
     if query is None:
         return _ask_again(request, HTTPStatus.BAD_REQUEST, _("Choose a picture first, then search."))
     address = query.get_absolute_url()

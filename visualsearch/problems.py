@@ -21,7 +21,7 @@ from catalogue.files import StorageError
 from catalogue.images import ImageRefused
 from catalogue.serializers import MOST_REPEATED, PROBLEM
 from search.exceptions import SearchError
-from search.statuses import image_status, search_sentence, search_status, storage_sentence
+from search.statuses import image_headers, image_status, search_sentence, search_status, storage_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ def handler(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
     headers: dict[str, str] = {}
     if isinstance(error, ImageRefused):
         body = problem(image_status(error), str(error), code=error.code)
+        headers = image_headers(error)
     elif isinstance(error, SearchError):
         body = problem(search_status(error), search_sentence(error))
         if body["detail"] != str(error):

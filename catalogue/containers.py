@@ -1,0 +1,300 @@
+"""What a picture's file asks of its decoder, told from the container alone: no pixel is decoded here.
+
+Pixels are limited elsewhere. A small file can still ask for far more work than its pixels are worth: passes over the
+same pixels, layers that nobody sees, millions of empty blocks. Each function here walks one container, in time linear
+in the file's length and cheap per byte, raises `Costly` where a limit is passed, and returns the bytes of memory that
+the decoder needs beside the picture itself. Each may also raise what reading a damaged file raises: ValueError,
+ArithmeticError, LookupError or struct.error. Nothing else is judged: whether a file is sound, its decoder says.
+
+The limits are far above what cameras and editors write. `python -m benchmarks.decoding` measures the worst that
+they let through.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+
+MOST_PASSES = 25
+"""Times `max_pixels`, how many samples all scans of a JPEG may go over. Decoders take about 1 ns for each, so this is
+about a second at 50 million pixels. A camera's JPEG has one scan of 1.5 to 3 samples a pixel; libjpeg's progressive
+ones come to 14 samples a pixel in colour and to 24 in CMYK (`jpeg_simple_progression`)."""
+
+MOST_SCANS = 500
+"""In one JPEG, however small: each also costs its header and its tables."""
+
+MOST_SEGMENTS = 2_000
+"""Of a JPEG. A segment has at most 64 kB, so ordinary ones of 10 MB have 150 at most, and their scans."""
+
+MOST_FILLING = 64_000
+"""Bytes between the first segments of a JPEG, which Pillow goes over one by one."""
+
+MOST_BYTES_A_PIXEL = 4
+"""Times `max_pixels`, how many bytes the unpacked rows of a PNG or TIFF may have: 50 million pixels with
+transparency, or 25 million with 16 bits in each of their four channels."""
+
+MOST_CHUNKS = 10_000
+"""Of a PNG. Encoders write pixels in chunks of 8 kB or more (libpng's default), which makes 1,250 of 10 MB."""
+
+MOST_BLOCKS = 50_000
+"""Of a GIF, before its first frame: blocks have up to 255 bytes, and ordinary files some tens of them."""
+
+MOST_RUNS = 3_000_000
+"""Pixels and bytes of a run-length encoded BMP, which Pillow decodes in Python: up to 180 ns for each."""
+
+MOST_VALUES = 50_000
+"""Of a TIFF's field: strips, tiles or anything else that is not plain bytes."""
+
+MOST_FIELDS = 2_000
+"""Of a directory of TIFF or EXIF."""
+
+
+class Costly(Exception):
+    """Decoding would take more work than a picture is worth. The message is for the log; `size` is the picture's
+    width and height as its file states them, where that is known: it may be too large to begin with."""
+
+    def __init__(self, message: str, size: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.size = size
+
+
+# JPEG (ITU-T T.81) ------------------------------------------------------------------------------------------
+
+_SOI, _EOI, _SOS, _DHT, _JPG, _DAC = 0xD8, 0xD9, 0xDA, 0xC4, 0xC8, 0xCC
+_FRAMES = range(0xC0, 0xD0)  # but for DHT, JPG and DAC, which are between them
+_HUFFMAN = {0xC0, 0xC1, 0xC2}
+"""Baseline, extended and progressive. No browser shows the others: arithmetic coding, lossless and hierarchical."""
+
+_PROGRESSIVE = 0xC2
+
+# Neither a stuffed 0xFF of the pixels' data, nor one of its restart markers, nor filling.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
+
+
+@dataclass
+class _Frame:
+    size: tuple[int, int]
+    components: dict[int, int]
+    """How many samples each component has in a unit of the frame, by its name."""
+    progressive: bool
+
+    @classmethod
+    def read(cls, marker: int, header: bytes) -> _Frame:
+        _bits, height, width, count = struct.unpack_from(">BHHB", header)
+        components = {header[at]: (header[at + 1] >> 4) * (header[at + 1] & 15) for at in range(6, 6 + 3 * count, 3)}
+        return cls((width, height), components, marker == _PROGRESSIVE)
+
+    def samples(self, names: bytes) -> int:
+        """How many samples a scan of these components goes over."""
+        width, height = self.size
+        unit = max(self.components.values(), default=1) or 1  # zero in a damaged header
+        return sum(width * height * self.components.get(name, unit) // unit for name in names)
+
+
+def check_jpeg(data: bytes, most_pixels: int) -> int:
+    """Bound the scans of a JPEG, and the segments before them. The memory is that of the coefficients, where all are
+    kept until the last scan."""
+    return _check_scans(data, most_pixels)[1]
+
+
+def _check_scans(data: bytes, most_pixels: int, samples: int = 0) -> tuple[int, int]:
+    """The samples that all scans go over, added to those of other JPEGs, and the memory of the coefficients."""
+    frame: _Frame | None = None
+    scans = segments = filling = memory = 0
+    at = 2
+    while (found := _MARKER.search(data, at)) is not None:
+        marker = found[1][0]
+        if scans == 0:
+            filling += found.start() - at
+        segments += 1
+        if segments > MOST_SEGMENTS or filling > MOST_FILLING:
+            raise Costly(f"{segments} segments of a JPEG, {filling} bytes between them")
+        at = found.end()
+        if marker in {_SOI, _EOI}:
+            if marker == _EOI and scans:
+                break  # what follows is no part of the picture
+            continue
+        length = max(2, int.from_bytes(data[at : at + 2], "big"))
+        header = data[at + 2 : at + length]
+        at += length
+        if marker in _FRAMES and marker not in {_DHT, _JPG, _DAC}:
+            if scans:
+                break  # no decoder goes on to a second frame
+            if marker not in _HUFFMAN:
+                raise Costly(f"a JPEG of the kind SOF{marker - 0xC0}")
+            frame = _Frame.read(marker, header)
+        elif marker == _SOS and frame is not None:
+            scans += 1
+            names = header[1 : 1 + 2 * header[0] : 2]
+            samples += frame.samples(names)
+            if scans > MOST_SCANS or samples > MOST_PASSES * most_pixels:
+                raise Costly(f"{scans} scans of a JPEG over {samples} samples", frame.size)
+            if frame.progressive or len(names) < len(frame.components):
+                memory = 2 * frame.samples(bytes(frame.components))
+    return samples, memory
+
+
+# PNG (ISO 15948) --------------------------------------------------------------------------------------------
+
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Channels of each colour type."""
+
+
+def check_png(data: bytes, most_pixels: int) -> int:
+    """Bound the chunks of a PNG and the bytes of its rows, interlaced or not. Frames after the first are not read."""
+    at, chunks = 8, 0
+    while at + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        chunks += 1
+        if chunks > MOST_CHUNKS:
+            raise Costly(f"more than {MOST_CHUNKS} chunks of a PNG")
+        if name == b"IHDR":
+            width, height, bits, colour = struct.unpack_from(">IIBB", data, at + 8)
+            row = 1 + (width * bits * _SAMPLES[colour] + 7) // 8
+            if row * height > MOST_BYTES_A_PIXEL * most_pixels + height:
+                raise Costly(f"rows of {row * height} bytes of a PNG", (width, height))
+        at += 12 + length
+    return 0
+
+
+# GIF (89a) --------------------------------------------------------------------------------------------------
+
+_EXTENSION, _FRAME, _TRAILER = b"!,;"
+
+
+def check_gif(data: bytes, most_pixels: int) -> int:
+    """Bound the blocks of a GIF before its first frame, the only one that is read."""
+    at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+    blocks = 0
+    while data[at] not in {_FRAME, _TRAILER}:
+        if data[at] == _EXTENSION:
+            at += 1
+            while (length := data[at + 1]) and blocks <= MOST_BLOCKS:
+                at += 1 + length
+                blocks += 1
+            at += 1
+        at += 1
+        blocks += 1
+        if blocks > MOST_BLOCKS:
+            raise Costly(f"more than {MOST_BLOCKS} blocks of a GIF")
+    return 0
+
+
+# BMP --------------------------------------------------------------------------------------------------------
+
+_INFO_HEADER = 40
+"""Bytes of the header with which BMPs first could be compressed."""
+
+_RLE = {1, 2}
+
+
+def check_bmp(data: bytes, most_pixels: int) -> int:
+    """Bound a BMP with run-length encoding."""
+    size, width, height, _planes, _bits, compression = struct.unpack_from("<IiiHHI", data, 14)
+    if size >= _INFO_HEADER and compression in _RLE and abs(width * height) + len(data) > MOST_RUNS:
+        raise Costly(f"a run-length encoded BMP of {len(data)} bytes", (width, abs(height)))
+    return 0
+
+
+# TIFF 6.0, and EXIF in any format ---------------------------------------------------------------------------
+
+_COMPRESSIONS = {1, 2, 3, 4, 5, 7, 8, 32_773, 32_946}
+"""None, CCITT (2 to 4), LZW, JPEG, Deflate (two numbers) and PackBits: what editors and scanners write."""
+
+_JPEG_COMPRESSION = 7
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _CHANNELS, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = (
+    256, 257, 258, 259, 277, 278, 322, 323,
+)  # fmt: skip
+_OFFSETS, _COUNTS = (324, 273), (325, 279)
+"""Of tiles or else of strips: where each begins, and its bytes."""
+
+_DIRECTORIES = (34_665, 34_853, 40_965)
+"""EXIF, GPS and interoperability: directories that a field of another points to."""
+
+_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Of a value of each type."""
+
+_PLAIN = {1, 2, 6, 7}
+"""Types that are read as they are, however long."""
+
+_INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+
+
+class _Directory:
+    """A directory's fields, by tag. Raises Costly for too many of them, or too many values in one."""
+
+    def __init__(self, data: bytes, at: int, order: str, *, big: bool) -> None:
+        self._data, self._order = data, order
+        self._fields: dict[int, tuple[int, int, int]] = {}
+        entry, inline = ("HHQ", 8) if big else ("HHI", 4)
+        start = at + struct.calcsize(order + ("Q" if big else "H"))
+        (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
+        if count > MOST_FIELDS:
+            raise Costly(f"{count} fields of a TIFF's directory")
+        step = struct.calcsize(order + entry) + inline
+        for place in range(start, start + step * count, step):
+            tag, kind, values = struct.unpack_from(order + entry, data, place)
+            if kind not in _PLAIN and values > MOST_VALUES:
+                raise Costly(f"{values} values of a TIFF's field {tag}")
+            value = place + step - inline
+            if values * _BYTES.get(kind, 1) > inline:
+                (value,) = struct.unpack_from(order + ("Q" if big else "I"), data, value)
+            self._fields.setdefault(tag, (kind, values, value))
+
+    def get(self, *tags: int) -> tuple[int, ...]:
+        """The whole numbers of the first of these fields that there is; none where it is of another kind."""
+        for tag in tags:
+            if tag in self._fields:
+                kind, count, at = self._fields[tag]
+                count = min(count, MOST_VALUES)
+                return struct.unpack_from(f"{self._order}{count}{_INTEGERS[kind]}", self._data, at)
+        return ()
+
+    def first(self, tag: int, default: int) -> int:
+        return next(iter(self.get(tag)), default)
+
+
+def check_directories(data: bytes) -> _Directory:
+    """Bound the directories of a TIFF's or an EXIF block's first picture, and return its own."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in {b"+\0", b"\0+"}
+    (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+    first = _Directory(data, at, order, big=big)
+    for tag in _DIRECTORIES:
+        with suppress(struct.error, LookupError):  # damaged metadata is no reason to refuse a picture
+            _Directory(data, first.get(tag)[0], order, big=big)
+    return first
+
+
+def check_tiff(data: bytes, most_pixels: int) -> int:
+    """Bound a TIFF's directories, its compression, its strips or tiles and their bytes, and the scans in them. The
+    memory is that of one strip or tile. Only the first picture is read."""
+    fields = check_directories(data)
+    width, height = fields.first(_WIDTH, 0), fields.first(_HEIGHT, 0)
+    compression = fields.first(_COMPRESSION, 1)
+    if compression not in _COMPRESSIONS:
+        raise Costly(f"the compression {compression} of a TIFF")
+    bits = fields.get(_BITS) or (1,)
+    depth = max(sum(bits), max(bits) * fields.first(_CHANNELS, 1))
+    across, down = fields.first(_TILE_WIDTH, width), fields.first(_TILE_HEIGHT, 0)
+    down = down or min(height, fields.first(_ROWS, height))
+    part = (across * depth + 7) // 8 * down
+    whole = part * -(-width // across) * -(-height // down)
+    if whole > (MOST_BYTES_A_PIXEL + 1) * most_pixels:  # tiles may reach over the edges
+        raise Costly(f"{whole} bytes in the strips or tiles of a TIFF", (width, height))
+    if compression == _JPEG_COMPRESSION:
+        _check_jpegs(data, fields, most_pixels)
+    return part if compression != 1 else 0
+
+
+def _check_jpegs(data: bytes, fields: _Directory, most_pixels: int) -> None:
+    """Bound the scans of all strips or tiles together."""
+    counts = fields.get(*_COUNTS)
+    if sum(counts) > len(data):
+        raise Costly("strips of a TIFF that share their bytes")
+    samples = 0
+    for offset, count in zip(fields.get(*_OFFSETS), counts, strict=True):
+        samples, _memory = _check_scans(data[offset : offset + count], most_pixels, samples)
