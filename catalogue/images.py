@@ -54,10 +54,6 @@ STORED_QUALITY = 90
 """JPEG quality of stored query pictures: they are embedded again when the model changes."""
 
 
-UNSHOWN = frozenset({".heic", ".tif"})
-"""Extensions of originals that not every browser shows: pages show a rendition instead."""
-
-
 class ImageRefused(ValueError):
     """A file is not taken as a picture. The message says why and what to do; `code` names the reason."""
 
@@ -205,7 +201,7 @@ _ROTATIONS = {
 }
 """EXIF orientation -> what turns the stored pixels upright (EXIF 2.32, tag 0x0112)."""
 
-_SWAPPING = {_ROTATIONS[orientation] for orientation in (5, 6, 7, 8)}
+_SWAPPING = {5, 6, 7, 8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +209,8 @@ class Picture:
     """A decoded picture.
 
     `image` is RGB, sRGB, upright and without metadata, perhaps decoded at a reduced scale; `width` and
-    `height` are those of the upright original at full scale, in pixels. `format` is Pillow's name ("JPEG").
+    `height` are those of the upright original at full scale, in pixels. `format` is Pillow's name ("JPEG"),
+    `orientation` what the original's metadata said of it (1 to 8, EXIF tag 0x0112), which is done.
     """
 
     image: Image.Image
@@ -222,6 +219,7 @@ class Picture:
     format: str
     content_type: str
     extension: str
+    orientation: int = 1
 
 
 def read(data: bytes, *, short_side: int | None = None, limits: Limits | None = None) -> Picture:
@@ -257,13 +255,13 @@ def read(data: bytes, *, short_side: int | None = None, limits: Limits | None = 
             if kind is _HEIF:  # its header need not agree with what is decoded
                 width, height = source.size
                 limits.check_size(width, height)
-            rotation = _rotation(source)
+            orientation = _orientation(source)
             image = _srgb(_reduced(source, short_side))
-    if rotation is not None:
-        image = image.transpose(rotation)
-    if rotation in _SWAPPING:
+    if orientation in _ROTATIONS:
+        image = image.transpose(_ROTATIONS[orientation])
+    if orientation in _SWAPPING:
         width, height = height, width
-    return Picture(image, width, height, kind.name, kind.content_type, kind.extension)
+    return Picture(image, width, height, kind.name, kind.content_type, kind.extension, orientation)
 
 
 _LARGE = 8_000_000
@@ -392,12 +390,13 @@ def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
         ) from error
 
 
-def _rotation(image: Image.Image) -> Image.Transpose | None:
-    """What turns a loaded image upright. Pillow and libheif have turned TIFF and HEIF themselves by now."""
+def _orientation(image: Image.Image) -> int:
+    """How a loaded image has to be turned, 1 to 8. Pillow and libheif have turned TIFF and HEIF themselves by now."""
     try:
-        return _ROTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(orientation) if orientation in _ROTATIONS else 1
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error):
-        return None  # damaged EXIF is no reason to refuse a picture that can be seen
+        return 1  # damaged EXIF is no reason to refuse a picture that can be seen
 
 
 def _srgb(image: Image.Image) -> Image.Image:

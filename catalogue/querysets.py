@@ -12,6 +12,7 @@ from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from catalogue.files import is_photo_name
 from catalogue.signals import announce
 
 if TYPE_CHECKING:
@@ -117,7 +118,27 @@ class ProductQuerySet(AnnouncingQuerySet["Product"]):
         return ProductImage.objects.filter(product__sku__in=skus).values_list("pk", flat=True)
 
 
+class BrandQuerySet(models.QuerySet["Brand"]):
+    def visible(self) -> BrandQuerySet:
+        """Brands that shoppers may know of: those of a product that they may see."""
+        from catalogue.models import Product
+
+        return self.filter(Exists(Product.objects.visible().filter(brand=OuterRef("pk")).order_by()))
+
+
 class ProductImageQuerySet(AnnouncingQuerySet["ProductImage"]):
+    def served_as(self, name: str) -> ProductImageQuerySet:
+        """Photos of which this stored file may be given out: a rendition, or an original without metadata."""
+        if is_photo_name(name):
+            return self.filter(file=name, stripped=True)
+        return self.filter(Q(thumbnail=name) | Q(large=name))
+
+    def visible(self) -> ProductImageQuerySet:
+        """Photos of products that shoppers may see now."""
+        from catalogue.models import Product
+
+        return self.filter(Exists(Product.objects.visible().filter(pk=OuterRef("product")).order_by()))
+
     def photos(self) -> models.QuerySet[ProductImage]:
         return self.order_by()
 
