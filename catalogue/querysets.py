@@ -16,7 +16,7 @@ from catalogue.files import is_photo_name
 from catalogue.signals import announce
 
 if TYPE_CHECKING:
-    from catalogue.models import Product, ProductImage
+    from catalogue.models import Brand, Product, ProductImage  # noqa: F401 - in quotes alone
 
 M = TypeVar("M", bound=models.Model)
 
