@@ -214,7 +214,10 @@ def test_the_pages_of_a_search_are_for_the_shopper_alone(client: Client, query: 
         assert "private" in response["Cache-Control"]
         assert response["X-Robots-Tag"] == "noindex"
         assert response["Referrer-Policy"] == "same-origin"
+    api = client.get(f"/api/v1/search/{query.pk}/")
+    assert set(api["Cache-Control"].split(", ")) == {"private", "no-cache"}
     query.forget()
+    assert "private" in client.get(f"/api/v1/search/{query.pk}/")["Cache-Control"]
     gone = client.get(address)
     assert (gone.status_code, gone["X-Robots-Tag"]) == (410, "noindex")
 
