@@ -92,6 +92,12 @@ class ProductQuerySet(AnnouncingQuerySet["Product"]):
 
         return self.filter(Exists(ProductImage.objects.filter(product=OuterRef("pk")).order_by()))
 
+    def with_file(self, name: str) -> ProductQuerySet:
+        """Products with this stored file, if it may be given out: a rendition, or an original without metadata."""
+        if is_photo_name(name):
+            return self.filter(photos__file=name, photos__stripped=True)
+        return self.filter(Q(photos__thumbnail=name) | Q(photos__large=name))
+
     def locked(self) -> ProductQuerySet:
         """These products as they are now, which nobody else changes before the transaction ends.
 
@@ -127,18 +133,6 @@ class BrandQuerySet(models.QuerySet["Brand"]):
 
 
 class ProductImageQuerySet(AnnouncingQuerySet["ProductImage"]):
-    def served_as(self, name: str) -> ProductImageQuerySet:
-        """Photos of which this stored file may be given out: a rendition, or an original without metadata."""
-        if is_photo_name(name):
-            return self.filter(file=name, stripped=True)
-        return self.filter(Q(thumbnail=name) | Q(large=name))
-
-    def visible(self) -> ProductImageQuerySet:
-        """Photos of products that shoppers may see now."""
-        from catalogue.models import Product
-
-        return self.filter(Exists(Product.objects.visible().filter(pk=OuterRef("product")).order_by()))
-
     def photos(self) -> models.QuerySet[ProductImage]:
         return self.order_by()
 

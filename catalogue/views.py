@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from catalogue.files import CONTENT_TYPES
 from catalogue.listing import ListForm, Listing, Sort
 from catalogue.meta import crumbs_data, describe, product_data
-from catalogue.models import Category, Product, ProductImage
+from catalogue.models import Category, Product
 from catalogue.tiles import tiles
 from catalogue.tree import CategoryTree
 
@@ -174,10 +174,9 @@ def media(request: HttpRequest, path: str) -> HttpResponseBase:
     content_type = CONTENT_TYPES.get(PurePosixPath(path).suffix)
     if content_type is None or "\0" in path:
         raise Http404
-    photos = ProductImage.objects.served_as(path)
-    public = photos.visible().exists()
+    public = Product.objects.visible().with_file(path).exists()
     # Who asks is looked at first, so that a hidden photo takes strangers as long as one that there is not.
-    if not (public or (_may_see_hidden(request) and photos.exists())):
+    if not (public or (_may_see_hidden(request) and Product.objects.with_file(path).exists())):
         raise Http404
     response: HttpResponseBase
     if isinstance(default_storage, FileSystemStorage):
