@@ -54,12 +54,12 @@ PREVIEW_HEIGHT = 64
 
 
 def preview(photo: ProductImage | None) -> str:
-    """A photo's thumbnail as a link to the whole picture; nothing for a photo that is not stored yet."""
+    """A photo's thumbnail as a link to its largest form; nothing for a photo that is not stored yet."""
     if photo is None or not photo.pk:
         return ""
     return format_html(
         '<a href="{}"><img class="staff-cover" src="{}" alt="{}" width="{}" height="{}" loading="lazy"></a>',
-        photo.file.url,
+        photo.shown.url,
         photo.thumbnail.url,
         photo.alternative,
         max(1, round(PREVIEW_HEIGHT * photo.width / photo.height)),

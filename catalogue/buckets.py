@@ -55,6 +55,9 @@ LOOK_AGAIN = 10.0
 KEPT_YEAR = "max-age=31536000, immutable"
 """Names are made from contents."""
 
+SHARED_DAY = "s-maxage=86400"
+"""CloudFront asks S3 again after a day, whether the file is still there."""
+
 _NO_CREDENTIALS = (
     botocore.NoCredentialsError,
     botocore.PartialCredentialsError,
@@ -296,7 +299,7 @@ class PhotoBucket(_Bucket):
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         rendition = name.startswith(posixpath.join(self.location, RENDITIONS))
         return super().get_object_parameters(name) | {
-            "CacheControl": f"{'public' if rendition else 'private'}, {KEPT_YEAR}"
+            "CacheControl": f"public, {SHARED_DAY}, {KEPT_YEAR}" if rendition else f"private, {KEPT_YEAR}"
         }
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:

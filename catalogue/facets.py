@@ -125,7 +125,7 @@ def _brands(products: ProductQuerySet, chosen: tuple[str, ...]) -> list[Choice]:
     counted = products.filter(brand__isnull=False).values_list("brand__slug", "brand__name").annotate(Count("pk"))
     choices = [Choice(slug, name, count, slug in chosen) for slug, name, count in counted]
     if empty := set(chosen) - {choice.value for choice in choices}:
-        named = Brand.objects.filter(slug__in=empty).values_list("slug", "name")
+        named = Brand.objects.visible().filter(slug__in=empty).values_list("slug", "name")
         choices += [Choice(slug, name, 0, chosen=True) for slug, name in named]
     return sorted(choices, key=lambda choice: choice.label.casefold())
 

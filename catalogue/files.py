@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
-from catalogue import images
+from catalogue import images, metadata
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ CONTENT_TYPES = {
 }
 """What photos are stored as; nothing else is served."""
 
-_PHOTO_NAME = re.compile(r"photos/[0-9a-f]{2}/[0-9a-f]{64}\w*\.[a-z]+", re.ASCII)
+_PHOTO_NAME = re.compile(r"photos/[0-9a-f]{2}/([0-9a-f]{64})\w*\.[a-z]+", re.ASCII)
 _SUBFOLDER = re.compile(r"[0-9a-f]{2}")
 # A digest, the mark of a large rendition, and what the storage appends where a name is taken.
 _NAME = re.compile(r"[0-9a-f]{64}(-[0-9]+)?(_[0-9A-Za-z]+)?\.[a-z]+")
@@ -68,23 +68,27 @@ class Prepared:
     height: int
     files: tuple[tuple[str, str, bytes], ...]
     """Column, wanted name, bytes; no `large` where the picture has hardly more pixels than the thumbnail."""
+    stripped: bool
+    """Whether the original is without metadata, and may be given out."""
 
 
 def prepare(data: bytes, sha256: str = "", *, wait: float | None = None) -> Prepared:
-    """Check a picture's bytes and make its renditions, after `wait` seconds at most, as for `images.reading`.
+    """Check a picture's bytes, take the metadata out of them and make the renditions. Raises `images.ImageRefused`.
 
-    Raises `images.ImageRefused`.
+    `sha256` is of the bytes as they were received, where `data` are not these any more. An original whose metadata
+    cannot be taken out is stored as it is. A large picture waits `wait` seconds at most, as for `images.reading`.
     """
     with images.reading(data, short_side=images.RENDITION_SIDE, wait=wait) as picture:
         made = images.renditions(picture)
     sha256 = sha256 or hashlib.sha256(data).hexdigest()
+    stripped = metadata.without_metadata(data, picture.format, picture.orientation)
     stored = [
-        ("file", photo_name(sha256, picture.extension), data),
+        ("file", photo_name(sha256, picture.extension), data if stripped is None else stripped),
         ("thumbnail", thumbnail_name(sha256), made.thumbnail),
     ]
     if made.large is not None:
         stored.append(("large", large_name(sha256), made.large))
-    return Prepared(sha256, picture.width, picture.height, tuple(stored))
+    return Prepared(sha256, picture.width, picture.height, tuple(stored), stripped is not None)
 
 
 def photo_name(digest: str, extension: str) -> str:
@@ -94,7 +98,13 @@ def photo_name(digest: str, extension: str) -> str:
 
 def is_photo_name(name: str) -> bool:
     """Whether the storage may have a photo under this name, and nothing else."""
-    return _PHOTO_NAME.fullmatch(name) is not None
+    return digest(name) != ""
+
+
+def digest(name: str) -> str:
+    """The digest of what was received, by the name of the original; empty for what is no such name."""
+    match = _PHOTO_NAME.fullmatch(name)
+    return match[1] if match else ""
 
 
 def thumbnail_name(digest: str) -> str:

@@ -13,7 +13,7 @@ from django.core.validators import ProhibitNullCharactersValidator
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from catalogue.models import Brand, Category, Product
+from catalogue.models import Brand, Product
 from catalogue.querysets import ProductQuerySet
 from catalogue.tree import CategoryTree
 
@@ -86,11 +86,11 @@ class FilterForm(forms.Form):
 
     def clean_category(self) -> tuple[str, ...]:
         slugs: tuple[str, ...] = self.cleaned_data["category"]
-        return known(slugs, Category.objects.filter(slug__in=slugs).values_list("slug", flat=True))
+        return known(slugs, CategoryTree.load().slugs) if slugs else ()
 
     def clean_brand(self) -> tuple[str, ...]:
         slugs: tuple[str, ...] = self.cleaned_data["brand"]
-        return known(slugs, Brand.objects.filter(slug__in=slugs).values_list("slug", flat=True))
+        return known(slugs, Brand.objects.visible().filter(slug__in=slugs).values_list("slug", flat=True))
 
     def clean(self) -> dict[str, Any]:
         low, high = self.cleaned_data.get("price_min"), self.cleaned_data.get("price_max")

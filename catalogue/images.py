@@ -64,10 +64,6 @@ STORED_QUALITY = 90
 """JPEG quality of stored query pictures: they are embedded again when the model changes."""
 
 
-UNSHOWN = frozenset({".heic", ".tif"})
-"""Extensions of originals that not every browser shows: pages show a rendition instead."""
-
-
 class ImageRefused(ValueError):
     """A file is not taken as a picture. The message says why and what to do; `code` names the reason."""
 
@@ -251,7 +247,7 @@ _ROTATIONS = {
 }
 """EXIF orientation -> what turns the stored pixels upright (EXIF 2.32, tag 0x0112)."""
 
-_SWAPPING = {_ROTATIONS[orientation] for orientation in (5, 6, 7, 8)}
+_SWAPPING = {5, 6, 7, 8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +255,8 @@ class Picture:
     """A decoded picture.
 
     `image` is RGB, sRGB, upright and without metadata, perhaps decoded at a reduced scale; `width` and
-    `height` are those of the upright original at full scale, in pixels. `format` is Pillow's name ("JPEG").
+    `height` are those of the upright original at full scale, in pixels. `format` is Pillow's name ("JPEG"),
+    `orientation` what the original's metadata said of it (1 to 8, EXIF tag 0x0112), which is done.
     """
 
     image: Image.Image
@@ -268,6 +265,7 @@ class Picture:
     format: str
     content_type: str
     extension: str
+    orientation: int = 1
 
 
 REQUEST_WAIT = 1.0
@@ -329,13 +327,13 @@ def reading(
             if kind is _HEIF:  # its header need not agree with what is decoded
                 size = source.size
                 limits.check_size(*size)
-            rotation = _rotation(source)
+            orientation = _orientation(source)
             image = _srgb(source, _reduction(source, short_side))
             del source
-            if rotation is not None:
-                image = image.transpose(rotation)
-        width, height = reversed(size) if rotation in _SWAPPING else size
-        picture = Picture(image, width, height, kind.name, kind.content_type, kind.extension)
+            if orientation in _ROTATIONS:
+                image = image.transpose(_ROTATIONS[orientation])
+        width, height = reversed(size) if orientation in _SWAPPING else size
+        picture = Picture(image, width, height, kind.name, kind.content_type, kind.extension, orientation)
         del image
         yield picture
 
@@ -501,15 +499,16 @@ def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
         ) from error
 
 
-def _rotation(image: Image.Image) -> Image.Transpose | None:
-    """What turns a loaded image upright. Pillow and libheif have turned TIFF and HEIF themselves by now."""
+def _orientation(image: Image.Image) -> int:
+    """How a loaded image has to be turned, 1 to 8. Pillow and libheif have turned TIFF and HEIF themselves by now."""
     exif = image.info.get("exif") or b""
     try:
         with suppress(struct.error, LookupError):  # what is cut off, Pillow reads as far as it can
             containers.check_directories(exif.removeprefix(b"Exif\0\0"))
-        return _ROTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(orientation) if orientation in _ROTATIONS else 1
     except (Costly, OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error):
-        return None  # damaged EXIF is no reason to refuse a picture that can be seen
+        return 1  # damaged EXIF is no reason to refuse a picture that can be seen
 
 
 _BAND = 1_000_000

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest
 from django.urls import reverse, translate_url
 from django.utils.encoding import filepath_to_uri
@@ -84,14 +83,9 @@ def describe(
     )
 
 
-def shown(photo: ProductImage) -> FieldFile:
-    """The largest form of a photo that every browser shows."""
-    return photo.file if photo.shown_in_browsers else photo.large
-
-
 def lasting(photo: ProductImage) -> str:
-    """Where that is found for as long as it exists, by those who remember it: what S3 has signed ends."""
-    return settings.MEDIA_URL + filepath_to_uri(shown(photo).name or "")
+    """Where a photo is found for as long as its product is shown; an address that S3 has signed expires."""
+    return settings.MEDIA_URL + filepath_to_uri(photo.shown.name or "")
 
 
 def product_data(request: HttpRequest, product: Product, path: Sequence[Category]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ or the product of a photo, ends in `signals.announce`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
-from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -16,14 +16,15 @@ from django.core.files.storage import default_storage
 from django.core.validators import MinValueValidator, RegexValidator, URLValidator
 from django.db import models, transaction
 from django.db.models import F, Q
+from django.db.models.fields.files import FieldFile
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from tree_queries.fields import TreeNodeForeignKey
 from tree_queries.models import TreeNode
 
-from catalogue import files, images
-from catalogue.querysets import ProductImageQuerySet, ProductQuerySet
+from catalogue import files, images, metadata
+from catalogue.querysets import BrandQuerySet, ProductImageQuerySet, ProductQuerySet
 from catalogue.signals import announce
 
 
@@ -62,6 +63,8 @@ class Category(TreeNode):  # type: ignore[misc]
 class Brand(models.Model):
     name = models.CharField(_("name"), max_length=100, unique=True)
     slug = models.SlugField(_("address"), max_length=120, unique=True, allow_unicode=True)
+
+    objects: ClassVar[BrandQuerySet] = BrandQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("brand")
@@ -198,6 +201,9 @@ class ProductImage(models.Model):
     )
     width = models.PositiveIntegerField(_("width"), editable=False)
     height = models.PositiveIntegerField(_("height"), editable=False)
+    #: Whether the original is without metadata. One that is not is never given out: `shown` is a rendition then.
+    stripped = models.BooleanField(default=False, editable=False)
+    #: Of the bytes as they were received. The stored original may be without their metadata.
     sha256 = models.CharField(_("SHA-256 of the content"), max_length=64, db_index=True, editable=False)
     created = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
@@ -246,9 +252,9 @@ class ProductImage(models.Model):
         return ", ".join(f"{url} {width}w" for url, width in entries.items())
 
     @property
-    def shown_in_browsers(self) -> bool:
-        """Whether every browser shows the original."""
-        return PurePosixPath(self.file.name or "").suffix not in images.UNSHOWN
+    def shown(self) -> FieldFile:
+        """The largest form of the photo that may be given out."""
+        return self.file if self.stripped else self.large
 
     #: What `set_content` has prepared and `save` has not stored yet.
     _content: files.Prepared | None = None
@@ -260,6 +266,7 @@ class ProductImage(models.Model):
         """
         content = files.prepare(data, wait=wait)
         self.sha256, self.width, self.height = content.sha256, content.width, content.height
+        self.stripped = content.stripped
         self._content = content
 
     def renew_renditions(self) -> bool:
@@ -268,27 +275,53 @@ class ProductImage(models.Model):
         Returns False, and stores nothing, where the photo has gone or has another picture by now. Raises OSError if
         the original cannot be read, and `images.ImageRefused`.
         """
-        with self.file.open() as original:
-            content = files.prepare(original.read(), self.sha256)
+        content = files.prepare(self._original(), self.sha256)
+        return self._renew([made for made in content.files if made[0] != "file"])
+
+    def strip(self) -> bool:
+        """Take the metadata out of the original, which is then stored under another name.
+
+        Caches may hold what the former name stood for. Returns False, and changes nothing, where that cannot be done,
+        and where the photo has gone or has another picture by now. Raises what `renew_renditions` does.
+        """
+        data = self._original()
+        picture = images.read(data, short_side=1)
+        stripped = metadata.without_metadata(data, picture.format, picture.orientation)
+        if stripped is None:
+            return False
+        name = files.photo_name(self.sha256, picture.extension)
+        return self._renew([("file", name, stripped)] if stripped != data else [], stripped=True)
+
+    def _original(self) -> bytes:
+        with self.file.open() as file:
+            return bytes(file.read())
+
+    def _renew(self, made: Iterable[tuple[str, str, bytes]], **values: Any) -> bool:
+        """Store files (column, wanted name, bytes) in the place of those that the row names.
+
+        Returns False, and stores nothing, where the photo has gone or has another picture by now.
+        """
         stored: dict[str, str] = {}
         try:
-            for column, name, data in content.files:
-                if column != "file":
-                    stored[column] = default_storage.save(name, ContentFile(data))
+            for column, name, data in made:
+                stored[column] = default_storage.save(name, ContentFile(data))
+            values |= stored
+            if "thumbnail" in stored:
+                values.setdefault("large", stored["thumbnail"])
             with transaction.atomic():
                 row = ProductImage.objects.select_for_update().filter(pk=self.pk, sha256=self.sha256)
-                before = row.values_list("thumbnail", "large").first()
+                before = row.values_list(*files.COLUMNS).first()
                 if before is not None:
-                    new = {"thumbnail": stored["thumbnail"], "large": stored.get("large", stored["thumbnail"])}
-                    ProductImage.objects.filter(pk=self.pk).update(**new)
-                    files.remove_unused_after_commit(set(before) - set(new.values()))
+                    ProductImage.objects.filter(pk=self.pk).update(**values)
+                    files.remove_unused_after_commit(before)
         except BaseException:
             files.remove(stored.values())
             raise
         if before is None:
             files.remove(stored.values())
             return False
-        self.thumbnail, self.large = new["thumbnail"], new["large"]
+        for column, value in values.items():
+            setattr(self, column, value)
         return True
 
     def save(self, *args: Any, **kwargs: Any) -> None:

@@ -12,10 +12,11 @@ from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from catalogue.files import is_photo_name
 from catalogue.signals import announce
 
 if TYPE_CHECKING:
-    from catalogue.models import Product, ProductImage
+    from catalogue.models import Brand, Product, ProductImage  # noqa: F401 - in quotes alone
 
 M = TypeVar("M", bound=models.Model)
 
@@ -91,6 +92,12 @@ class ProductQuerySet(AnnouncingQuerySet["Product"]):
 
         return self.filter(Exists(ProductImage.objects.filter(product=OuterRef("pk")).order_by()))
 
+    def with_file(self, name: str) -> ProductQuerySet:
+        """Products with this stored file, if it may be given out: a rendition, or an original without metadata."""
+        if is_photo_name(name):
+            return self.filter(photos__file=name, photos__stripped=True)
+        return self.filter(Q(photos__thumbnail=name) | Q(photos__large=name))
+
     def locked(self) -> ProductQuerySet:
         """These products as they are now, which nobody else changes before the transaction ends.
 
@@ -115,6 +122,14 @@ class ProductQuerySet(AnnouncingQuerySet["Product"]):
 
         skus = [product.sku for product in created]
         return ProductImage.objects.filter(product__sku__in=skus).values_list("pk", flat=True)
+
+
+class BrandQuerySet(models.QuerySet["Brand"]):
+    def visible(self) -> BrandQuerySet:
+        """Brands that shoppers may know of: those of a product that they may see."""
+        from catalogue.models import Product
+
+        return self.filter(Exists(Product.objects.visible().filter(brand=OuterRef("pk")).order_by()))
 
 
 class ProductImageQuerySet(AnnouncingQuerySet["ProductImage"]):

@@ -19,7 +19,9 @@ MOST_REPEATED = 100
 
 
 class PhotoSerializer(serializers.ModelSerializer[ProductImage]):
-    url = serializers.SerializerMethodField(help_text=_("The original, as it was uploaded."))
+    url = serializers.SerializerMethodField(
+        help_text=_("The largest form of the photo: the original without its metadata, or else `large`.")
+    )
     thumbnail = serializers.SerializerMethodField(help_text=_("A JPEG up to 480 pixels wide."))
     large = serializers.SerializerMethodField(
         help_text=_("A JPEG up to 960 pixels wide; the thumbnail, where the original has hardly more.")
@@ -31,7 +33,7 @@ class PhotoSerializer(serializers.ModelSerializer[ProductImage]):
         fields = ["url", "thumbnail", "large", "alt", "width", "height"]
 
     def get_url(self, photo: ProductImage) -> str:
-        return absolute(self.context, photo.file.url)
+        return absolute(self.context, photo.shown.url)
 
     def get_thumbnail(self, photo: ProductImage) -> str:
         return absolute(self.context, photo.thumbnail.url)

@@ -1,11 +1,13 @@
-"""The categories of a shop, all of them read in one query: paths, branches and whole menus cost no more."""
+"""The categories that a shop shows, all read in one query: paths, branches and whole menus cost no more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
-from catalogue.models import Category
+from django.db.models import Exists, OuterRef
+
+from catalogue.models import Category, Product
 
 
 class CategoryTree:
@@ -20,7 +22,15 @@ class CategoryTree:
 
     @classmethod
     def load(cls) -> Self:
-        return cls(Category.objects.all())
+        """Those with a product that shoppers may see, in them or below them. The others do not exist for shoppers."""
+        stocked = Exists(Product.objects.visible().filter(category=OuterRef("pk")).order_by())
+        every = cls(Category.objects.annotate(stocked=stocked))
+        shown = {above.pk for pk, one in every._by_id.items() if one.stocked for above in every.path(pk)}
+        return cls(category for pk, category in every._by_id.items() if pk in shown)
+
+    @property
+    def slugs(self) -> set[str]:
+        return {category.slug for category in self._by_id.values()}
 
     def find(self, slug: str) -> Category | None:
         return next((category for category in self._by_id.values() if category.slug == slug), None)

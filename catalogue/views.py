@@ -9,7 +9,6 @@ from typing import Any
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.paginator import EmptyPage
-from django.db.models import Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -21,8 +20,8 @@ from django.views.decorators.http import require_safe
 
 from catalogue.files import CONTENT_TYPES
 from catalogue.listing import ListForm, Listing, Sort
-from catalogue.meta import crumbs_data, describe, product_data, shown
-from catalogue.models import Category, Product, ProductImage
+from catalogue.meta import crumbs_data, describe, product_data
+from catalogue.models import Category, Product
 from catalogue.tiles import tiles
 from catalogue.tree import CategoryTree
 
@@ -30,6 +29,12 @@ NEWEST = 10
 LONGEST_PAGE_NUMBER = 9
 REDIRECT_KEPT = 300
 """Seconds: half of the shortest time that a signed address may be good for (`AWS_QUERYSTRING_EXPIRE`)."""
+
+PUBLIC_FILE = "public, max-age=31536000, s-maxage=600, immutable"
+"""Names are made from contents, so browsers may keep a photo that they have. A cache that serves others asks again
+after ten minutes whether the product is still shown."""
+
+HIDDEN_FILE = "private, no-cache"
 
 
 @require_safe
@@ -133,7 +138,7 @@ def product(request: HttpRequest, sku: str) -> HttpResponse:
     context = {
         "top_categories": tree.children(),
         "product": found,
-        "photos": [(photo, shown(photo).url) for photo in found.photos.all()],
+        "photos": [(photo, photo.shown.url) for photo in found.photos.all()],
         "ancestors": path,
         "attributes": _attributes(found),
         "meta": describe(
@@ -162,18 +167,36 @@ def _attributes(shown: Product) -> list[tuple[str, str]]:
 
 @require_safe
 def media(request: HttpRequest, path: str) -> HttpResponseBase:
-    """A photo's file. Names are made from contents, so they may be kept.
+    """A photo's file, for those who may see its product now; one query says whether strangers may.
 
-    Where photos are elsewhere, those that shoppers may see are led there by an address that is good for now.
+    Where photos are elsewhere, an address that is good for now leads there.
     """
     content_type = CONTENT_TYPES.get(PurePosixPath(path).suffix)
-    if content_type is None:
+    if content_type is None or "\0" in path:
         raise Http404
-    if not isinstance(default_storage, FileSystemStorage):
-        return _elsewhere(path)
+    public = Product.objects.visible().with_file(path).exists()
+    # Who asks is looked at first, so that a hidden photo takes strangers as long as one that there is not.
+    if not (public or (_may_see_hidden(request) and Product.objects.with_file(path).exists())):
+        raise Http404
+    response: HttpResponseBase
+    if isinstance(default_storage, FileSystemStorage):
+        response = _file(request, default_storage, path, content_type)
+        response["Cache-Control"] = PUBLIC_FILE if public else HIDDEN_FILE
+    else:
+        response = redirect(default_storage.url(path))
+        response["Cache-Control"] = f"public, max-age={REDIRECT_KEPT}" if public else HIDDEN_FILE
+    return response
+
+
+def _may_see_hidden(request: HttpRequest) -> bool:
+    user = request.user
+    return user.is_staff and (user.has_perm("catalogue.view_productimage") or user.has_perm("catalogue.view_product"))
+
+
+def _file(request: HttpRequest, storage: FileSystemStorage, path: str, content_type: str) -> HttpResponseBase:
     response: HttpResponseBase
     try:
-        file = _inside(Path(default_storage.location), path)
+        file = _inside(Path(storage.location), path)
         status = file.stat()
         etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
         response = get_conditional_response(request, etag, int(status.st_mtime)) or FileResponse(
@@ -183,19 +206,9 @@ def media(request: HttpRequest, path: str) -> HttpResponseBase:
         raise Http404 from error
     response["ETag"] = etag
     response["Last-Modified"] = http_date(status.st_mtime)
-    response["Cache-Control"] = "public, max-age=31536000, immutable"
     # Whatever it holds, it is a picture and never a page.
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def _elsewhere(path: str) -> HttpResponseBase:
-    photos = ProductImage.objects.filter(Q(file=path) | Q(thumbnail=path) | Q(large=path))
-    if not Product.objects.visible().filter(photos__in=photos).exists():
-        raise Http404
-    response = redirect(default_storage.url(path))
-    response["Cache-Control"] = f"public, max-age={REDIRECT_KEPT}"
     return response
 
 

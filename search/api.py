@@ -9,7 +9,9 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import cache_control
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -53,8 +55,11 @@ REFINEMENTS = [
     OpenApiParameter("box", str, description="left,top,right,bottom as fractions of the upright picture."),
 ]
 K = k_parameter(DEFAULT_PAGE, LARGEST_PAGE)
+#: Nobody but the shopper keeps what a search found: it can be deleted at once.
+PRIVATE = cache_control(private=True, no_cache=True)
 
 
+@method_decorator(PRIVATE, name="dispatch")
 class SearchView(APIView):
     """Ask with a picture."""
 
@@ -103,6 +108,7 @@ def _cost(data: dict[str, Any]) -> Cost:
     return Cost.STORED if data.get("product") or data.get("query") else Cost.PICTURE
 
 
+@method_decorator(PRIVATE, name="dispatch")
 class FoundView(APIView):
     """What an earlier search found."""
 

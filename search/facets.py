@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from catalogue.facets import Choice, Facet, PriceRange
@@ -51,7 +52,7 @@ def narrowing(
 
     tree = CategoryTree.load()
     totals = tree.totals(found.categories)
-    brands = Brand.objects.filter(pk__in=found.brands) | Brand.objects.filter(slug__in=criteria.brand)
+    brands = Brand.objects.visible().filter(Q(pk__in=found.brands) | Q(slug__in=criteria.brand))
     return Narrowing(
         found.products,
         facet(

@@ -21,12 +21,14 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 from django.core.files.base import ContentFile
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalogue import fetching, filters, images
 from catalogue.files import StorageError
 from catalogue.models import Brand, Product, ProductImage
+from catalogue.querysets import ProductQuerySet
 from catalogue.tree import CategoryTree
 from search import colours, derived, indexing, pictures, vectors
 from search.blocks import Blocks, blocks
@@ -249,9 +251,13 @@ def _query_of(product: Product, version: IndexVersion) -> Query:
 
 
 def find_query(pk: UUID | str) -> Query:
-    """A query that can still be asked. Raises `Query.DoesNotExist`, or `QueryGone` for one that was."""
-    query = Query.objects.select_related("photo__product").get(pk=pk)
-    if query.gone:
+    """A query that can still be asked. Raises `Query.DoesNotExist`, or `QueryGone` for one that was.
+
+    One that was made with a product is gone while shoppers may not see that product.
+    """
+    shown = Exists(Product.objects.visible().filter(pk=OuterRef("photo__product")).order_by())
+    query = Query.objects.select_related("photo__product").annotate(product_shown=shown).get(pk=pk)
+    if query.gone or (query.photo_id and not query.product_shown):  # type: ignore[attr-defined]  # as annotated
         raise QueryGone(_("This search has expired and its picture was deleted. Search again with the picture."))
     return query
 
@@ -379,7 +385,8 @@ def _search(
 
 def _where(query: Query, refinement: Refinement) -> Filter:
     """The criteria, without the product that asks and those that the shopper does not want."""
-    return refinement.criteria.where([*_asking(query), *_products_of(refinement.dislike)])
+    disliked = _products_of(refinement.dislike).values_list("pk", flat=True) if refinement.dislike else ()
+    return refinement.criteria.where([*_asking(query), *disliked])
 
 
 def _best(query: Query, seen: _Seen, version: IndexVersion) -> float | None:
@@ -455,7 +462,7 @@ def _blocks_of(query: Query, embedder: Embedder, box: Box | None) -> Blocks:
 
 def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float32]:
     """The style of each product's first photo that search knows, (n, w)."""
-    photos = ProductImage.objects.filter(product__sku__in=skus).order_by("product_id", "position", "pk")
+    photos = ProductImage.objects.filter(product__in=_products_of(skus)).order_by("product_id", "position", "pk")
     contents = list(photos.values_list("product_id", "sha256"))
     known = _embeddings({digest for _product, digest in contents}, version)
     first: dict[int, bytes] = {}
@@ -495,5 +502,6 @@ def _shown(rows: Sequence[tuple[int, int, float]], criteria: Criteria) -> Mappin
     return photos.filter(product__in=shown).in_bulk(photo_ids)
 
 
-def _products_of(skus: Sequence[str]) -> list[int]:
-    return list(Product.objects.filter(sku__in=skus).values_list("pk", flat=True)) if skus else []
+def _products_of(skus: Sequence[str]) -> ProductQuerySet:
+    """The products of SKUs. One that shoppers may not see counts as none: nothing is to be learned of it."""
+    return Product.objects.visible().filter(sku__in=skus).order_by()

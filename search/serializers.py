@@ -18,8 +18,9 @@ from rest_framework.exceptions import ParseError
 from rest_framework.utils import html
 
 from catalogue.filters import MOST_VALUES
-from catalogue.models import Brand, Category, Product
+from catalogue.models import Brand, Product
 from catalogue.serializers import MOST_REPEATED, absolute, refuse_unknown
+from catalogue.tree import CategoryTree
 from search import bodies, colours
 from search.matches import Match
 from search.models import Query
@@ -175,10 +176,10 @@ class FiltersSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
     def validate_category(self, slugs: list[str]) -> list[str]:
-        return _known(slugs, set(Category.objects.filter(slug__in=slugs).values_list("slug", flat=True)))
+        return _known(slugs, CategoryTree.load().slugs)
 
     def validate_brand(self, slugs: list[str]) -> list[str]:
-        return _known(slugs, set(Brand.objects.filter(slug__in=slugs).values_list("slug", flat=True)))
+        return _known(slugs, set(Brand.objects.visible().filter(slug__in=slugs).values_list("slug", flat=True)))
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         low, high = attrs.get("price_min"), attrs.get("price_max")
@@ -302,7 +303,7 @@ class ResultSerializer(serializers.Serializer[Result]):
             "price": None if product.price is None else f"{product.price:.2f}",
             "currency": product.currency,
             "url": absolute(self.context, product.get_absolute_url()),
-            "image": absolute(self.context, photo.file.url),
+            "image": absolute(self.context, photo.shown.url),
             "thumbnail": absolute(self.context, photo.thumbnail.url),
             "photo": photo.pk,
             "score": result.score,

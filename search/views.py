@@ -24,11 +24,11 @@ from django.http import (
     JsonResponse,
 )
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import condition, require_http_methods, require_POST, require_safe
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from catalogue.images import ImageRefused, Limits
@@ -279,7 +279,7 @@ def _picture_colours(query: Query) -> dict[str, Any]:
 
 @require_safe
 @private
-@condition(etag_func=lambda request, pk: f'"{pk}"' if _holds_picture(pk) else None)
+@cache_control(no_store=True)  # whoever deletes the picture must not find it in the browser's cache
 @explained
 def picture(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The shopper's own picture, from private storage."""
@@ -291,11 +291,6 @@ def picture(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     except FileNotFoundError as error:
         raise QueryGone(_("The picture of this search was deleted. Search again with the picture.")) from error
     return FileResponse(file, content_type="image/jpeg")
-
-
-def _holds_picture(pk: UUID) -> bool:
-    """Whether the picture is there still; while it is it never changes."""
-    return Query.objects.filter(pk=pk, expires__gt=timezone.now()).exclude(picture="").exists()
 
 
 @require_POST

@@ -188,10 +188,10 @@ class Environment:
         return url
 
     def folder(self, name: str, default: Path) -> Path:
-        """A folder that can be written to; it is made where it is missing."""
+        """A folder that can be written to; it is made where it is missing, for this user alone."""
         path = Path(self.text(name, str(default))).expanduser().resolve()
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
                 pass
         except OSError as error:

@@ -19,6 +19,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from whitenoise.compress import Compressor
 
+from visualsearch import privacy
 from visualsearch.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -147,7 +148,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         ),
     }
     DATABASES["default"]["CONN_MAX_AGE"] = None
+    privacy.keep_private(DATA_DIR, DATABASES["default"]["NAME"])
 else:
+    privacy.keep_private(DATA_DIR)
     # Threads take connections from the process's pool, which tries each before it gives it away: a database that has
     # restarted costs nobody an error.
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
@@ -205,11 +208,15 @@ def _photos_and_pictures() -> dict[str, dict[str, Any]]:
     The pictures are served by a view that knows whether they still exist, and by nothing else.
     """
     if "AWS_STORAGE_BUCKET_NAME" not in env:
+        private = {
+            "file_permissions_mode": privacy.OWNER_FILE,
+            "directory_permissions_mode": privacy.OWNER_FOLDER,
+        }
         return {
-            "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+            "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": private},
             "queries": {
                 "BACKEND": "django.core.files.storage.FileSystemStorage",
-                "OPTIONS": {"location": DATA_DIR / "queries", "base_url": None},
+                "OPTIONS": {"location": DATA_DIR / "queries", "base_url": None, **private},
             },
         }
     bucket = env.text("AWS_STORAGE_BUCKET_NAME")

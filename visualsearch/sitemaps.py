@@ -14,6 +14,7 @@ from django.utils.translation import override
 from django.views.decorators.http import require_safe
 
 from catalogue.models import Category, Product
+from catalogue.tree import CategoryTree
 
 #: Addresses of one file. The format allows ten times as many, each of which is told with its other languages.
 ADDRESSES = 5_000
@@ -54,7 +55,7 @@ class Categories(Sitemap):  # type: ignore[type-arg]
     limit = ADDRESSES
 
     def items(self) -> list[Category]:
-        return list(Category.objects.order_by("pk"))
+        return [category for category, _depth in CategoryTree.load().below()]
 
 
 class Pages(Sitemap):  # type: ignore[type-arg]

@@ -29,7 +29,7 @@ from django.utils.translation import gettext as _
 
 from catalogue import files, images
 from catalogue.importers.budget import Budget
-from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject
+from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject, StoredPhoto
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import Product, ProductImage
 
@@ -75,6 +75,8 @@ class _Content:
     height: int = 0
     names: dict[str, str] = field(default_factory=dict)
     """By column."""
+    stripped: bool = False
+    """Whether the stored original is without metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +252,12 @@ class Importer:
         """Read, check and store a photo; runs in a thread. Raises `ImageRefused`, or `BudgetSpent`."""
         # A thread has no language, and refusals are sentences.
         with translation.override(self._language), self.budget.spending():
+            # What is stored may be without metadata by now: its name says what was received.
+            sha256 = files.digest(source.name) if isinstance(source, StoredPhoto) else ""
+            if sha256 in held:
+                return _Content(sha256)
             data = source.read()
-            sha256 = hashlib.sha256(data).hexdigest()
+            sha256 = sha256 or hashlib.sha256(data).hexdigest()
             if sha256 in held:
                 return _Content(sha256)
             prepared = files.prepare(data, sha256)
@@ -263,7 +269,7 @@ class Importer:
                 names[column] = default_storage.save(wanted, ContentFile(content))
                 stored.append(names[column])
         names.setdefault("large", names["thumbnail"])
-        return _Content(sha256, prepared.width, prepared.height, names)
+        return _Content(sha256, prepared.width, prepared.height, names, prepared.stripped)
 
     # In the transaction -------------------------------------------------------------------------------------
 
@@ -438,6 +444,7 @@ def _compare_photos(
                     width=content.width,
                     height=content.height,
                     sha256=content.sha256,
+                    stripped=content.stripped,
                     **content.names,
                 )
             )

@@ -22,9 +22,10 @@ from django.utils import timezone
 
 from catalogue import files
 from catalogue.files import StorageRefused, StorageUnavailable
-from catalogue.models import Product
+from catalogue.models import Product, ProductImage
 from tests import shop
 from tests.catalogue.test_admin import product_form, upload
+from tests.catalogue.test_metadata import SECRET, dirty
 from tests.drawing import encoded, photo, picture
 from tests.moto import BUCKET, REGION, S3, answering, close, failing, use
 
@@ -60,6 +61,7 @@ def test_a_photo_and_its_renditions_are_stored_with_what_browsers_need_to_know(s
         assert head["ContentType"] == "image/jpeg"
         assert "max-age=31536000, immutable" in head["CacheControl"]
         assert ("public" in head["CacheControl"]) is key.startswith("media/thumbnails/")
+        assert ("s-maxage=86400" in head["CacheControl"]) is key.startswith("media/thumbnails/")
     assert shop.content(image) == LARGE
 
 
@@ -270,6 +272,37 @@ def test_what_others_remember_of_a_page_leads_to_its_photos_for_good(client: Cli
     product.save()
     assert client.get(remembered[1]).status_code == 404
     assert client.get("/media/photos/ab/other.jpg").status_code == 404
+
+
+@pytest.mark.django_db
+def test_nobody_is_led_to_an_original_with_metadata(client: Client, s3: S3, admin_user: Any) -> None:
+    image = shop.product("A", encoded(picture(size=(900, 1200)), "TIFF")).photos.get()
+    shown = client.get("/products/A/").content.decode() + str(client.get("/api/v1/products/A/").json())
+    assert str(image.file.name) not in shown
+    assert str(image.large.name) in shown
+    client.force_login(admin_user)
+    assert client.get(f"/media/{image.file.name}").status_code == 404
+    led = client.get(f"/media/{image.large.name}")
+    assert get(led["Location"]).status == 200
+
+
+@pytest.mark.django_db
+def test_originals_in_a_bucket_lose_their_metadata_too(
+    client: Client, s3: S3, django_capture_on_commit_callbacks: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = dirty(LARGE, 6)
+    image = shop.product("A", data).photos.get()
+    s3.client.put_object(Bucket=BUCKET, Key=f"media/{image.file.name}", Body=data)
+    ProductImage.objects.update(stripped=False)
+    assert client.get(f"/media/{image.file.name}").status_code == 404
+    with django_capture_on_commit_callbacks(execute=True):
+        call_command("remove_metadata")
+    assert "Originals without metadata from now on: 1." in capsys.readouterr().out
+    again = ProductImage.objects.get()
+    assert again.file.name != image.file.name
+    assert {f"media/{getattr(again, column).name}" for column in files.COLUMNS} == set(s3.listed())
+    assert SECRET not in shop.content(again)
+    assert client.get(f"/media/{again.file.name}").status_code == 302
 
 
 # What goes wrong --------------------------------------------------------------------------------------------

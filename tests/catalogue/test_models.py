@@ -166,11 +166,6 @@ def test_a_photo_whose_larger_rendition_was_never_made_says_what_there_is() -> N
     assert image.srcset == f"{image.thumbnail.url} 480w"
 
 
-@pytest.mark.parametrize(("kind", "shown"), [("JPEG", True), ("WEBP", True), ("TIFF", False)])
-def test_a_photo_knows_whether_browsers_show_its_original(kind: str, shown: bool) -> None:
-    assert shop.product("a", encoded(picture(), kind)).photos.get().shown_in_browsers is shown
-
-
 def test_a_large_photo_that_becomes_a_small_one_has_one_rendition(
     settings: Any, django_capture_on_commit_callbacks: Any
 ) -> None:

@@ -69,8 +69,7 @@ def test_an_address_without_choices_is_the_default() -> None:
 
 @pytest.mark.django_db
 def test_categories_and_brands_are_known_by_their_addresses() -> None:
-    shop.category("Hats")
-    shop.brand("Acme")
+    shop.product("1", category=shop.category("Hats"), brand=shop.brand("Acme"))
     form = read("category=hats&category=hats&brand=acme&price_max=20")
     assert form.is_valid()
     assert form.refinement.criteria == Criteria(category=("hats",), brand=("acme",), price_max=Decimal(20))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.db.models import F
-from tqdm import tqdm
 
 from catalogue import images
+from catalogue.management.base import PhotoCommand
 from catalogue.models import ProductImage
 
-SOME_FAILED = 3
-FETCHED = 100
 
-
-class Command(BaseCommand):
+class Command(PhotoCommand):
     help = (
         "Make the large renditions of photos that came before there were any. It may be interrupted and run again; "
         "the shop may be open meanwhile."
@@ -27,22 +22,13 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="make the renditions of every photo anew")
 
     def handle(self, *, verbosity: int, **options: Any) -> None:
-        wanted = _wanted(every=options["all"])
-        made = failed = 0
-        quiet = not (verbosity and sys.stderr.isatty())
-        with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=quiet) as progress:
-            for photo in _photos(wanted):
-                try:
-                    made += photo.renew_renditions()
-                except (OSError, images.ImageRefused) as error:
-                    if _still_there(photo):
-                        failed += 1
-                        self.stderr.write(f"{photo} ({photo.file.name}): {error}")
-                progress.update()
+        made, failed = self.mend_all(_wanted(every=options["all"]), verbosity)
         if verbosity:
             self.stdout.write(f"Renditions of {made} photos made.")
-        if failed:
-            raise CommandError(f"{failed} photos are left as they were, for these reasons.", returncode=SOME_FAILED)
+        self.tell_failures(failed)
+
+    def mend(self, photo: ProductImage) -> bool:
+        return photo.renew_renditions()
 
 
 def _wanted(*, every: bool) -> list[int]:
@@ -52,14 +38,3 @@ def _wanted(*, every: bool) -> list[int]:
     lacking = photos.filter(large=F("thumbnail"), width__gt=images.THUMBNAIL_WIDTH)
     sizes = lacking.values_list("pk", "width", "height")
     return [pk for pk, width, height in sizes if images.has_large(width, height)]
-
-
-def _still_there(photo: ProductImage) -> bool:
-    """Whether a photo is still in the shop, with the picture that it had when it was read."""
-    return ProductImage.objects.filter(pk=photo.pk, sha256=photo.sha256).exists()
-
-
-def _photos(wanted: list[int]) -> Iterator[ProductImage]:
-    """The photos, some at a time; those that have gone meanwhile are left out."""
-    for start in range(0, len(wanted), FETCHED):
-        yield from ProductImage.objects.select_related("product").filter(pk__in=wanted[start : start + FETCHED])
