@@ -322,7 +322,7 @@ def test_a_busy_decoder_is_503_and_the_same_picture_is_taken_afterwards(
     assert is_problem(refused, 503, "Try again in a moment")
     assert refused.json()["code"] == "busy"
     assert 0 < int(refused["Retry-After"]) < 60
-    assert upload(client, large).status_code == 200
+    assert upload(client, large).status_code == 201
 
 
 @pytest.mark.parametrize(
