@@ -381,13 +381,13 @@ def heif_overlay(kind: str = "HEIF", side: int = SIDE, count: int = 100, canvas:
     return heif([overlay, *[one] * count], b"avif" if kind == "AVIF" else b"heic")
 
 
-def heif_nested(depth: int = 6, across: int = 10) -> bytes:
+def heif_nested(depth: int = 6, across: int = 10, most: int = 4_000) -> bytes:
     """Grids of grids of one small tile."""
     tile = 64
     items = []
     for level in range(depth):
         size = tile * across ** (depth - level)
-        stated = min(size, 4_000)
+        stated = min(size, most)
         data = struct.pack(">BBBBII", 0, 1, across - 1, across - 1, stated, stated)
         items.append(Item(b"grid", data, [ispe(stated, stated)], [(b"dimg", [level + 2] * across**2)]))
     return heif([*items, coded("HEIF", tile, tile)])

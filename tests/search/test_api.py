@@ -23,6 +23,8 @@ from django.utils import timezone
 from jsonschema import Draft4Validator
 from PIL import Image
 
+from benchmarks.hostile import jpeg_scans, tiff_flat
+from catalogue import images
 from catalogue.models import Product
 from search import indexing, querying
 from search.exceptions import IndexUnavailable
@@ -292,9 +294,10 @@ def test_too_many_fetches_at_once_are_asked_to_come_again(
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "unsupported_format", "JPEG"),
         (photo()[:3000], 422, "broken", ""),
         (encoded(Image.new("RGB", (1, 1))), 422, "too_small", "32"),
+        (jpeg_scans(64, 600), 422, "too_complex", "ordinary JPEG"),
         (b"x" * 10_000_001, 413, "too_many_bytes", "MB"),
     ],
-    ids=["empty", "text", "svg", "truncated", "1x1", "too many bytes"],
+    ids=["empty", "text", "svg", "truncated", "1x1", "scans", "too many bytes"],
 )
 def test_a_picture_that_cannot_be_used_is_refused_with_its_reason(
     client: Client, products: list[Product], data: bytes, status: int, code: str, word: str
@@ -306,6 +309,20 @@ def test_a_picture_that_cannot_be_used_is_refused_with_its_reason(
         else:
             assert is_problem(response, 400)
     assert not Query.objects.exists()
+
+
+def test_a_busy_decoder_is_503_and_the_same_picture_is_taken_afterwards(
+    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "REQUEST_WAIT", 0.01)
+    large = tiff_flat(4_000)
+    with images.reading(large, short_side=224), images.reading(large, short_side=224):
+        refused = upload(client, large)
+
+    assert is_problem(refused, 503, "Try again in a moment")
+    assert refused.json()["code"] == "busy"
+    assert 0 < int(refused["Retry-After"]) < 60
+    assert upload(client, large).status_code == 201
 
 
 @pytest.mark.parametrize(

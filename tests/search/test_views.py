@@ -14,6 +14,8 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
+from benchmarks.hostile import tiff_flat
+from catalogue import images
 from catalogue.models import Product
 from search import indexing, querying
 from search.models import IndexVersion, Query
@@ -87,6 +89,21 @@ def test_a_product_can_be_searched_with(client: Client, products: list[Product])
     assert titles(shown)[0].startswith("Product hat-red")
     assert "Product hat-red-0" not in titles(shown)
     assert "Delete my picture" not in shown
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_a_busy_decoder_asks_to_come_again(
+    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    monkeypatch.setattr(images, "REQUEST_WAIT", 0.01)
+    large = tiff_flat(4_000)
+    with images.reading(large, short_side=224), images.reading(large, short_side=224):
+        files = {"image": SimpleUploadedFile("photo.tif", large)}
+        response = client.post("/search/", files, headers={"Accept": accept})
+
+    assert response.status_code == 503
+    assert 0 < int(response["Retry-After"]) < 60
+    assert b"Try again in a moment." in response.content
 
 
 @pytest.mark.usefixtures("no_nul")
