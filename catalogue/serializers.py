@@ -98,7 +98,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
 def problems(*statuses: int) -> dict[tuple[int, str], type[ProblemSerializer]]:
     """The problems that an operation declares: these, and those of any request.
 
-    406 is for who takes no JSON, 411 for a body of unknown length, 414 for an address and 431 for headers that are too
+    406 is for who takes no JSON, 411 for a body of unknown length, 414 and 431 for addresses and headers that are too
     long.
     """
     return {(status, PROBLEM): ProblemSerializer for status in sorted({*statuses, 406, 411, 414, 431})}

@@ -81,16 +81,16 @@ class BodyLimit:
         # The sample's clients send their pictures as JSON, whatever they call it.
         form = request.content_type == "application/x-www-form-urlencoded" and not in_api(request.path_info)
         limit = settings.FORM_MAX_BYTES if form else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        length = request.headers.get("Content-Length", "")
+        length = request.headers.get("Content-Length", "")[:MOST_DIGITS]
         if "Transfer-Encoding" in request.headers:
             # Django reads no body of unknown length: what was sent would be taken for nothing.
             status = HTTPStatus.LENGTH_REQUIRED
             title, sentence = _("How long is it?"), _("Send the body with a Content-Length.")
             members: dict[str, str] = {}
-        elif not length.isdecimal() or (size := int(length[:MOST_DIGITS])) <= limit:
+        elif not length.isdecimal() or int(length) <= limit:
             return self.get_response(request)
         elif in_admin(request.path_info) and request.user.is_staff:
-            if size <= settings.STAFF_UPLOAD_MAX_BYTES:
+            if int(length) <= settings.STAFF_UPLOAD_MAX_BYTES:
                 if BEFORE_BODY in request.META:
                     return HttpResponse(status=HTTPStatus.CONTINUE)
                 return self.get_response(request)
@@ -100,7 +100,7 @@ class BodyLimit:
                 "This is larger than %(limit)d MB. Send it in parts, or ask whoever runs the site to import it there."
             ) % {"limit": settings.STAFF_UPLOAD_MAX_BYTES // 1_000_000}
             members = {}
-        elif form and size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        elif form and int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             title, sentence = _("This form is too large"), _("Send less text.")
             members = {}
