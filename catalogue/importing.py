@@ -235,9 +235,8 @@ class ImportPages:
         }
         if outcome.stopped:
             messages.error(request, outcome.stopped)
-            messages.warning(
-                request, f"{text} {_('Choose the same files again to go on: what is in is left alone.')}"
-            )
+            go_on = _("Choose the same files again to go on: what is in is left alone.")
+            messages.warning(request, f"{text} {go_on}")
             return self._page(request, {"outcome": outcome, "done": True})
         messages.success(request, text)
         if not outcome.summary.rejected:
