@@ -51,7 +51,7 @@ class Shift:
             raise WorkStopped("The worker was told to stop; the next one goes on.")
 
     def tidy(self) -> None:
-        """Forget what has expired: shoppers' pictures, old notes, abandoned uploads, and what `HOUSEKEEPING` names."""
+        """Forget what has expired: shoppers' pictures, old notes, abandoned uploads, and what `HOUSEKEEPING` has."""
         querying.forget_expired()
         runs.forget()
         uploads.remove_abandoned()

@@ -26,7 +26,6 @@ from django.utils.translation import gettext_lazy as _
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from visualsearch import guesses, second_factor
@@ -90,7 +89,7 @@ class UserAdmin(TranslatedChoices, BaseUserAdmin, ModelAdmin):  # type: ignore[t
         users: QuerySet[User] = super().get_queryset(request)
         return users.annotate(second_factor=Exists(device))
 
-    @display(description=_("second factor"), boolean=True, ordering="second_factor")
+    @admin.display(description=_("second factor"), boolean=True, ordering="second_factor")
     def has_second_factor(self, user: Any) -> bool:
         return bool(user.second_factor)
 
@@ -128,9 +127,10 @@ class AttemptAdmin(ModelAdmin):
     actions = ("unlock",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessAttempt]:
-        return super().get_queryset(request).filter(attempt_time__gt=timezone.now() - guesses.WINDOW)
+        attempts: QuerySet[AccessAttempt] = super().get_queryset(request)
+        return attempts.filter(attempt_time__gt=timezone.now() - guesses.WINDOW)
 
-    @display(description=_("locked"), boolean=True)
+    @admin.display(description=_("locked"), boolean=True)
     def is_locked(self, attempt: AccessAttempt) -> bool:
         return bool(guesses.retry_after(attempt.ip_address, attempt.username))
 
@@ -160,7 +160,7 @@ class AttemptAdmin(ModelAdmin):
 
 @receiver(user_logged_in)
 def end_in_time(request: HttpRequest, **kwargs: Any) -> None:
-    """A session ends `SESSION_COOKIE_AGE` after signing in; Django's own age begins anew whenever it is written to."""
+    """End a session `SESSION_COOKIE_AGE` after signing in; Django would count from the last time it was saved."""
     end: datetime = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
     request.session.set_expiry(end)
 

@@ -1,8 +1,8 @@
 """How often passwords may be guessed: django-axes, with a count that is written before a password is checked.
 
 Axes' own handler looks at its table, lets the password be hashed and then writes the failure down, so requests that
-come at once all pass the look. Here a guess is counted first, and forgotten once its account has signed in: the limits
-hold under any concurrency, and a refused guess costs one query and no hash.
+come at once all pass the look. Here a guess is counted first, and forgotten once its account has signed in. So the
+limits hold under any concurrency, and a refused guess costs two queries and no hash.
 
 Guesses are counted by the address of the client, as `client_key` gives it: for each account, so that strangers lock
 out nobody but themselves, and over all accounts, whatever names they give.
@@ -19,7 +19,6 @@ from typing import Any
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Case, F, Value, When
@@ -64,7 +63,7 @@ class GuessHandler(AxesDatabaseHandler):
 
 
 def address(request: HttpRequest) -> str:
-    """The client as Axes' column of addresses takes it (`AXES_CLIENT_IP_CALLABLE`): of a network, its first address."""
+    """The client for Axes' column of addresses (`AXES_CLIENT_IP_CALLABLE`): of a network, its first address."""
     return client_key(request).partition("/")[0]
 
 
@@ -140,4 +139,4 @@ def locked_out(request: HttpRequest, username: str) -> HttpResponse:
 
 
 def _username(credentials: Mapping[str, Any] | None) -> str:
-    return str((credentials or {}).get(settings.AXES_USERNAME_FORM_FIELD) or "")
+    return str((credentials or {}).get("username") or "")

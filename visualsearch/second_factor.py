@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b32encode, b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import django_otp
 from django import forms
@@ -83,12 +83,15 @@ class SignInForm(AuthenticationForm):
 
     code = CodeField(
         required=False,
-        help_text=gettext_lazy("From your authenticator app, or one of your recovery codes, if you have set this up."),
+        help_text=gettext_lazy(
+            "From your authenticator app, or one of your recovery codes, if you have set this up."
+        ),
     )
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.fields["password"].validators.append(MaxLengthValidator(LONGEST_PASSWORD))
+        for name, limit in (("username", self.fields["username"].max_length), ("password", LONGEST_PASSWORD)):
+            self.fields[name].validators.append(MaxLengthValidator(limit))
         if not (settings.ADMIN_REQUIRE_OTP or TOTPDevice.objects.filter(confirmed=True).exists()):
             del self.fields["code"]
 
@@ -104,11 +107,11 @@ class SignInForm(AuthenticationForm):
 
 def is_enrolled(user: User) -> bool:
     """Whether the account signs in with a code."""
-    return TOTPDevice.objects.devices_for_user(user, confirmed=True).exists()
+    return bool(TOTPDevice.objects.devices_for_user(user, confirmed=True).exists())
 
 
 def verify(user: User, code: str) -> TOTPDevice | StaticDevice | None:
-    """The device that this code is of, which is used up; None where it is wrong, or too many wrong ones came before."""
+    """The device whose code this is, which uses it up; None for a wrong code, and soon after wrong ones."""
     if not code or len(code) > LONGEST_CODE:
         return None
     # Each is asked for codes of its own form alone: it counts wrong ones, and would refuse good ones after them.
@@ -147,7 +150,7 @@ class SecondFactor:
         if not (settings.ADMIN_REQUIRE_OTP and in_admin(request.path_info) and request.user.is_staff):
             return None
         match = request.resolver_match
-        if request.user.is_verified() or (match and match.view_name in OPEN):  # type: ignore[union-attr]
+        if request.user.is_verified() or (match and match.view_name in OPEN):  # type: ignore[attr-defined]
             return None
         if is_enrolled(request.user):
             # This session is older than the second factor.
@@ -166,8 +169,7 @@ class CodeForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
     """Where staff set up their second factor, get new recovery codes, and turn it off. Each step takes a code."""
-    user = request.user
-    assert isinstance(user, User)
+    user = cast(User, request.user)
     enrolled = is_enrolled(user)
     device = None if enrolled else _unconfirmed(user)
     form = CodeForm(request.POST if request.method == "POST" else None)

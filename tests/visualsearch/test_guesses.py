@@ -1,4 +1,4 @@
-"""Passwords cannot be guessed: how many guesses an address has, what a refused one costs, and who lets it in again."""
+"""How often passwords may be guessed from one address, what a refused guess costs, and who unlocks an address."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -20,6 +22,7 @@ from django.utils import timezone
 
 from search.worker import Shift
 from tests.catalogue.staff import member
+from tests.search.workplace import Workplace
 from visualsearch import guesses
 from visualsearch.guesses import PER_ACCOUNT, PER_ADDRESS, WINDOW
 
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.django_db
 
 LOGIN = "/admin/login/"
 PASSWORD = "a long one, for tests alone"
+WRONG_PASSWORD = "wrong"
 HERE = "203.0.113.7"
 WRONG, LOCKED, IN = 200, 429, 302
 
@@ -36,7 +40,7 @@ def boss() -> User:
     return User.objects.create_superuser("boss", "boss@shop.example", PASSWORD)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def hashed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The lengths of the passwords that are hashed meanwhile."""
     lengths: list[int] = []
@@ -51,7 +55,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return lengths
 
 
-def guess(username: str, password: str = "wrong", *, address: str = HERE, client: Client | None = None) -> Any:
+def guess(username: str, password: str = WRONG_PASSWORD, *, address: str = HERE, client: Client | None = None) -> Any:
     return (client or Client()).post(LOGIN, {"username": username, "password": password}, REMOTE_ADDR=address)
 
 
@@ -120,7 +124,7 @@ def test_known_and_unknown_accounts_cost_the_same(boss: User, hashed: list[int])
     hashed.clear()
     counted = []
     for username in ("boss", "nobody"):
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(connection) as queries:
             page = guess(username).content.decode()
         counted.append((len(hashed), len(queries), re.sub(r'value="[^"]*"', "", page)))
         hashed.clear()
@@ -161,23 +165,26 @@ def test_a_forwarded_address_is_believed_of_counted_proxies_alone(boss: User, se
     assert guess("boss", PASSWORD, client=behind).status_code == IN
 
 
-@pytest.mark.django_db(transaction=True)
-def test_guesses_that_come_at_once_are_counted_one_by_one() -> None:
+@pytest.fixture
+def database(tmp_path: Path) -> Workplace:
+    """A database in a file, which several threads can write to."""
+    place = Workplace(tmp_path, f"sqlite:///{tmp_path}/db.sqlite3")
+    with place.connected(), connection.schema_editor() as editor:
+        editor.create_model(AccessAttempt)
+    return place
+
+
+@pytest.mark.parametrize(("accounts", "limit"), [(30, PER_ADDRESS), (1, PER_ACCOUNT)])
+def test_guesses_that_come_at_once_are_counted_one_by_one(database: Workplace, accounts: int, limit: int) -> None:
     def take(number: int) -> bool:
-        try:
-            return guesses.take(HERE, f"clerk-{number % 30}")
-        finally:
-            connection.close()
+        with database.connected():
+            return guesses.take(HERE, f"clerk-{number % accounts}")
 
     with ThreadPoolExecutor(16) as pool:
-        taken = list(pool.map(take, range(120)))
-    assert taken.count(True) <= PER_ADDRESS
-    assert not guesses.take(HERE, "boss")
-    AccessAttempt.objects.all().delete()
-    with ThreadPoolExecutor(16) as pool:
-        taken = list(pool.map(take, [0] * 60))
-    assert taken.count(True) <= PER_ACCOUNT
-    assert taken.count(True) >= 1
+        taken = list(pool.map(take, range(100)))
+    assert 1 <= taken.count(True) <= limit
+    with database.connected():
+        assert not guesses.take(HERE, "clerk-0")
 
 
 def test_the_worker_forgets_old_guesses_and_sessions_that_have_ended(boss: User, client: Client) -> None:
@@ -185,12 +192,12 @@ def test_the_worker_forgets_old_guesses_and_sessions_that_have_ended(boss: User,
     guess("nobody")
     Shift(lambda: False).tidy()
     assert AccessAttempt.objects.count() == 1
-    assert client.session.model.objects.count() == 1
+    assert Session.objects.count() == 1
     AccessAttempt.objects.update(attempt_time=timezone.now() - WINDOW)
-    client.session.model.objects.update(expire_date=timezone.now())
+    Session.objects.update(expire_date=timezone.now())
     Shift(lambda: False).tidy()
     assert not AccessAttempt.objects.exists()
-    assert not client.session.model.objects.exists()
+    assert not Session.objects.exists()
 
 
 # Who lets people in again -----------------------------------------------------------------------------------------
@@ -211,9 +218,7 @@ def test_staff_see_and_unlock_failed_sign_ins() -> None:
     assert "clerk-7" in page
     assert HERE in page
     one = AccessAttempt.objects.get(username="clerk-7").pk
-    response = staff.post(
-        "/admin/axes/accessattempt/", {"action": "unlock", "_selected_action": [one]}, follow=True
-    )
+    response = staff.post("/admin/axes/accessattempt/", {"action": "unlock", "_selected_action": [one]}, follow=True)
     assert "One may sign in again from 1 address." in response.content.decode()
     assert guess("boss").status_code == WRONG
 
