@@ -17,7 +17,7 @@ from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.auth.signals import user_logged_in
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
@@ -55,12 +55,19 @@ def permission_label(permission: Permission) -> str:
     return f"{permission.content_type} | {name}"
 
 
+#: Tables of libraries that no page of the admin shows, so that a permission for them would allow nothing.
+WITHOUT_PAGES = Q(content_type__app_label__in=("otp_static", "otp_totp")) | (
+    Q(content_type__app_label="axes") & ~Q(content_type__model="accessattempt")
+)
+
+
 class TranslatedChoices:
     """For an admin with a choice of groups or permissions."""
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
         field = super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
         if db_field.name in {"permissions", "user_permissions"}:
+            field.queryset = field.queryset.exclude(WITHOUT_PAGES)
             field.label_from_instance = permission_label
         elif db_field.name == "groups":
             field.label_from_instance = role_label

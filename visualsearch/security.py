@@ -20,6 +20,9 @@ from catalogue.images import TooManyBytes
 from visualsearch.charset import UNREADABLE
 from visualsearch.problems import respond
 
+PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+"""What no page asks a browser for. A photo is taken by a field for files, which needs none of it."""
+
 DOCUMENTATION = "/api/docs/"
 
 SAMPLE = ("/postImage", "/postURL")
@@ -158,6 +161,7 @@ def _texts(form: QueryDict) -> Iterator[str]:
 
 class ContentSecurityPolicy:
     """Middleware: pages take scripts, styles and the rest from the site alone, photos also from where they are kept.
+    They may use nothing of the machine that they are shown on.
 
     A response that brings a policy of its own keeps it.
     """
@@ -167,6 +171,7 @@ class ContentSecurityPolicy:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS)
         explains_itself = settings.DEBUG and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
         if not explains_itself:
             styled = in_admin(request.path_info) or request.path_info.startswith(DOCUMENTATION)

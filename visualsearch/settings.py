@@ -82,7 +82,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "tree_queries",
-    "axes",
+    "visualsearch.apps.SignIns",
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
@@ -471,6 +471,13 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and env.truth("HSTS_SUBDOMAINS", default=False)
+SILENCED_SYSTEM_CHECKS = [
+    # A shop cannot know whether all other sites below its name speak HTTPS: HSTS_SUBDOMAINS says so.
+    "security.W005",
+    # Browsers' preload lists are for whole domains, and take months to leave.
+    "security.W021",
+]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
 
