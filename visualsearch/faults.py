@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.exceptions import FieldError, ValidationError
+from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import DataError, NotSupportedError, ProgrammingError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 UNREADABLE = (
     IncorrectLookupParameters,
+    FieldDoesNotExist,
     FieldError,
     ValidationError,
     DataError,
@@ -34,18 +35,19 @@ UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""What Django's admin and the apps beside it raise for a key, a lookup, a number or a format that they did not write
-into an address themselves. Which one, and whether any, differs between databases."""
+"""What Django's admin and the apps beside it raise for a key, a lookup, a number or a format that none of their own
+links and forms holds. Which one, and whether any, differs between databases."""
 
 EXPENSIVE = ("__regex", "__iregex")
 """Ends of lookups that no page of the admin uses, and that may take for ever: SQLite asks Python's `re`."""
 
 
 class HandMadeAddresses:
-    """Middleware: an address of the admin that cannot be read is answered with 404, whichever view stumbles over it.
+    """Middleware: an address of the admin that cannot be read is answered with 404, and a form with 400, whichever
+    view stumbles over it.
 
-    The admin reads lookups from its addresses, so that there are more of them than forms could check. Each error is
-    logged in full, for it may be a mistake of ours; and with `DEBUG` it is shown.
+    The admin reads lookups and keys from what is sent to it, so that there are more of them than forms could check.
+    Each error is logged in full, for it may be a mistake of ours; and with `DEBUG` it is shown.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -61,19 +63,20 @@ class HandMadeAddresses:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         match = request.resolver_match
-        written = request.GET or (match and (match.kwargs or match.args))
+        written = request.GET or request.POST or (match and (match.kwargs or match.args))
         if settings.DEBUG or not (written and in_admin(request.path_info) and isinstance(error, UNREADABLE)):
             return None
-        logger.error("An address of the admin could not be read: %s", request.path, exc_info=error)
+        logger.error("A request to the admin could not be read: %s %s", request.method, request.path, exc_info=error)
         return self._answer(request)
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
-        status = HTTPStatus.NOT_FOUND
-        context = {
-            "status": status,
-            "title": _("There is no such page"),
-            "sentence": _("Something in this address cannot be read. Go back and use the links of the page."),
-        }
+        if request.method == "POST":
+            status, title = HTTPStatus.BAD_REQUEST, _("This form cannot be read")
+            sentence = _("Something in it is not as its page made it. Go back, reload the page and try again.")
+        else:
+            status, title = HTTPStatus.NOT_FOUND, _("There is no such page")
+            sentence = _("Something in this address cannot be read. Go back and use the links of the page.")
+        context = {"status": status, "title": title, "sentence": sentence}
         return render(request, "error.html", context, status=status)
 
 

@@ -131,7 +131,6 @@ def test_lookups(staff: Client) -> None:
         "/admin/catalogue/product/?title__regex=(a%2B)%2B%24",
         "/ja/admin/auth/user/?username__iregex=(",
         "/admin/catalogue/product/export/?nothing=1",
-        "/admin/search/query/?width__in=99999999999999999999",
     ],
 )
 def test_what_cannot_be_read_is_not_found(staff: Client, address: str) -> None:
@@ -164,6 +163,15 @@ def test_forms(staff: Client) -> None:
             form |= {name: choices.choice(VALUES[:-3]) for name in choices.sample(NAMES, 5)}
             wrong += failures(staff, [here], form)
     assert not wrong
+
+
+@pytest.mark.parametrize("key", ["\n", "abc", "99999999999999999999"])
+def test_a_form_with_keys_that_are_none_is_refused(staff: Client, key: str) -> None:
+    form = {"action": "delete_selected", "_selected_action": [key], "post": "yes"}
+    assert not failures(staff, ["/admin/catalogue/category/", "/admin/search/query/"], form)
+    response = staff.post("/admin/catalogue/category/", {**form, "_selected_action": ["abc"]})
+    assert response.status_code == 400
+    assert "is not as its page made it" in response.content.decode()
 
 
 def test_an_error_of_ours_stays_one(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
