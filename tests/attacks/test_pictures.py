@@ -44,7 +44,7 @@ COSTLY: dict[str, Callable[[], bytes]] = {
     "scans in a strip": lambda: hostile.tiff_jpeg(SIDE),
     "fractions": hostile.tiff_rationals,
     "tiles that share their bytes": lambda: hostile.heif_grid(tile=100, across=10, size=SIDE),
-    "tiles beyond the grid": lambda: hostile.heif_grid(tile=1_000, across=4, size=SIDE, shared=False, noise=False),
+    "tiles beyond the grid": lambda: hostile.heif_grid(tile=1_000, across=4, size=SIDE, shared=False, noise=0),
     "overlays": lambda: hostile.heif_overlay(side=500, count=20),
     "grids of grids": lambda: hostile.heif_nested(most=SIDE),
     "HEIC pictures in one": lambda: hostile.heif_frames(side=SIDE, count=3),
@@ -229,7 +229,7 @@ CHECKS: dict[str, tuple[Callable[[bytes, int], int], bytes]] = {
     "GIF": (containers.check_gif, hostile.gif_of_blocks(100)),
     "BMP": (containers.check_bmp, hostile.bmp_rle_idle(100)),
     "TIFF": (containers.check_tiff, hostile.tiff_jpeg(64, 2)),
-    "HEIC": (isobmff.check, hostile.heif_grid(tile=64, across=2, size=128, noise=False)),
+    "HEIC": (isobmff.check, hostile.heif_grid(tile=64, across=2, size=128, noise=0)),
     "AVIF": (isobmff.check, hostile.heif_alpha("AVIF", 64)),
 }
 
