@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -17,6 +18,7 @@ from benchmarks import hostile
 from benchmarks.hostile import Item, encoded, heif, ispe
 from catalogue import containers, files, images, isobmff
 from catalogue.containers import Costly
+from catalogue.forms import PhotosField
 from catalogue.memory import Budget, Exhausted
 
 SIDE = 1_000
@@ -202,6 +204,21 @@ def test_work_that_nobody_waits_for_waits_as_long_as_it_takes(large: bytes) -> N
     work.join(60)
 
     assert prepared[0].width == 4_000
+
+
+def test_of_many_photos_that_staff_send_a_busy_decoder_keeps_the_large_ones_waiting_alone(
+    large: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "STAFF_WAIT", 0.01)
+    small = encoded(Image.new("RGB", (64, 64)), "JPEG")
+    uploads = [SimpleUploadedFile("large.tif", large), SimpleUploadedFile("small.jpg", small)]
+    with images.reading(large, short_side=224), images.reading(large, short_side=224):
+        photos = PhotosField().clean(uploads)
+
+    assert [name for name, _photo in photos.accepted] == ["small.jpg"]
+    ((name, reason),) = photos.refused
+    assert name == "large.tif"
+    assert reason.endswith("Try again in a moment.")
 
 
 def test_a_picture_that_cannot_be_decoded_gives_its_memory_back(large: bytes) -> None:
