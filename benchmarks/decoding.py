@@ -48,8 +48,8 @@ def photo() -> Image.Image:
 
 def ordinary() -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Photos in each format that holds one of this size in 10 MB, as an encoder writes them."""
-    yield "HEIC, in tiles", lambda: heif_grid(quality=20, shared=False)
-    yield "AVIF, in tiles", lambda: heif_grid("AVIF", quality=50, shared=False)
+    yield "HEIC, in tiles", lambda: heif_grid(noise=20, quality=30, shared=False)
+    yield "AVIF, in tiles", lambda: heif_grid("AVIF", noise=20, quality=50, shared=False)
     image = photo()
     plain = image.quantize(64)
     yield "JPEG", lambda: encoded(image, "JPEG", quality=60)

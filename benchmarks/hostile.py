@@ -342,11 +342,11 @@ def heif(items: Sequence[Item], brand: bytes = b"heic", *, shared: bool = True) 
     return ftyp + meta(start) + box(b"mdat", *stored)
 
 
-def coded(kind: str, width: int, height: int, *, noise: bool = False, **options: Any) -> Item:
-    """A picture, flat or of noise, as an item of a HEIF or AVIF file."""
+def coded(kind: str, width: int, height: int, *, noise: int = 0, **options: Any) -> Item:
+    """A picture, flat or of noise of some strength, as an item of a HEIF or AVIF file."""
     image = Image.new("RGB", (width, height), (90, 120, 60))
     if noise:
-        image = Image.effect_noise((width, height), 200).convert("RGB")
+        image = Image.effect_noise((width, height), noise).convert("RGB")
     data = encoded(image, kind, **({"speed": 10} if kind == "AVIF" else {}) | options)
     name, config = (b"av01", b"av1C") if kind == "AVIF" else (b"hvc1", b"hvcC")
     at = data.index(config) - 4
@@ -361,7 +361,7 @@ def heif_grid(
     across: int = 7,
     size: int = SIDE,
     *,
-    noise: bool = True,
+    noise: int = 200,
     shared: bool = True,
     **options: Any,
 ) -> bytes:
@@ -505,7 +505,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     ),
     "HEIC": lambda: _flat("RGB", "HEIF"),
     "HEIC, a grid of one tile of noise": heif_grid,
-    "HEIC, tiles beyond the grid": lambda: heif_grid(tile=2_000, across=10, size=4_000, noise=False),
+    "HEIC, tiles beyond the grid": lambda: heif_grid(tile=2_000, across=10, size=4_000, noise=0),
     "HEIC, 30 overlaid": lambda: heif_overlay(side=4_000, count=30),
     "HEIC, grids of grids": heif_nested,
     "HEIC, larger than it says": lambda: heif_lying(side=6_000),

@@ -176,7 +176,7 @@ class QueryAdmin(ReadOnlyAdmin):
         query = self._find(request, pk)
         try:
             with query.picture.open() as file:
-                picture = images.read(file.read(), short_side=THUMBNAIL_SIDE, wait=images.REQUEST_WAIT)
+                picture = images.read(file.read(), short_side=THUMBNAIL_SIDE)
         except (FileNotFoundError, images.ImageRefused) as error:
             raise Http404(gettext("This picture was deleted.")) from error
         data = images.encode(picture.image, THUMBNAIL_SIDE)

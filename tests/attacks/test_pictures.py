@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -17,6 +18,7 @@ from benchmarks import hostile
 from benchmarks.hostile import Item, encoded, heif, ispe
 from catalogue import containers, files, images, isobmff
 from catalogue.containers import Costly
+from catalogue.forms import PhotosField
 from catalogue.memory import Budget, Exhausted
 
 SIDE = 1_000
@@ -44,7 +46,7 @@ COSTLY: dict[str, Callable[[], bytes]] = {
     "scans in a strip": lambda: hostile.tiff_jpeg(SIDE),
     "fractions": hostile.tiff_rationals,
     "tiles that share their bytes": lambda: hostile.heif_grid(tile=100, across=10, size=SIDE),
-    "tiles beyond the grid": lambda: hostile.heif_grid(tile=1_000, across=4, size=SIDE, shared=False, noise=False),
+    "tiles beyond the grid": lambda: hostile.heif_grid(tile=1_000, across=4, size=SIDE, shared=False, noise=0),
     "overlays": lambda: hostile.heif_overlay(side=500, count=20),
     "grids of grids": lambda: hostile.heif_nested(most=SIDE),
     "HEIC pictures in one": lambda: hostile.heif_frames(side=SIDE, count=3),
@@ -204,6 +206,21 @@ def test_work_that_nobody_waits_for_waits_as_long_as_it_takes(large: bytes) -> N
     assert prepared[0].width == 4_000
 
 
+def test_of_many_photos_that_staff_send_a_busy_decoder_keeps_the_large_ones_waiting_alone(
+    large: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "STAFF_WAIT", 0.01)
+    small = encoded(Image.new("RGB", (64, 64)), "JPEG")
+    uploads = [SimpleUploadedFile("large.tif", large), SimpleUploadedFile("small.jpg", small)]
+    with images.reading(large, short_side=224), images.reading(large, short_side=224):
+        photos = PhotosField().clean(uploads)
+
+    assert [name for name, _photo in photos.accepted] == ["small.jpg"]
+    ((name, reason),) = photos.refused
+    assert name == "large.tif"
+    assert reason.endswith("Try again in a moment.")
+
+
 def test_a_picture_that_cannot_be_decoded_gives_its_memory_back(large: bytes) -> None:
     damaged = hostile.png_flat(5_500, colour=6)[:-2_000]
     for _try in range(4):
@@ -229,7 +246,7 @@ CHECKS: dict[str, tuple[Callable[[bytes, int], int], bytes]] = {
     "GIF": (containers.check_gif, hostile.gif_of_blocks(100)),
     "BMP": (containers.check_bmp, hostile.bmp_rle_idle(100)),
     "TIFF": (containers.check_tiff, hostile.tiff_jpeg(64, 2)),
-    "HEIC": (isobmff.check, hostile.heif_grid(tile=64, across=2, size=128, noise=False)),
+    "HEIC": (isobmff.check, hostile.heif_grid(tile=64, across=2, size=128, noise=0)),
     "AVIF": (isobmff.check, hostile.heif_alpha("AVIF", 64)),
 }
 

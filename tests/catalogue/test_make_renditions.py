@@ -89,8 +89,8 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, does: Callable[[], Any]) -> None:
     """Let something happen after the photos were read and before the first one's renditions are stored."""
     prepare, done = files.prepare, []
 
-    def prepared(*args: Any) -> files.Prepared:
-        made = prepare(*args)
+    def prepared(*args: Any, **options: Any) -> files.Prepared:
+        made = prepare(*args, **options)
         if not done:
             done.append(True)
             does()

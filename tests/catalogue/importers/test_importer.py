@@ -133,7 +133,7 @@ def test_a_second_run_writes_nothing_and_tells_nobody(django_assert_num_queries:
 
 def test_known_content_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     run(record("A", photo(0)))
-    monkeypatch.setattr("catalogue.images.read", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr("catalogue.images.reading", lambda *_, **__: pytest.fail("decoded again"))
     assert run(record("A", photo(0))).counts == (0, 0, 1)
 
 
