@@ -13,6 +13,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from catalogue.images import TooManyBytes
+from visualsearch.limits import LONGEST_ACCEPT
 from visualsearch.problems import respond
 from visualsearch.security import in_api
 from visualsearch.webserver.bridge import Answer, Environ
@@ -23,7 +24,7 @@ def refuse(environ: Environ, status: HTTPStatus, retry_after: int | None) -> Ans
 
     status: 413, 414, 431 or 503. retry_after: seconds, or None.
     """
-    request = WSGIRequest(environ)
+    request = WSGIRequest(_little(environ))
     if in_api(request.path_info):
         form = "problem"
     elif request.get_preferred_type(["text/html", "application/json"]) == "application/json":
@@ -34,6 +35,17 @@ def refuse(environ: Environ, status: HTTPStatus, retry_after: int | None) -> Ans
     if retry_after is None:
         return answer
     return Answer(answer.status, [*answer.headers, (b"retry-after", str(retry_after).encode())], answer.body)
+
+
+def _little(environ: Environ) -> Environ:
+    """What choosing the form and the language takes. Reading long headers would stop the event loop for everybody."""
+    return {
+        "REQUEST_METHOD": environ["REQUEST_METHOD"],
+        "PATH_INFO": environ["PATH_INFO"],
+        "HTTP_ACCEPT": environ.get("HTTP_ACCEPT", "")[:LONGEST_ACCEPT],
+        "HTTP_ACCEPT_LANGUAGE": environ.get("HTTP_ACCEPT_LANGUAGE", "")[:LONGEST_ACCEPT],
+        "wsgi.input": environ["wsgi.input"],
+    }
 
 
 @lru_cache
