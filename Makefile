@@ -17,7 +17,7 @@ OPENVINO := $(VENV)/.openvino
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test e2e lint audit format messages bench screenshots lock clean
+.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test e2e fuzz lint audit format messages bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -110,6 +110,11 @@ e2e: $(DEV) ## try production: S3, the endpoint, OpenSearch, Redis, PostgreSQL, 
 	python -m tests.servers -- pytest -m e2e
 	@# The contract of indexes on a cluster of three nodes takes five minutes by itself: pytest -m cluster.
 	pytest -m "servers and not cluster"
+
+# “make test” has a hundred examples of each kind: pictures, containers, JSON, forms, addresses, files of imports.
+fuzz: $(DEV) ## send generated pictures and requests for about ten minutes (FUZZ_EXAMPLES of each kind)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-3000} pytest -n 2 -m "hypothesis and not attacks" \
+	  tests/attacks tests/catalogue tests/visualsearch tests/search/test_bodies.py tests/search/test_forms.py
 
 lint: $(DEV) ## check style, types, Dockerfiles and docker/compose.yaml
 	ruff check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,9 @@ __all__ = [
 ]
 
 # How long one example may take is no property of the code where a machine is shared; CI's own profile stays below.
-hypothesis.register_profile("tests", hypothesis.default, deadline=None)
+hypothesis.register_profile(
+    "tests", hypothesis.default, deadline=None, max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100"))
+)
 hypothesis.load_profile("tests")
 
 
