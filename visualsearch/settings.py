@@ -49,7 +49,16 @@ SECRET_KEY = env.text("SECRET_KEY") or _generated_secret_key()
 # The site ---------------------------------------------------------------------------------------------------
 
 DEBUG = env.truth("DEBUG", default=False)
+# How many of the shop's own proxies stand in front: what the last of them write into X-Forwarded-For is believed, and
+# X-Forwarded-Proto if there is one at all (visualsearch/clients.py).
+NUM_PROXIES = env.number("NUM_PROXIES", 0, minimum=0, maximum=10)
 HTTPS = env.truth("HTTPS", default=False)
+if HTTPS and not NUM_PROXIES:
+    # The site speaks HTTP alone: without a proxy that it believes, each page would be redirected to itself.
+    raise ImproperlyConfigured(
+        "The environment variable HTTPS is true, but NUM_PROXIES is 0: set NUM_PROXIES to the number of proxies in "
+        "front of the site. The one that ends HTTPS must set X-Forwarded-Proto; each appends to X-Forwarded-For."
+    )
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 CORS_ORIGINS = [origin.lower() for origin in env.origins("CORS_ORIGINS")]
@@ -332,8 +341,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "visualsearch.problems.handler",
     "DEFAULT_THROTTLE_RATES": {"search": SEARCH_RATE},
-    # Addresses in X-Forwarded-For are believed only as far as the site's own proxies wrote them.
-    "NUM_PROXIES": env.number("NUM_PROXIES", 0, minimum=0),
+    "NUM_PROXIES": NUM_PROXIES,
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {

@@ -79,8 +79,17 @@ def test_processes_that_start_at_once_agree_on_the_key(tmp_path: Path) -> None:
 
 def test_https_makes_cookies_and_redirects_secure(tmp_path: Path) -> None:
     names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS")
-    assert settings(tmp_path, *names, HTTPS="yes") == [True, True, True, 31_536_000]
+    assert settings(tmp_path, *names, HTTPS="yes", NUM_PROXIES="1") == [True, True, True, 31_536_000]
     assert settings(tmp_path, *names) == [False, False, False, 0]
+
+
+def test_only_a_proxy_that_is_counted_may_say_that_a_request_came_by_https(tmp_path: Path) -> None:
+    name = "SECURE_PROXY_SSL_HEADER"
+    assert settings(tmp_path, name, HTTPS="yes", NUM_PROXIES="1") == [["HTTP_X_FORWARDED_PROTO", "https"]]
+    assert settings(tmp_path, name, NUM_PROXIES="1") == [None]
+    done = start("import django; django.setup()", tmp_path, HTTPS="yes")
+    assert done.returncode != 0
+    assert "NUM_PROXIES is 0: set NUM_PROXIES to the number of proxies" in done.stderr.splitlines()[-1]
 
 
 # The model --------------------------------------------------------------------------------------------------
@@ -252,6 +261,7 @@ def test_checks_load_no_client_of_opensearch(tmp_path: Path) -> None:
         ("IMAGE_MIN_SIDE", "0", "at least 1"),
         ("LOG_LEVEL", "LOUD", "INFO"),
         ("NUM_PROXIES", "-1", "at least 0"),
+        ("NUM_PROXIES", "11", "at most 10"),
         ("OPENSEARCH_URL", "search.example:9200", "https://user:password@host:9200"),
         ("QUERY_LIFETIME_HOURS", "0", "at least 1"),
         ("SEARCH_RATE", "lots", "60/min"),
