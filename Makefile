@@ -99,7 +99,8 @@ superuser: $(SITE) ## make an account for the admin
 
 test: $(DEV) ## run the tests, with coverage; those of the pages want “make browser” once
 	@# In their order: what empties the database comes last.
-	pytest -n 3 --dist load -m "not browser and not servers and not e2e" --cov --cov-report=term
+	pytest -n 3 --dist load -m "not browser and not servers and not e2e and not attacks" --cov --cov-report=term
+	pytest -m attacks
 	@# A page on a busy machine may miss its moment: what has failed is tried once more, by itself.
 	pytest -m browser || pytest -m browser --last-failed
 

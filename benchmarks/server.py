@@ -127,6 +127,17 @@ class Server:
                     ticks += int(fields[11]) + int(fields[12])
         return ticks * 1000 / os.sysconf("SC_CLK_TCK") if ticks else None
 
+    def peak_megabytes(self) -> float:
+        """The largest memory that one of the server's processes has held since it started, in MB; on Linux."""
+        peak = 0
+        for file in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError, StopIteration):
+                fields = file.read_text(encoding="utf-8").rpartition(")")[2].split()
+                if int(fields[2]) in self.groups:
+                    lines = (file.parent / "status").read_text(encoding="utf-8").splitlines()
+                    peak = max(peak, next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")))
+        return peak / 1024
+
     def wait(self, process: subprocess.Popen[bytes]) -> None:
         """Until the web server answers at all. Raises `CommandFailed` if it has ended or takes too long."""
         deadline = time.monotonic() + PATIENCE
