@@ -2,14 +2,82 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.conf import settings
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
+from django.db import DataError, NotSupportedError, ProgrammingError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views import csrf, defaults
 
 from visualsearch.problems import respond
-from visualsearch.security import in_api
+from visualsearch.security import in_admin, in_api
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE = (
+    IncorrectLookupParameters,
+    FieldDoesNotExist,
+    FieldError,
+    ValidationError,
+    DataError,
+    NotSupportedError,
+    ProgrammingError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What Django's admin and the apps beside it raise for a key, a lookup, a number or a format that none of their own
+links and forms holds. Which one, and whether any, differs between databases."""
+
+EXPENSIVE = ("__regex", "__iregex")
+"""Ends of lookups that no page of the admin uses, and that may take for ever: SQLite asks Python's `re`."""
+
+
+class HandMadeAddresses:
+    """Middleware: an address of the admin that cannot be read is answered with 404, and a form with 400, whichever
+    view stumbles over it.
+
+    The admin reads lookups and keys from what is sent to it, so that there are more of them than forms could check.
+    Each error is logged in full, for it may be a mistake of ours; and with `DEBUG` it is shown.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
+        if in_admin(request.path_info) and any(name.endswith(EXPENSIVE) for name in request.GET):
+            return self._answer(request)
+        return None
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        match = request.resolver_match
+        written = request.GET or request.POST or (match and (match.kwargs or match.args))
+        if settings.DEBUG or not (written and in_admin(request.path_info) and isinstance(error, UNREADABLE)):
+            return None
+        logger.error("A request to the admin could not be read: %s %s", request.method, request.path, exc_info=error)
+        return self._answer(request)
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "POST":
+            status, title = HTTPStatus.BAD_REQUEST, _("This form cannot be read")
+            sentence = _("Something in it is not as its page made it. Go back, reload the page and try again.")
+        else:
+            status, title = HTTPStatus.NOT_FOUND, _("There is no such page")
+            sentence = _("Something in this address cannot be read. Go back and use the links of the page.")
+        context = {"status": status, "title": title, "sentence": sentence}
+        return render(request, "error.html", context, status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
