@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 from django.views.decorators.http import require_safe
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from catalogue import converters  # noqa: F401 - registers `sku`
 from catalogue.api import ProductListView, ProductView
@@ -17,7 +17,8 @@ urlpatterns = [
     path("v1/products/<sku:sku>/similar/", SimilarView.as_view(), name="product-similar"),
     path("v1/products/<sku:sku>/", ProductView.as_view(), name="product"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    # A page: the framework's own answer to OPTIONS would ask for a template that there is not.
-    path("docs/", require_safe(SpectacularSwaggerView.as_view(url_name="schema")), name="docs"),
+    # A page, and the script that starts it: the framework's own answer to OPTIONS would ask for a template that there
+    # is not.
+    path("docs/", require_safe(SpectacularSwaggerSplitView.as_view(url_name="schema")), name="docs"),
     re_path("", not_found),
 ]
