@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections
+from django.utils.module_loading import import_string
 
 from catalogue.importers import uploads
 from search import audit, building, indexing, querying, rollback, runs, upkeep
@@ -49,10 +51,12 @@ class Shift:
             raise WorkStopped("The worker was told to stop; the next one goes on.")
 
     def tidy(self) -> None:
-        """Forget what has expired: shoppers' pictures, old notes, uploads that nobody went on with."""
+        """Forget what has expired: shoppers' pictures, old notes, abandoned uploads, and what `HOUSEKEEPING` has."""
         querying.forget_expired()
         runs.forget()
         uploads.remove_abandoned()
+        for name in settings.HOUSEKEEPING:
+            import_string(name)()
 
     def maintain(self) -> None:
         """Write down photos that the ledger does not know, and keep the index in shape; refit if that is due."""

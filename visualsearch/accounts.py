@@ -1,21 +1,36 @@
-"""Users and groups in the admin's theme. `visualsearch.urls` imports this, once all apps have registered theirs."""
+"""Staff's accounts in the admin, and how long they stay signed in.
+
+`visualsearch.urls` imports this, once all apps have registered their parts of the admin.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any
 
-from django.contrib import admin
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.contrib import admin, messages
 from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.signals import user_logged_in
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.dispatch import receiver
 from django.http import HttpRequest
-from django.utils.translation import gettext, gettext_noop
+from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-admin.site.unregister([User, Group])
+from visualsearch import guesses, second_factor
+
+admin.site.unregister([User, Group, TOTPDevice, StaticDevice])
 
 #: The roles that come with the site (`search/migrations`), whose names are stored in English.
 ROLES = (gettext_noop("Catalogue editor"), gettext_noop("Index operator"), gettext_noop("Viewer"))
@@ -40,12 +55,19 @@ def permission_label(permission: Permission) -> str:
     return f"{permission.content_type} | {name}"
 
 
+#: Tables of libraries that no page of the admin shows, so that a permission for them would allow nothing.
+WITHOUT_PAGES = Q(content_type__app_label__in=("otp_static", "otp_totp")) | (
+    Q(content_type__app_label="axes") & ~Q(content_type__model="accessattempt")
+)
+
+
 class TranslatedChoices:
     """For an admin with a choice of groups or permissions."""
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
         field = super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
         if db_field.name in {"permissions", "user_permissions"}:
+            field.queryset = field.queryset.exclude(WITHOUT_PAGES)
             field.label_from_instance = permission_label
         elif db_field.name == "groups":
             field.label_from_instance = role_label
@@ -64,9 +86,30 @@ class UserAdmin(TranslatedChoices, BaseUserAdmin, ModelAdmin):  # type: ignore[t
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
+    list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "has_second_factor", "last_login")
     list_filter = ("is_staff", "is_superuser", "is_active", ("groups", RoleFilter))
     list_filter_submit = True
+    actions = ("remove_second_factor",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        device = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
+        users: QuerySet[User] = super().get_queryset(request)
+        return users.annotate(second_factor=Exists(device))
+
+    @admin.display(description=_("second factor"), boolean=True, ordering="second_factor")
+    def has_second_factor(self, user: Any) -> bool:
+        return bool(user.second_factor)
+
+    @admin.action(description=_("Remove the second factor"), permissions=["remove_second_factor"])
+    def remove_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        """For whoever has lost both the app and the recovery codes: the password alone signs in again."""
+        for user in users:
+            second_factor.remove(user)
+            self.log_change(request, user, gettext("Removed the second factor."))
+        self.message_user(request, gettext("These accounts sign in with their passwords alone."), messages.SUCCESS)
+
+    def has_remove_second_factor_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_active and request.user.is_superuser
 
 
 @admin.register(Group)
@@ -78,3 +121,57 @@ class GroupAdmin(TranslatedChoices, BaseGroupAdmin, ModelAdmin):
     @admin.display(description=_("name"), ordering="name")
     def role(self, group: Group) -> str:
         return role_label(group)
+
+
+@admin.register(AccessAttempt)
+class AttemptAdmin(ModelAdmin):
+    """Guesses of passwords within the last hour: who has been locked out, and the way to let them in again."""
+
+    list_display = ("username", "ip_address", "failures_since_start", "attempt_time", "is_locked")
+    search_fields = ("username", "ip_address")
+    fields = readonly_fields = list_display
+    ordering = ("-attempt_time",)
+    actions = ("unlock",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessAttempt]:
+        attempts: QuerySet[AccessAttempt] = super().get_queryset(request)
+        return attempts.filter(attempt_time__gt=timezone.now() - guesses.WINDOW)
+
+    @admin.display(description=_("locked"), boolean=True)
+    def is_locked(self, attempt: AccessAttempt) -> bool:
+        return bool(guesses.retry_after(attempt.ip_address, attempt.username))
+
+    @admin.action(description=_("Unlock"), permissions=["delete"])
+    def unlock(self, request: HttpRequest, attempts: QuerySet[AccessAttempt]) -> None:
+        """Forget these guesses, and all others from their addresses, which may be locked as a whole."""
+        addresses = set(attempts.values_list("ip_address", flat=True))
+        AccessAttempt.objects.filter(ip_address__in=addresses).delete()
+        sentence = ngettext(
+            "One may sign in again from %(count)d address.",
+            "One may sign in again from %(count)d addresses.",
+            len(addresses),
+        )
+        self.message_user(request, sentence % {"count": len(addresses)}, messages.SUCCESS)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)  # it would do less than unlocking
+        return actions
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@receiver(user_logged_in)
+def end_in_time(request: HttpRequest, **kwargs: Any) -> None:
+    """End a session `SESSION_COOKIE_AGE` after signing in; Django would count from the last time it was saved."""
+    end: datetime = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    request.session.set_expiry(end)
+
+
+def forget_sessions() -> None:
+    """Delete the sessions that have ended."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -53,6 +53,12 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str, tuple[str, ...]], ...]], .
         (
             (_("Users"), "person", "admin:auth_user_changelist", ("auth.view_user",)),
             (_("Groups"), "group", "admin:auth_group_changelist", ("auth.view_group",)),
+            (
+                _("Failed sign-ins"),
+                "lock",
+                "admin:axes_accessattempt_changelist",
+                ("axes.view_accessattempt",),
+            ),
         ),
     ),
 )

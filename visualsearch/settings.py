@@ -82,6 +82,10 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "tree_queries",
+    "visualsearch.apps.SignIns",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     # Before `catalogue`: its `import_catalogue` and `load_demo` index what the catalogue's have imported.
     "search",
     "catalogue",
@@ -99,12 +103,16 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "visualsearch.security.BodyLimit",
     "visualsearch.security.NoNul",
+    "visualsearch.faults.HandMadeAddresses",
     "visualsearch.storage.StorageFaults",
     "visualsearch.database.DatabaseFaults",
+    "visualsearch.second_factor.SecondFactor",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "visualsearch.urls"
@@ -328,6 +336,8 @@ if "OPENSEARCH_URL" in env:
             "timeout": env.number("OPENSEARCH_TIMEOUT", 10, minimum=1, maximum=60),
         },
     }
+# What workers forget beside the index's own: functions without arguments, called every minute or so.
+HOUSEKEEPING = ["visualsearch.guesses.forget_old", "visualsearch.accounts.forget_sessions"]
 QUERY_LIFETIME_HOURS = env.number("QUERY_LIFETIME_HOURS", 24, minimum=1)
 SEARCH_RATE = env.rate("SEARCH_RATE", "60/min")
 
@@ -375,9 +385,16 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",
     "STYLES": [lambda request: static("css/admin.css"), lambda request: static("search/admin.css")],
-    "SCRIPTS": ["visualsearch.navigation.script"],
+    "SCRIPTS": [lambda request: static("js/expressions.js"), "visualsearch.navigation.script"],
     "DASHBOARD_CALLBACK": "visualsearch.dashboard.dashboard",
     "SIDEBAR": {"navigation": "visualsearch.navigation.sections"},
+    "LOGIN": {"form": "visualsearch.second_factor.SignInForm"},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+            {"title": _("Second factor"), "link": reverse_lazy("second-factor")},
+        ]
+    },
     # The shop's own greys and its accent (static/css/tokens.css). 600 is what white words stand on, 500 what is read
     # on the dark ground.
     "COLORS": {
@@ -425,20 +442,42 @@ USE_TZ = True
 
 # Security ---------------------------------------------------------------------------------------------------
 
+AUTHENTICATION_BACKENDS = [
+    # Asked first: it refuses one guess too many before a password is hashed.
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_HANDLER = "visualsearch.guesses.GuessHandler"
+AXES_CLIENT_IP_CALLABLE = "visualsearch.guesses.address"
+AXES_LOCKOUT_CALLABLE = "visualsearch.guesses.refuse"
+AXES_ENABLE_ADMIN = False  # visualsearch/accounts.py has one in the admin's theme
+AXES_VERBOSE = False
+ADMIN_REQUIRE_OTP = env.truth("ADMIN_REQUIRE_OTP", default=False)
+OTP_TOTP_ISSUER = SHOP_NAME
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "visualsearch.second_factor.MaximumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 CSRF_FAILURE_VIEW = "visualsearch.faults.csrf_failure"
+# From signing in, however much is done meanwhile (`visualsearch.accounts.end_in_time`).
+SESSION_COOKIE_AGE = 3_600 * env.number("SESSION_HOURS", 12, minimum=1, maximum=720)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and env.truth("HSTS_SUBDOMAINS", default=False)
+SILENCED_SYSTEM_CHECKS = [
+    # A shop cannot know whether all other sites below its name speak HTTPS: HSTS_SUBDOMAINS says so.
+    "security.W005",
+    # Browsers' preload lists are for whole domains, and take months to leave.
+    "security.W021",
+]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
 

@@ -1,4 +1,4 @@
-"""Words of the admin's theme and of its export pages that come without a Japanese translation.
+"""Words of the admin's theme, its export pages and django-axes' table that come without a Japanese translation.
 
 Nothing here is used: the words stand here so that `make messages` finds them, and the project's own translation of
 them is what pages show.
@@ -78,6 +78,12 @@ WORDS = (
     gettext_noop("Add row"),
     gettext_noop("Date"),
     gettext_noop("Changes"),
+    gettext_noop("access attempt"),
+    gettext_noop("access attempts"),
+    gettext_noop("IP Address"),
+    gettext_noop("Failed Logins"),
+    gettext_noop("Attempt Time"),
+    gettext_noop("Username"),
 )
 
 # These begin and end with the space of the theme's templates.

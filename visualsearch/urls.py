@@ -5,7 +5,10 @@ from django.urls import include, path
 from django.views.i18n import set_language
 
 from search.sample import PostImageView, PostURLView
-from visualsearch import accounts  # noqa: F401 - registers users and groups with the admin
+from visualsearch import (
+    accounts,  # noqa: F401 - registers users, groups and sign-in attempts with the admin
+    second_factor,
+)
 from visualsearch.sitemaps import SITEMAPS, robots
 
 handler400 = "visualsearch.faults.bad_request"
@@ -21,6 +24,7 @@ urlpatterns = [
     path("postURL", PostURLView.as_view(), name="post-url"),
     # A page says in its address which language it is in: /hats/ in the site's own, /ja/hats/ in Japanese.
     *i18n_patterns(
+        path("admin/second-factor/", admin.site.admin_view(second_factor.page), name="second-factor"),
         path("admin/", admin.site.urls),
         path("", include("search.urls")),
         path("", include("catalogue.urls")),

@@ -280,6 +280,8 @@ ADMIN = [
     State("users", "/admin/auth/user/"),
     State("new user", "/admin/auth/user/add/"),
     State("groups", "/admin/auth/group/"),
+    State("failed sign-ins", "/admin/axes/accessattempt/"),
+    State("second factor", "/admin/second-factor/"),
 ]
 ADMIN_MAIN = [state for state in ADMIN if state.name in {"first page", "products", "new product", "index", "queries"}]
 

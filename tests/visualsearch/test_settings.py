@@ -412,3 +412,17 @@ def test_a_folder_is_made_and_tried(tmp_path: Path) -> None:
     made = Environment({"DATA_DIR": str(tmp_path / "a" / "b")}).folder("DATA_DIR", tmp_path)
     assert made.is_dir()
     assert list(made.iterdir()) == []
+
+
+@pytest.mark.parametrize("subdomains", ["", "true"])
+def test_with_https_the_checks_of_a_deployment_find_nothing(tmp_path: Path, subdomains: str) -> None:
+    code = (
+        "import django; django.setup()\nfrom django.core.management import call_command\n"
+        "call_command('check', deploy=True, fail_level='WARNING')"
+    )
+    done = start(code, tmp_path, HTTPS="true", NUM_PROXIES="1", HSTS_SUBDOMAINS=subdomains)
+    assert done.returncode == 0, done.stderr
+    (sent,) = settings(
+        tmp_path, "SECURE_HSTS_INCLUDE_SUBDOMAINS", HTTPS="true", NUM_PROXIES="1", HSTS_SUBDOMAINS=subdomains
+    )
+    assert sent is bool(subdomains)
