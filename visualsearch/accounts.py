@@ -106,7 +106,7 @@ class UserAdmin(TranslatedChoices, BaseUserAdmin, ModelAdmin):  # type: ignore[t
         for user in users:
             second_factor.remove(user)
             self.log_change(request, user, gettext("Removed the second factor."))
-        self.message_user(request, gettext("These accounts sign in with their passwords alone."), messages.SUCCESS)
+        self.message_user(request, gettext("These accounts now sign in with only their passwords."), messages.SUCCESS)
 
     def has_remove_second_factor_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and request.user.is_superuser
@@ -147,8 +147,8 @@ class AttemptAdmin(ModelAdmin):
         addresses = set(attempts.values_list("ip_address", flat=True))
         AccessAttempt.objects.filter(ip_address__in=addresses).delete()
         sentence = ngettext(
-            "One may sign in again from %(count)d address.",
-            "One may sign in again from %(count)d addresses.",
+            "%(count)d address was unlocked.",
+            "%(count)d addresses were unlocked.",
             len(addresses),
         )
         self.message_user(request, sentence % {"count": len(addresses)}, messages.SUCCESS)

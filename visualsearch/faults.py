@@ -72,10 +72,10 @@ class HandMadeAddresses:
     def _answer(self, request: HttpRequest) -> HttpResponse:
         if request.method == "POST":
             status, title = HTTPStatus.BAD_REQUEST, _("This form cannot be read")
-            sentence = _("Something in it is not as its page made it. Go back, reload the page and try again.")
+            sentence = _("Some of its values are not valid. Go back, reload the page and try again.")
         else:
-            status, title = HTTPStatus.NOT_FOUND, _("There is no such page")
-            sentence = _("Something in this address cannot be read. Go back and use the links of the page.")
+            status, title = HTTPStatus.NOT_FOUND, _("Page not found")
+            sentence = _("Part of this address is not valid. Go back and use the links on the page.")
         context = {"status": status, "title": title, "sentence": sentence}
         return render(request, "error.html", context, status=status)
 

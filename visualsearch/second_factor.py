@@ -84,7 +84,7 @@ class SignInForm(AuthenticationForm):
     code = CodeField(
         required=False,
         help_text=gettext_lazy(
-            "From your authenticator app, or one of your recovery codes, if you have set this up."
+            "From your authenticator app, or a recovery code. Leave it empty if you have not set this up."
         ),
     )
 
@@ -192,7 +192,7 @@ def page(request: HttpRequest) -> HttpResponse:
             codes = new_recovery_codes(user)
         elif "off" in request.POST and not settings.ADMIN_REQUIRE_OTP:
             remove(user)
-            messages.success(request, _("Your account has no second factor any more."))
+            messages.success(request, _("Your second factor is turned off."))
         else:
             codes = new_recovery_codes(user)
         if verified:

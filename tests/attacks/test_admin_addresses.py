@@ -136,7 +136,7 @@ def test_lookups(staff: Client) -> None:
 def test_what_cannot_be_read_is_not_found(staff: Client, address: str) -> None:
     response = staff.get(address)
     assert response.status_code == 404
-    assert "Something in this address cannot be read." in response.content.decode()
+    assert "Part of this address is not valid." in response.content.decode()
 
 
 def test_forms(staff: Client) -> None:
@@ -171,7 +171,7 @@ def test_a_form_with_keys_that_are_none_is_refused(staff: Client, key: str) -> N
     assert not failures(staff, ["/admin/catalogue/category/", "/admin/search/query/"], form)
     response = staff.post("/admin/catalogue/category/", {**form, "_selected_action": ["abc"]})
     assert response.status_code == 400
-    assert "is not as its page made it" in response.content.decode()
+    assert "Some of its values are not valid." in response.content.decode()
 
 
 def test_an_error_of_ours_stays_one(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
