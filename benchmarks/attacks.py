@@ -1,24 +1,33 @@
 """Attacks on a running shop: what each costs the server, and what a shopper notices meanwhile.
 
-    python -m benchmarks.attacks [NAME ...]
+    python -m benchmarks.attacks
 
-Each attack is a function registered below. It prints processor seconds of the web server, the peak of its memory and
-the 95th percentile of a shopper's page loads.
+Prints for each attack the processor seconds of a request, the largest answer, the statuses, the 95th percentile of a
+shopper's home page meanwhile, and the peak of the server's memory. `benchmarks.slow_clients`, `benchmarks.passwords`,
+`benchmarks.requests` and `benchmarks.imports` measure the attacks that need more than one request of a kind.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import statistics
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import hostile
+from benchmarks.machine import processor
 from benchmarks.server import ALONE, Server, Site
+
+SEARCH = "/api/v1/search/"
 
 
 @dataclass
@@ -149,3 +158,66 @@ def running_shop(folder: Path, *, products: int, **variables: str) -> Iterator[S
     with site.serve(logs=folder) as server:
         server.wait_until_ready()
         yield Shop(site, server)
+
+
+Attack = Callable[[Shop], Response]
+
+
+def picture(draw: Callable[[], bytes]) -> Attack:
+    """Search with a picture, which is drawn once."""
+    data = draw()
+    return lambda shop: shop.post_file(SEARCH, data)
+
+
+def json_bomb(shop: Shop) -> Response:
+    """1.2 MB of empty lists where texts belong."""
+    body = {"product": "x", "filters": {"category": [[]] * 400_000}}
+    return shop.post_json(SEARCH, json.dumps(body, separators=(",", ":")).encode())
+
+
+def long_address(shop: Shop) -> Response:
+    """80,000 letters outside ASCII where a host's name belongs."""
+    return shop.post_json("/postURL", json.dumps({"url": f"https://{'ü' * 80_000}.example/"}).encode())
+
+
+def cookies(shop: Shop) -> Response:
+    """Cookies that Python before 3.11.10 takes quadratic time for (CVE-2024-7592)."""
+    return shop.get("/", {"Cookie": 'a="' + "\\" * 30_000 + '"'})
+
+
+ATTACKS: dict[str, tuple[int, Callable[[], Attack]]] = {
+    "an ordinary picture, 16 at once": (16, lambda: picture(lambda: hostile.jpeg_scans(1_000, 3))),
+    "progressive bomb, 8 at once": (8, lambda: picture(hostile.jpeg_scans)),
+    "float TIFF of 50 MP, 9 at once": (9, lambda: picture(hostile.HOSTILE["TIFF, float, in 70 strips"])),
+    "HEIC grid of one tile, 8 at once": (8, lambda: picture(hostile.heif_grid)),
+    "JSON error bomb, 8 at once": (8, lambda: json_bomb),
+    "long address, 8 at once": (8, lambda: long_address),
+    "cookies of backslashes, 8 at once": (8, lambda: cookies),
+}
+"""Name -> how many at once, and what makes it."""
+
+
+def attack(shop: Shop, times: int, make: Callable[[], Attack]) -> tuple[Cost, Visits, list[Response]]:
+    """Send an attack so often at once. The cost is that of all of them and of the shopper's visits."""
+    send = make()
+    with ThreadPoolExecutor(times) as threads, shop.cost() as cost, shop.shopper() as visits:
+        responses = list(threads.map(send, [shop] * times))
+    return cost, visits, responses
+
+
+def main() -> None:
+    print(processor())
+    with tempfile.TemporaryDirectory() as folder, running_shop(Path(folder), products=60) as shop:
+        for name, (times, make) in ATTACKS.items():
+            cost, visits, responses = attack(shop, times, make)
+            statuses = Counter(response.status for response in responses)
+            print(
+                f"{name}: {cost.processor_seconds / times * 1000:.0f} ms of processor time each, "
+                f"answers of {max(len(response.body) for response in responses):,} bytes at most, "
+                f"statuses {dict(statuses)}; home page p95 {visits.p95 * 1000:.0f} ms, "
+                f"{len(visits.failures)} failures; peak memory {cost.peak_megabytes:.0f} MB"
+            )
+
+
+if __name__ == "__main__":
+    main()

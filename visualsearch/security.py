@@ -80,8 +80,10 @@ class BodyLimit:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # The sample's clients send their pictures as JSON, whatever they call it.
-        form = request.content_type == "application/x-www-form-urlencoded" and not in_api(request.path_info)
+        # Forms hold text, also those that strangers send to the admin. The sample's clients send their pictures as
+        # JSON, whatever they call it.
+        urlencoded = request.content_type == "application/x-www-form-urlencoded" and not in_api(request.path_info)
+        form = urlencoded or in_admin(request.path_info)
         limit = settings.FORM_MAX_BYTES if form else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         length = request.headers.get("Content-Length", "")[:MOST_DIGITS]
         if "Transfer-Encoding" in request.headers:

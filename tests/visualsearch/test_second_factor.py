@@ -10,11 +10,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from tests import shop
 from tests.catalogue.staff import member, page
+from tests.drawing import photo
 from visualsearch.guesses import PER_ACCOUNT
 from visualsearch.second_factor import LONGEST_PASSWORD, RECOVERY_CODES
 
@@ -203,6 +206,20 @@ def test_staff_set_it_up_before_anything_else(clerk: User, settings: Any, path: 
     shown = page(client.post(SETUP, {"code": code(clerk)}))
     assert "Your recovery codes" in shown
     assert client.get("/admin/password_change/").status_code == 200
+
+
+def test_without_a_code_staff_are_strangers_outside_the_admin(clerk: User, settings: Any) -> None:
+    settings.ADMIN_REQUIRE_OTP = True
+    clerk.is_superuser = True
+    clerk.save()
+    image = shop.product("HIDDEN", photo(), visible_until=timezone.now()).photos.get()
+    client = sign_in()
+    assert client
+    assert client.get(image.thumbnail.url).status_code == 404
+    enrol(clerk)
+    client = sign_in(code=code(clerk))
+    assert client
+    assert client.get(image.thumbnail.url).status_code == 200
 
 
 def test_it_cannot_be_turned_off_there(clerk: User, settings: Any) -> None:
