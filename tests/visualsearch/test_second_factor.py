@@ -219,7 +219,9 @@ def test_without_a_code_staff_are_strangers_outside_the_admin(clerk: User, setti
     enrol(clerk)
     client = sign_in(code=code(clerk))
     assert client
-    assert client.get(image.thumbnail.url).status_code == 200
+    response = client.get(image.thumbnail.url)
+    assert response.status_code == 200
+    response.close()
 
 
 def test_it_cannot_be_turned_off_there(clerk: User, settings: Any) -> None:
