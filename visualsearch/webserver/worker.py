@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from typing import Any
 
 from uvicorn_worker import UvicornWorker
@@ -39,6 +40,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         from visualsearch.clients import key_of
         from visualsearch.webserver.refusals import refuse
 
+        _allow_files()
         register = Register(Limits(of_address=None) if settings.NUM_PROXIES else Limits())
         self.config.http = type("Connection", (Connection,), {"register": register})
         self.register = register
@@ -58,3 +60,15 @@ class Worker(UvicornWorker):  # type: ignore[misc]
             await super()._serve()
         finally:
             sweeping.cancel()
+
+
+FILES = 4_096
+"""Open files: each connection is one, and so are a body's temporary file and what an answer is read from."""
+
+
+def _allow_files() -> None:
+    """Raise this process's limit of open files as far as the system lets it; 1,024 is what many begin with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
