@@ -131,7 +131,8 @@ def test_a_form_of_too_many_parts_is_not_read_to_its_end(client: Client, path: s
     body = parts(*[head] * 20_000)
     with processor_time() as spent:
         response = send(client, path, body)
-    assert response.status_code == 400
+    # A stranger's form to the admin is refused for its bytes already.
+    assert response.status_code == (413 if path.startswith("/admin/") else 400)
     assert len(response.content) < 8_000
     assert spent.seconds < 0.3  # 0.01 s to 0.05 s; 1.4 s where Django reads what it admits
 

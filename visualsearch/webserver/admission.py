@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 
@@ -31,7 +31,11 @@ class Limits:
     waiting_of_client: int = 96
     #: seconds that a request waits for a thread
     patience: float = 10.0
-    #: bytes of request bodies that are being received or wait, in memory and temporary files
+    #: requests whose bodies are being received: fewer than connections, of which pages and probes need some
+    receiving: int = 600
+    #: of them, those of one client
+    receiving_of_client: int = 96
+    #: bytes of request bodies in temporary files, which are being received or wait
     bodies: int = 1_000_000_000
     #: of them, those of one client: two dozen of the largest pictures
     bodies_of_client: int = 256_000_000
@@ -49,8 +53,8 @@ class Admission:
         self._waiting = 0
         # Clients in the order of their turns; whoever gets a thread goes to the end.
         self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._receiving: Counter[str] = Counter()
         self._bodies: Counter[str] = Counter()
-        self._kept = 0
 
     def check(self, client: str) -> None:
         """Raise Overloaded if a request of this client would be refused now. Asked before its body is read."""
@@ -106,16 +110,35 @@ class Admission:
                 return
         self._free += 1
 
+    @contextmanager
+    def receiving(self, client: str) -> Iterator[None]:
+        """The right to send a body. Raises Overloaded if too many are being received."""
+        with _counted(self._receiving, client, 1, self.limits.receiving_of_client, self.limits.receiving):
+            yield
+
     def keep(self, client: str, count: int) -> None:
-        """Note that `count` more bytes of a client's bodies are kept. Raises Overloaded if there is no room."""
-        if self._bodies[client] + count > self.limits.bodies_of_client or self._kept + count > self.limits.bodies:
-            raise Overloaded
-        self._bodies[client] += count
-        self._kept += count
+        """Note that `count` more bytes of a client's bodies are in files. Raises Overloaded if there is no room."""
+        _count(self._bodies, client, count, self.limits.bodies_of_client, self.limits.bodies)
 
     def drop(self, client: str, count: int) -> None:
         """Note that `count` of these bytes are gone."""
-        self._kept -= count
-        self._bodies[client] -= count
-        if not self._bodies[client]:
-            del self._bodies[client]
+        _count(self._bodies, client, -count)
+
+
+@contextmanager
+def _counted(counter: Counter[str], client: str, amount: int, most: int, most_of_all: int) -> Iterator[None]:
+    _count(counter, client, amount, most, most_of_all)
+    try:
+        yield
+    finally:
+        _count(counter, client, -amount)
+
+
+def _count(counter: Counter[str], client: str, amount: int, most: int = 0, most_of_all: int = 0) -> None:
+    """Count for a client and for all of them (the key ""). Raises Overloaded if there would be more than the most."""
+    if amount > 0 and (counter[client] + amount > most or counter[""] + amount > most_of_all):
+        raise Overloaded
+    for key in (client, ""):
+        counter[key] += amount
+        if not counter[key]:
+            del counter[key]

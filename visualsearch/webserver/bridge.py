@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import IO, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 from wsgiref.util import FileWrapper
 
 from visualsearch.webserver.admission import RETRY_AFTER, Admission, Overloaded
@@ -41,6 +43,9 @@ HEAD_BYTES = 32 * 1024
 """Names and values of a request's headers."""
 
 HEAD_FIELDS = 64
+MOST_DIGITS = 18
+"""Of a body's length, which fit in 64 bits."""
+
 LINE_BYTES = 8190
 """Of a request's address. Those of results carry liked and disliked products."""
 
@@ -84,6 +89,7 @@ class Bridge:
     body_limit: bytes of a body that is read without asking the application first (`BEFORE_BODY`).
     client_of: a WSGI environment -> whom its request is counted for.
     refuse: makes the answer for a WSGI environment, a status and seconds to wait, if there are.
+    log: gets a line for each answer, if given.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class Bridge:
         body_limit: int,
         client_of: Callable[[Environ], str],
         refuse: Callable[[Environ, HTTPStatus, int | None], Answer],
+        log: logging.Logger | None = None,
     ) -> None:
         self.admission = admission
         self._application = application
@@ -105,6 +112,7 @@ class Bridge:
         self._body_limit = body_limit
         self._client_of = client_of
         self._refuse = refuse
+        self._log = log
         self._ready: asyncio.Task[Answer] | None = None
         self._ready_until = 0.0
 
@@ -114,17 +122,17 @@ class Bridge:
         environ = environment(scope)
         probe = environ["PATH_INFO"] if environ["REQUEST_METHOD"] in {"GET", "HEAD"} else ""
         if probe == "/healthz":
-            await self._write(ALIVE, send)
+            await self._write(ALIVE, environ, send)
         elif (status := refused_by_head(scope)) is not None:
-            await self._write(_closing(self._refuse(environ, status, None), environ), send)
+            await self._write(_closing(self._refuse(environ, status, None), environ), environ, send)
         elif probe == "/readyz":
-            await self._write(await self._readiness(environ), send)
+            await self._write(await self._readiness(environ), environ, send)
         else:
             try:
                 await self._serve(environ, receive, send)
             except Overloaded:
                 refusal = self._refuse(environ, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER)
-                await self._write(_closing(refusal, environ), send)
+                await self._write(_closing(refusal, environ), environ, send)
             except _Gone:
                 pass
 
@@ -135,12 +143,13 @@ class Bridge:
         if length(environ) > self._body_limit:
             answer = await self._answer(client, environ | {BEFORE_BODY: True})
             if answer.status != HTTPStatus.CONTINUE:
-                await self._write(_closing(answer, environ), send)
+                await self._write(_closing(answer, environ), environ, send)
                 return
             staff = True
         limit = length(environ) if staff else self._body_limit
         with _kept(self.admission, None if staff else client) as body:
-            whole = await _read(body, receive, limit)
+            with self.admission.receiving(client):
+                whole = await _read(body, receive, limit)
             gone = asyncio.create_task(_disconnected(receive))
             try:
                 if whole:
@@ -148,19 +157,28 @@ class Bridge:
                     if body.count or "CONTENT_LENGTH" in environ:
                         environ["CONTENT_LENGTH"] = str(body.count)
                     environ.pop("HTTP_TRANSFER_ENCODING", None)  # its length is known now
-                    answer = await self._answer(client, environ, gone)
+                    answer = await self._answer(client, environ, body, gone)
                 else:
                     answer = self._refuse(environ, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, None)
                     answer = replace(answer, headers=[*answer.headers, (b"connection", b"close")])
-                await self._write(answer, send, gone)
-            finally:
+            except BaseException:
                 gone.cancel()
+                raise
+        try:
+            await self._write(answer, environ, send, gone)
+        finally:
+            gone.cancel()
 
-    async def _answer(self, client: str, environ: Environ, gone: asyncio.Task[None] | None = None) -> Answer:
+    async def _answer(
+        self, client: str, environ: Environ, body: _Body | None = None, gone: asyncio.Task[None] | None = None
+    ) -> Answer:
         async with self.admission.thread(client):
             if gone is not None and gone.done():
                 raise _Gone
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._called, environ)
+            work = self._threads.submit(self._called, environ)
+            if body is not None:
+                body.reader = work
+            return await asyncio.wrap_future(work)
 
     async def _readiness(self, environ: Environ) -> Answer:
         """One question at a time, asked by a thread of its own, answers all who ask meanwhile."""
@@ -196,8 +214,14 @@ class Bridge:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
         return Answer(int(status[:3]), headers, body, rest)
 
-    async def _write(self, answer: Answer, send: Send, gone: asyncio.Task[None] | None = None) -> None:
+    async def _write(
+        self, answer: Answer, environ: Environ, send: Send, gone: asyncio.Task[None] | None = None
+    ) -> None:
         headers, rest = answer.headers, answer.rest
+        if self._log is not None:
+            path = "?".join(filter(None, [quote(environ["PATH_INFO"].encode("latin-1")), environ["QUERY_STRING"]]))
+            now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+            self._log.info(f'{self._client_of(environ)} {now} "{environ["REQUEST_METHOD"]} {path}" {answer.status}')
         if rest is None and answer.body and not any(name.lower() == b"content-length" for name, _ in headers):
             headers = [*headers, (b"content-length", str(len(answer.body)).encode())]
         try:
@@ -251,6 +275,10 @@ def environment(scope: Any) -> Environ:
             # RFC 9110, 5.3; cookies are parted by semicolons (RFC 6265, 5.4).
             text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
         environ[key] = text
+    if (count := environ.get("CONTENT_LENGTH", "")).isdecimal():
+        # Parsers of integers differ about thousands of digits, and about zeros in front.
+        digits = count.lstrip("0") or "0"
+        environ["CONTENT_LENGTH"] = digits if len(digits) <= MOST_DIGITS else "9" * MOST_DIGITS
     return environ
 
 
@@ -280,34 +308,50 @@ def _closing(answer: Answer, environ: Environ) -> Answer:
 
 
 class _Body:
-    """A request's body: `file` has its `count` bytes. Those of strangers are counted against `admission`."""
+    """A request's body: `file` has its `count` bytes. What of a stranger's is not in memory counts for `admission`.
+
+    reader: the thread that reads it, which may outlive its client.
+    """
 
     def __init__(self, admission: Admission, client: str | None) -> None:
         self.count = 0
         self.file: Any = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed by `_kept`
+        self.reader: Future[Answer] | None = None
         self._admission = admission
         self._client = client
 
+    @property
+    def _stored(self) -> int:
+        return max(0, self.count - IN_MEMORY)
+
     def write(self, data: bytes) -> None:
         """Raises Overloaded if there is no room for it."""
-        if self._client is not None:
-            self._admission.keep(self._client, len(data))
+        before = self._stored
         self.count += len(data)
+        if self._client is not None:
+            try:
+                self._admission.keep(self._client, self._stored - before)
+            except Overloaded:
+                self.count -= len(data)
+                raise
         self.file.write(data)
 
     def close(self) -> None:
         self.file.close()
         if self._client is not None:
-            self._admission.drop(self._client, self.count)
+            self._admission.drop(self._client, self._stored)
 
 
 @contextmanager
-def _kept(admission: Admission, client: str | None) -> Any:
+def _kept(admission: Admission, client: str | None) -> Iterator[_Body]:
     body = _Body(admission, client)
     try:
         yield body
     finally:
-        body.close()
+        if body.reader is None or body.reader.done():
+            body.close()
+        else:  # the server is being stopped
+            body.reader.add_done_callback(lambda _: body.close())
 
 
 async def _read(body: _Body, receive: Receive, limit: int) -> bool:

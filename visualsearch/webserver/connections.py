@@ -7,6 +7,7 @@ and one more for each `SLOWEST` bytes of it, and `UNREAD_PATIENCE` seconds to ta
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from collections import Counter
@@ -131,6 +132,7 @@ class Connection(HttpToolsProtocol):
             return
         if self._began is None:
             self._begin()
+            data = _without_upgrade(data)
         self._received += len(data)
         super().data_received(data)
         if self._began is not None and not self._head_ended and self._received > HEAD_BYTES:
@@ -155,6 +157,8 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            raise ValueError("Upgrades are not supported.")  # the parser would take the body for another protocol
         self._head_ended = True
         super().on_headers_complete()
 
@@ -163,6 +167,12 @@ class Connection(HttpToolsProtocol):
         self._began = None
         self._received = 0
         self._head_ended = False
+        if self.cycle.response_complete and not self.pipeline:
+            # It was refused before it was whole, and what came since has stopped uvicorn's clock.
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
@@ -185,6 +195,17 @@ class Connection(HttpToolsProtocol):
             elif now - self._began > PATIENCE + self._received / SLOWEST:
                 self._refuse(b"408 Request Timeout", b"The request came too slowly.\n")
 
+    @property
+    def _answering(self) -> bool:
+        """Whether an answer is half written."""
+        return self._running is not None and self._running.response_started and not self._running.response_complete
+
+    def send_400_response(self, msg: str) -> None:
+        if self._answering:
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
     def abort(self) -> None:
         """Close at once; the system forgets what was not sent, which it would offer to the client for minutes."""
         if (raw := self.transport.get_extra_info("socket")) is not None:
@@ -198,7 +219,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, status: bytes, sentence: bytes) -> None:
         """Say why and close; an answer that was begun is only cut off."""
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if not self._answering:
             lines = [
                 b"HTTP/1.1 " + status,
                 b"content-type: text/plain; charset=utf-8",
@@ -208,3 +229,15 @@ class Connection(HttpToolsProtocol):
             ]
             self.transport.write(b"\r\n".join([*lines, b"", sentence]))
         self.transport.close()
+
+
+_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The beginning of a request without its offer to speak another protocol (RFC 9110, 7.8), which may be ignored.
+
+    Java's client makes one with each request over plain HTTP.
+    """
+    end = data.find(b"\r\n\r\n")
+    return data if end < 0 else _UPGRADE.sub(b"", data[:end]) + data[end:]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from dataclasses import replace
 from typing import Any
 
 from uvicorn_worker import UvicornWorker
 
+from visualsearch.webserver import admission, connections
 from visualsearch.webserver.admission import Admission
 from visualsearch.webserver.bridge import Bridge
-from visualsearch.webserver.connections import Connection, Limits, Register
+from visualsearch.webserver.connections import Connection, Register
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
@@ -25,7 +27,11 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         # Whose headers are believed, Django's settings say (NUM_PROXIES).
         "proxy_headers": False,
         "server_header": False,
+        "access_log": False,  # it would name proxies as clients
     }
+
+    admission = admission.Limits()
+    connections = connections.Limits()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,18 +46,22 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         from visualsearch.clients import key_of
         from visualsearch.webserver.refusals import refuse
 
-        _allow_files()
-        register = Register(Limits(of_address=None) if settings.NUM_PROXIES else Limits())
+        # A connection is an open file, and so are its body and what its answer is read from.
+        limits = replace(self.connections, connections=min(self.connections.connections, _allow_files() // 3))
+        if settings.NUM_PROXIES:
+            limits = replace(limits, of_address=None)
+        register = Register(limits)
         self.config.http = type("Connection", (Connection,), {"register": register})
         self.register = register
         application: Any = self.wsgi
         self.wsgi: Any = Bridge(
             application,
-            Admission(self.cfg.threads),
+            Admission(self.cfg.threads, self.admission),
             threads=self.cfg.threads,
             body_limit=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
             client_of=key_of,
             refuse=refuse,
+            log=self.log.access_log if self.cfg.accesslog else None,
         )
 
     async def _serve(self) -> None:
@@ -63,12 +73,15 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
 
 FILES = 4_096
-"""Open files: each connection is one, and so are a body's temporary file and what an answer is read from."""
+"""Open files that a process wants: many systems begin with 1,024."""
 
 
-def _allow_files() -> None:
-    """Raise this process's limit of open files as far as the system lets it; 1,024 is what many begin with."""
+def _allow_files() -> int:
+    """Raise this process's limit of open files as far as the system lets it; what it is then."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return FILES
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)

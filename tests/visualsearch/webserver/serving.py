@@ -112,10 +112,14 @@ def exchange(client: socket.socket, request: bytes, ending: bytes) -> bytes:
 
 @contextmanager
 def served(folder: Path, configuration: str) -> Iterator[Server]:
-    """The application on a server with two threads; `configuration` is Python that gunicorn reads."""
+    """The application on a server with two threads; `configuration` is Python that gunicorn reads, and may set limits
+    of `Worker` and `connections`."""
     (folder / "application.py").write_text(APPLICATION)
     lines = [
-        'worker_class = "visualsearch.webserver.worker.Worker"',
+        "from dataclasses import replace",
+        "from visualsearch.webserver import connections",
+        "from visualsearch.webserver.worker import Worker",
+        "worker_class = Worker",
         "threads = 2",
         "control_socket_disable = True",
         "graceful_timeout = 5",
@@ -136,7 +140,10 @@ def served(folder: Path, configuration: str) -> Iterator[Server]:
         with closing(socket.socket()) as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    with subprocess.Popen(command, cwd=folder, env=environment) as process:  # noqa: S603
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=log) as process,
+    ):
         try:
             until(listens)
             server = Server(port, process)

@@ -137,3 +137,14 @@ def test_bodies_of_one_client_and_of_all_are_bounded() -> None:
         admission.keep("c", 1)
     admission.drop("a", 60)
     admission.keep("c", 60)
+
+
+def test_bodies_that_are_being_received_are_bounded_for_one_client_and_for_all() -> None:
+    admission = Admission(1, Limits(receiving=3, receiving_of_client=2))
+    with admission.receiving("a"), admission.receiving("a"):
+        with pytest.raises(Overloaded), admission.receiving("a"):
+            pytest.fail("more than one client's")
+        with admission.receiving("b"), pytest.raises(Overloaded), admission.receiving("c"):
+            pytest.fail("more than all")
+    with admission.receiving("a"):
+        pass

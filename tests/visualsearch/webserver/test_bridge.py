@@ -13,8 +13,8 @@ from tests.visualsearch.webserver.serving import Server, exchange, received, req
 from tests.waiting import until
 
 CONFIGURATION = """
-from visualsearch.webserver import admission
-admission.Limits.__init__.__defaults__ = (4, 3, 30.0, 1_000_000_000, 256_000_000)
+Worker.admission = replace(Worker.admission, waiting=4, waiting_of_client=3, patience=30.0, bodies_of_client=30_000_000)
+accesslog = "-"
 """
 
 
@@ -97,6 +97,30 @@ def test_whom_the_application_lets_send_more_is_read(server: Server) -> None:
     assert server.send(post(b"/staff", bytes(20_000_000))).endswith(b"\r\n\r\n20000000")
 
 
+def test_a_body_comes_whole_though_its_request_offers_another_protocol(server: Server) -> None:
+    offer = [
+        b"Connection: Upgrade, HTTP2-Settings, close",
+        b"Upgrade: h2c",
+        b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk",
+    ]
+    lines = [b"POST / HTTP/1.1", b"Host: a", *offer, b"Content-Length: 3", b"", b"abc"]
+    assert server.send(b"\r\n".join(lines)).endswith(b"\r\n\r\n3")
+
+
+@pytest.mark.parametrize("length", [b"0" * 5_000 + b"3", b"9" * 19, b"1" * 5_000])
+def test_a_length_of_any_digits_is_read_or_refused(server: Server, length: bytes) -> None:
+    answer = server.send(request(b"POST /", b"Content-Length: " + length, body=b"abc"))
+    assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 400 ", b"HTTP/1.1 413 "))
+
+
+def test_an_answer_that_is_not_read_keeps_no_room_from_other_bodies(server: Server) -> None:
+    with server.connect() as slow:
+        slow.sendall(request(b"POST /file", b"Content-Length: 10000000", body=bytes(10_000_000)))
+        until(lambda: b"/file" in server.get("/calls"))
+        for _ in range(3):  # with the first they would be too much
+            assert server.send(post(b"/", bytes(10_000_000))).endswith(b"10000000")
+
+
 # The environment ----------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +201,15 @@ def test_a_crowd_is_refused_beyond_the_queue_and_probes_are_not(tmp_path: Path) 
             assert server.get(probe, "127.0.0.9") != b""
         (tmp_path / "released").touch()
         assert all(received(client).endswith(b"waited") for client in waiting)
+
+
+def test_answers_are_logged_with_their_client(tmp_path: Path) -> None:
+    with served(tmp_path, CONFIGURATION) as server:
+        server.get("/caf%C3%A9?q=1", "127.0.0.5")
+        assert any(
+            line.startswith("127.0.0.5 ") and line.endswith('"GET /caf%C3%A9?q=1" 200')
+            for line in (tmp_path / "log").read_text().splitlines()
+        )
 
 
 # Processes ----------------------------------------------------------------------------------------------------------
