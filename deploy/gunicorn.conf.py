@@ -35,8 +35,8 @@ threads = env.number("WEB_THREADS", 8, minimum=1, maximum=256)
 preload_app = False
 
 timeout = 60
-# Requests under way may end; shorter than the five seconds after which honcho kills.
-graceful_timeout = 4
+# Seconds for requests under way to end, at a stop and at a reload. honcho kills after five.
+graceful_timeout = env.number("WEB_GRACE", 4, minimum=1, maximum=600)
 # Longer than load balancers keep a connection that is not used (60 s at Amazon's): it must not end as they use it.
 keepalive = 75
 

@@ -27,7 +27,9 @@ class Nginx(Server):
         return {"NGINX_URL": f"http://{HOST}:{self.port}"}
 
     def prepare(self) -> None:
-        text = Template(CONFIGURATION.read_text()).safe_substitute(PORT=f"{HOST}:{self.port}", SITE=self.site)
+        text = Template(CONFIGURATION.read_text()).safe_substitute(
+            PORT=f"{HOST}:{self.port}", SITE=self.site, FORWARDED_PROTO="$scheme"
+        )
         (self.folder / "site.conf").write_text(text)
         (self.folder / "nginx.conf").write_text(
             "daemon off; master_process off; error_log stderr; pid nginx.pid; events {}\n"

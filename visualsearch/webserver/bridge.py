@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile, TemporaryFile
@@ -148,7 +148,8 @@ class Bridge:
             staff = True
         limit = length(environ) if staff else self._body_limit
         with _kept(self.admission, None if staff else client) as body:
-            with self.admission.receiving(client):
+            announced = length(environ) or "HTTP_TRANSFER_ENCODING" in environ
+            with self.admission.receiving(client) if announced else nullcontext():
                 whole = await _read(body, receive, limit)
             gone = asyncio.create_task(_disconnected(receive))
             try:

@@ -49,8 +49,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         # A connection is an open file, and so are its body and what its answer is read from.
         limits = replace(self.connections, connections=min(self.connections.connections, _allow_files() // 3))
         if settings.NUM_PROXIES:
-            limits = replace(limits, of_address=None)
-        register = Register(limits)
+            limits = replace(limits, of_client=None)
+        register = Register(limits, lambda address: key_of({"REMOTE_ADDR": address}))
         self.config.http = type("Connection", (Connection,), {"register": register})
         self.register = register
         application: Any = self.wsgi

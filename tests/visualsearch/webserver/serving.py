@@ -142,7 +142,7 @@ def served(folder: Path, configuration: str) -> Iterator[Server]:
 
     with (
         (folder / "log").open("wb") as log,
-        subprocess.Popen(command, cwd=folder, env=environment, stdout=log) as process,
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=log) as process,  # noqa: S603
     ):
         try:
             until(listens)

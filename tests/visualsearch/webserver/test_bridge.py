@@ -13,7 +13,8 @@ from tests.visualsearch.webserver.serving import Server, exchange, received, req
 from tests.waiting import until
 
 CONFIGURATION = """
-Worker.admission = replace(Worker.admission, waiting=4, waiting_of_client=3, patience=30.0, bodies_of_client=30_000_000)
+limits = {"waiting": 4, "waiting_of_client": 3, "patience": 30.0, "bodies_of_client": 30_000_000}
+Worker.admission = replace(Worker.admission, **limits)
 accesslog = "-"
 """
 

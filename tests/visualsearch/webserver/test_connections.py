@@ -11,12 +11,14 @@ import pytest
 
 from tests.visualsearch.webserver.serving import Server, exchange, received, served
 from tests.waiting import until
+from visualsearch.clients import key_of
+from visualsearch.webserver.connections import Limits, Register
 
 CONFIGURATION = """
 connections.PATIENCE = 2.0
 connections.UNREAD_PATIENCE = 1.0
 connections.SWEEP_SECONDS = 0.1
-Worker.connections = connections.Limits(connections=12, of_address=6)
+Worker.connections = connections.Limits(connections=12, of_client=6)
 Worker.admission = replace(Worker.admission, receiving=8, receiving_of_client=4)
 keepalive = 4
 """
@@ -129,11 +131,19 @@ def test_more_bodies_of_one_client_than_it_may_send_at_once_are_refused(server: 
 
 def test_what_is_heaped_up_behind_an_answer_is_not_answered_within_it(server: Server) -> None:
     with server.connect() as client:
+        client.sendall(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = client.recv(65_536)
         client.sendall(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n" * 30)
-        answer = received(client)
+        answer += received(client)
     head, _blank, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert (bytes(range(256)) * 20_000).startswith(body[:5_120_000])
+
+
+def test_a_body_in_very_many_pieces_is_refused(server: Server) -> None:
+    chunks = b"1\r\na\r\n" * 30_000 + b"0\r\n\r\n"
+    answer = server.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_head_that_does_not_end_is_refused(server: Server) -> None:
@@ -179,3 +189,38 @@ def test_an_upgrade_is_not_taken_up(server: Server) -> None:
         b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n"
     )
     assert server.send(HEAD + upgrade + b"\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+class Stub:
+    """A connection as the register sees it."""
+
+    def __init__(self, *, idle: bool = False, receiving: bool = False) -> None:
+        self.idle = idle
+        self.receiving = receiving
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_where_all_connections_send_bodies_the_client_with_most_makes_room() -> None:
+    register = Register(Limits(connections=4, of_client=None), key_of_address)
+    crowd = [Stub(receiving=True) for _ in range(2)]
+    others = [Stub(receiving=True), Stub()]
+    for stub, address in zip(
+        [others[0], *crowd, others[1]], ("127.0.0.1", "2001:db8::1", "2001:db8::2", "127.0.0.2"), strict=True
+    ):
+        assert register.add(stub, address)  # type: ignore[arg-type]
+    assert register.add(Stub(), "127.0.0.3")  # type: ignore[arg-type]
+    assert [stub.aborted for stub in crowd] == [True, False]
+    assert not any(stub.aborted for stub in others)
+
+
+def test_connections_of_an_ipv6_network_are_counted_together() -> None:
+    register = Register(Limits(of_client=2), key_of_address)
+    assert [register.add(Stub(), f"2001:db8::{number}") for number in range(3)] == [True, True, False]  # type: ignore[arg-type]
+    assert register.add(Stub(), "2001:db8:1::1")  # type: ignore[arg-type]
+
+
+def key_of_address(address: str) -> str:
+    return key_of({"REMOTE_ADDR": address})
