@@ -24,11 +24,11 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.module_loading import import_string
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from search.clients import client_key
 from search.models import ThrottleWindow
 
 MOST_CLIENTS = 10_000
@@ -86,7 +86,7 @@ def spend(request: HttpRequest | Request, cost: int) -> Window:
     """Count a search of the client, if its window has room for it."""
     plain = request._request if isinstance(request, Request) else request
     limit, period = parse_rate(settings.SEARCH_RATE)
-    client, cost = _client_key()(plain), int(min(cost, limit))
+    client, cost = client_key(plain), int(min(cost, limit))
     window = _here.full(client, cost, limit, period)
     if window is None:
         window = _shared(client, cost, limit, period)
@@ -123,12 +123,6 @@ def parse_rate(rate: str) -> tuple[int, int]:
     """`60/min` -> 60 searches in 60 seconds."""
     number, _slash, period = rate.partition("/")
     return int(number), PERIODS[period[0]]
-
-
-@lru_cache
-def _client_key() -> Callable[[HttpRequest], str]:
-    found: Callable[[HttpRequest], str] = import_string(settings.CLIENT_KEY)
-    return found
 
 
 # Counting ---------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         super().load_wsgi()
         from django.conf import settings
 
-        from visualsearch.clients import key_of
+        from search.clients import key_of
         from visualsearch.webserver.refusals import refuse
 
         _allow_files()
