@@ -35,7 +35,7 @@ from search.serializers import (
     SimilarSerializer,
     known_skus,
 )
-from search.throttling import Cost, SearchThrottle, charge
+from search.throttling import Cost, SearchingView, charge
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 REFINEMENTS = [
@@ -60,10 +60,8 @@ PRIVATE = cache_control(private=True, no_cache=True)
 
 
 @method_decorator(PRIVATE, name="dispatch")
-class SearchView(APIView):
+class SearchView(SearchingView):
     """Ask with a picture."""
-
-    throttle_classes = [SearchThrottle]
 
     @extend_schema(
         operation_id="search",
@@ -122,18 +120,13 @@ class FoundView(APIView):
         query = _find(pk)
         refinement, k = _refinement(request), read_k(request, DEFAULT_PAGE, LARGEST_PAGE)
         if refinement.box is not None and not querying.has_seen(query, refinement.box):
-            self._count(request)  # a new box asks the model; other refinements do not
+            charge(request, Cost.STORED)  # a new box asks the model; other refinements do not
         if cursor := request.query_params.get("cursor"):
             key, position = _read_cursor(cursor)
             ranking = querying.find_ranking(query, key)
         else:
             ranking, position = querying.rank(query, refinement), 0
         return Response(_found(request, query, ranking, refinement, start=position, k=k))
-
-    def _count(self, request: Request) -> None:
-        throttle = SearchThrottle()
-        if not throttle.allow_request(request, self):
-            self.throttled(request, throttle.wait() or 1.0)
 
     @extend_schema(operation_id="forget_search", responses={204: None, **problems(404, 410, 503)})
     def delete(self, request: Request, pk: UUID) -> Response:

@@ -92,7 +92,7 @@ def _json_error(text: str, error: ValueError) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError(_("A name stands twice in one JSON object. Send each name once."))
+        raise ValueError(_("A JSON object has the same name twice. Send each name once."))
     return found
 
 
@@ -148,7 +148,9 @@ def _check_text(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ParseError(_("A text holds half of a surrogate pair, which is no character. Leave it out.")) from None
+        raise ParseError(
+            _("A string contains a lone surrogate, which is not a valid character. Leave it out.")
+        ) from None
 
 
 def _too_deep() -> ParseError:

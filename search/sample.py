@@ -12,14 +12,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from catalogue.serializers import absolute, problems
 from search import querying
 from search.bodies import BoundedJSONParser
 from search.querying import LARGEST_PAGE
 from search.serializers import Base64Field
-from search.throttling import Cost, SearchThrottle, charge
+from search.throttling import Cost, SearchingView, charge
 
 #: Photos that the sample gives where a client does not say.
 DEFAULT_K = 3
@@ -49,8 +48,7 @@ class ImagesSerializer(serializers.Serializer[Any]):
     images = serializers.ListField(child=serializers.URLField(), help_text=_("Photos' addresses, best first."))
 
 
-class _SampleView(APIView):
-    throttle_classes = [SearchThrottle]
+class _SampleView(SearchingView):
     parser_classes = [AnyJSONParser]
 
     def _found(self, request: Request, data: bytes, k: int) -> Response:

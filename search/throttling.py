@@ -5,12 +5,13 @@ later; within it, each search uses as much as it costs (`Cost`). Counting and de
 processes share: a script in Redis, or a statement of the database. A window of a fixed length needs one number of a
 client and is exact within it; over two windows that touch, a client may make the searches of both.
 
-A client that has used up its window is refused from the memory of the process. Where Redis is away, each process
-counts by itself.
+A client that has used up its window is refused from the memory of the process. Where Redis is away, or the database
+cannot be written to, each process counts by itself.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -22,14 +23,18 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.module_loading import import_string
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
 
+from search.clients import client_key
 from search.models import ThrottleWindow
+
+logger = logging.getLogger(__name__)
 
 MOST_CLIENTS = 10_000
 """That a process remembers."""
@@ -62,23 +67,40 @@ class Window:
 
 
 class SearchThrottle(BaseThrottle):
-    """Refuses a client that has used up its window before its request is read, and counts the least that it costs."""
+    """Refuses a client that is known to have used up its window, before its request is read. Counts nothing."""
 
     window: Window | None = None
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        self.window = spend(request, Cost.STORED)
-        return self.window.allowed
+        limit, period = parse_rate(settings.SEARCH_RATE)
+        self.window = _here.full(client_key(request._request), Cost.STORED, limit, period)
+        request._request.search_window = self.window  # type: ignore[attr-defined]
+        return self.window is None
 
     def wait(self) -> float | None:
         return self.window.left if self.window else None
 
 
+class SearchingView(APIView):
+    """A view whose requests count as searches: it calls `charge` when it knows what one costs.
+
+    A request that fails before that, such as one whose body cannot be read, or that costs more than is left, counts
+    as the cheapest search: reading it costs something too.
+    """
+
+    throttle_classes = [SearchThrottle]
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        plain = getattr(request, "_request", request)
+        window: Window | None = getattr(plain, "search_window", None)
+        if window is None or not window.allowed:
+            spend(plain, Cost.STORED)
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
 def charge(request: Request, cost: Cost) -> None:
-    """Count what a request costs beyond what `SearchThrottle` has counted. Raises Throttled."""
-    limit, _period = parse_rate(settings.SEARCH_RATE)
-    rest = min(cost, limit) - Cost.STORED
-    if rest > 0 and not (window := spend(request, rest)).allowed:
+    """Count a search of the API's. Raises Throttled."""
+    if not (window := spend(request, cost)).allowed:
         raise Throttled(window.left)
 
 
@@ -86,11 +108,14 @@ def spend(request: HttpRequest | Request, cost: int) -> Window:
     """Count a search of the client, if its window has room for it."""
     plain = request._request if isinstance(request, Request) else request
     limit, period = parse_rate(settings.SEARCH_RATE)
-    client, cost = _client_key()(plain), int(min(cost, limit))
+    client, cost = client_key(plain), int(min(cost, limit))
     window = _here.full(client, cost, limit, period)
     if window is None:
         window = _shared(client, cost, limit, period)
-        _here.note(client, window)  # also for the case that Redis goes away
+        if window is None:
+            window = _here.spend(client, cost, limit, period)
+        else:
+            _here.note(client, window)  # also for the case that the shared count goes away
     plain.search_window = window  # type: ignore[attr-defined]  # for `RateLimit`
     return window
 
@@ -125,27 +150,25 @@ def parse_rate(rate: str) -> tuple[int, int]:
     return int(number), PERIODS[period[0]]
 
 
-@lru_cache
-def _client_key() -> Callable[[HttpRequest], str]:
-    found: Callable[[HttpRequest], str] = import_string(settings.CLIENT_KEY)
-    return found
-
-
 # Counting ---------------------------------------------------------------------------------------------------
 
 
-def _shared(client: str, cost: int, limit: int, period: int) -> Window:
-    """Count in what all processes share: the cache, where it can count so, or the database."""
+def _shared(client: str, cost: int, limit: int, period: int) -> Window | None:
+    """Count in what all processes share: the cache, where it can count so, or the database. None where it is away."""
     count = getattr(cache, "spend", None)
     if count is None:
-        return _in_database(client, cost, limit, period)
+        try:
+            return _in_database(client, cost, limit, period)
+        except (OperationalError, InterfaceError) as error:
+            # SQLite admits one writer at a time. The request itself may need no write at all.
+            logger.warning("A search could not be counted in the database: %s", error)
+            return None
     counted: tuple[int, float, bool] | None = count(f"throttle:{client}", cost, limit, period)
-    if counted is None:
-        return _here.spend(client, cost, limit, period)
-    return Window(limit, period, *counted)
+    return None if counted is None else Window(limit, period, *counted)
 
 
 def _in_database(client: str, cost: int, limit: int, period: int) -> Window:
+    """The statements are their own transactions, since requests have none: one that fails leaves nothing behind."""
     now = time.time()
     ends = now + period
     values: dict[str, str | float] = {
@@ -166,7 +189,7 @@ def _in_database(client: str, cost: int, limit: int, period: int) -> Window:
         else:
             allowed = True
     ((used, ends),) = counted
-    return Window(limit, period, used, ends - now, allowed)
+    return Window(limit, period, used, ends - time.time(), allowed)
 
 
 _TABLE = ThrottleWindow._meta.db_table
@@ -220,9 +243,13 @@ class _Here:
         return None
 
     def note(self, client: str, window: Window) -> None:
-        """Remember what is known of one."""
+        """Remember what the shared count says of one. Answers may arrive late: within a window, the highest holds."""
         with self._lock:
-            self._keep(client, window.used, time.time() + window.left)
+            used, ends = window.used, time.time() + window.left
+            known, until = self._windows.get(client, (0, 0.0))
+            if abs(until - ends) < window.period / 2:  # the same window: the next one ends a whole period later
+                used = max(used, known)
+            self._keep(client, used, ends)
 
     def clear(self) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-from visualsearch.security import in_api
+from visualsearch.problems import in_api
 
 METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 #: What a page may send beside what each may: JSON, and the language of the answer is free already.

@@ -9,12 +9,10 @@ from http import HTTPStatus
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.template.loader import render_to_string
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
 
-from visualsearch.problems import respond
-from visualsearch.security import in_api
+from visualsearch.refusals import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -57,14 +55,7 @@ class DatabaseFaults:
 
 def answer(request: HttpRequest) -> HttpResponse:
     """503, in the form that is asked for. No database is needed for it."""
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    response: HttpResponse
-    if in_api(request.path_info):
-        response = respond(status, sentence())
-    elif request.get_preferred_type(["text/html", "application/json"]) == "application/json":
-        response = JsonResponse({"error": sentence()}, status=status)
-    else:
-        response = HttpResponse(render_to_string("503.html"), status=status)
+    response = refusal(request, HTTPStatus.SERVICE_UNAVAILABLE, _("The shop cannot be reached"), sentence())
     response["Retry-After"] = RETRY_AFTER
     return response
 

@@ -12,12 +12,12 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import DataError, NotSupportedError, ProgrammingError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views import csrf, defaults
 
-from visualsearch.problems import respond
-from visualsearch.security import in_admin, in_api
+from visualsearch.problems import in_api, respond
+from visualsearch.refusals import prefers_json, refusal
+from visualsearch.security import in_admin
 
 logger = logging.getLogger(__name__)
 
@@ -76,18 +76,16 @@ class HandMadeAddresses:
         else:
             status, title = HTTPStatus.NOT_FOUND, _("Page not found")
             sentence = _("Part of this address is not valid. Go back and use the links on the page.")
-        context = {"status": status, "title": title, "sentence": sentence}
-        return render(request, "error.html", context, status=status)
+        return refusal(request, status, title, sentence)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A request that Django refuses: it names a host that is not the site's, or has too many parts."""
     if in_api(request.path_info):
-        return respond(
-            HTTPStatus.BAD_REQUEST,
-            _("Something in this request is not as it should be. See /api/docs/ for what to send."),
-        )
-    return defaults.bad_request(request, exception)
+        sentence = _("Something in this request is not as it should be. See /api/docs/ for what to send.")
+    else:
+        sentence = _("Something in it is not as it should be. Go back, reload the page and try again.")
+    return refusal(request, HTTPStatus.BAD_REQUEST, _("This request cannot be understood"), sentence)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -101,7 +99,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A form without its token; the script of the page shows why in place."""
-    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+    if prefers_json(request):
         sentence = _("This page was open for too long. Reload it and try again; cookies must be allowed.")
         return JsonResponse({"error": sentence}, status=HTTPStatus.FORBIDDEN)
     return csrf.csrf_failure(request, reason)

@@ -27,7 +27,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from visualsearch.clients import client_key
+from search.clients import client_key
 
 logger = logging.getLogger(__name__)
 

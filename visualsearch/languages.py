@@ -11,7 +11,7 @@ from django.urls import reverse, translate_url
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import activate, get_language, get_language_from_request, override
 
-from visualsearch.security import in_api
+from visualsearch.problems import in_api
 
 
 class Translation(NamedTuple):

@@ -7,21 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import TooManyFieldsSent
 from django.core.files.uploadhandler import FileUploadHandler
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.http.multipartparser import MultiPartParser
-from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from visualsearch.problems import respond
-from visualsearch.security import in_admin, in_api
-
-if TYPE_CHECKING:
-    from django_stubs_ext import StrPromise
+from visualsearch.refusals import LONGEST_ACCEPT, refusal
+from visualsearch.security import in_admin, is_trusted_staff
 
 LONGEST_COOKIES = 8_192
 """Bytes of the Cookie header; the site's own cookies take less than 500."""
@@ -29,12 +24,6 @@ LONGEST_COOKIES = 8_192
 MOST_ESCAPES = 64
 """Backslashes in it. Python before 3.11.10 takes quadratic time for them (CVE-2024-7592), a third of a second for
 8 KB. None of the site's own cookies has any."""
-
-LONGEST_ACCEPT = 1_000
-"""Bytes of the Accept header; browsers send less than 200."""
-
-LONGEST_QUERY = 8_192
-"""Bytes of an address after its question mark."""
 
 MOST_PARAMETERS = 200
 """In an address. Outside of the admin: its addresses may name many rows."""
@@ -53,28 +42,18 @@ class HeaderLimits:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        too_much = _("The request headers are too large")
         cookies, query = request.META.get("HTTP_COOKIE", ""), request.META.get("QUERY_STRING", "")
         if len(cookies) > LONGEST_COOKIES or cookies.count("\\") > MOST_ESCAPES:
             sentence = _("Delete this site's cookies in your browser and try again.")
-            return _refused(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_MUCH, sentence)
+            return refusal(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, too_much, sentence)
         if len(request.META.get("HTTP_ACCEPT", "")) > LONGEST_ACCEPT:
             sentence = _("The Accept header is too long. Name a few types in it, or leave it out.")
-            return _refused(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_MUCH, sentence)
-        many = query.count("&") >= MOST_PARAMETERS and not in_admin(request.path_info)
-        if many or len(query) > LONGEST_QUERY:
+            return refusal(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, too_much, sentence)
+        if query.count("&") >= MOST_PARAMETERS and not in_admin(request.path_info):
             sentence = _("Shorten it, for example by removing some filters.")
-            return _refused(request, HTTPStatus.REQUEST_URI_TOO_LONG, _("This address is too long"), sentence)
+            return refusal(request, HTTPStatus.REQUEST_URI_TOO_LONG, _("This address is too long"), sentence)
         return self.get_response(request)
-
-
-_TOO_MUCH = gettext_lazy("This request has too many headers")
-
-
-def _refused(request: HttpRequest, status: HTTPStatus, title: StrPromise | str, sentence: str) -> HttpResponse:
-    """A page that needs nothing of the request: others would read the cookies."""
-    if in_api(request.path_info):
-        return respond(status, sentence)
-    return HttpResponse(render_to_string("refused.html", {"title": title, "sentence": sentence}), status=status)
 
 
 class BoundedParts(FileUploadHandler):
@@ -92,7 +71,7 @@ class BoundedParts(FileUploadHandler):
         encoding: str | None = None,
     ) -> tuple[Any, Any]:
         request: HttpRequest = self.request  # type: ignore[assignment]
-        staff = in_admin(request.path_info) and request.user.is_staff
+        staff = in_admin(request.path_info) and is_trusted_staff(request)
         counted = _Counted(input_data, b"--" + boundary, MOST_STAFF_PARTS if staff else MOST_PARTS)
         others = [handler for handler in request.upload_handlers if handler is not self]
         return MultiPartParser(META, counted, others, encoding).parse()  # type: ignore[arg-type]

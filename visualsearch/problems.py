@@ -36,6 +36,14 @@ LONGEST_ERROR = 300
 
 CONTENT_TYPE = PROBLEM
 
+SAMPLE = ("/postImage", "/postURL")
+"""The addresses of `search.sample`."""
+
+
+def in_api(path: str) -> bool:
+    """Whether an address is the API's, or one of the sample's whose clients it serves too."""
+    return path.startswith("/api/") or path in SAMPLE
+
 
 def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
     """The members of a problem: `about:blank` says that the status itself is the type."""
@@ -108,7 +116,7 @@ def _sentence(error: Exception) -> str:
         return _("Send JSON (application/json) or a form (multipart/form-data).")
     if isinstance(error, exceptions.Throttled):
         wait = max(1, math.ceil(getattr(error, "wait", None) or 1))
-        return _("These were many searches in a short time. Try again in %(wait)d s.") % {"wait": wait}
+        return _("Too many searches. Try again in %(wait)d s.") % {"wait": wait}
     if isinstance(error, exceptions.MethodNotAllowed):
         return _("This address does not answer to this method; its Allow header names those it does.")
     return str(getattr(error, "detail", ""))

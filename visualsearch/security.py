@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from http import HTTPStatus
@@ -13,12 +14,12 @@ from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
-from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from catalogue.images import TooManyBytes
 from visualsearch.charset import UNREADABLE
-from visualsearch.problems import respond
+from visualsearch.problems import in_api
+from visualsearch.refusals import refusal
 from visualsearch.webserver.bridge import BEFORE_BODY
 
 PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
@@ -26,11 +27,8 @@ PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), pay
 
 DOCUMENTATION = "/api/docs/"
 
-SAMPLE = ("/postImage", "/postURL")
-"""The addresses of `search.sample`."""
-
-MOST_DIGITS = 20
-"""Of a body's length; what is longer is too long in any case, and Python refuses to read thousands of them."""
+_DIGITS = 18
+"""Of a Content-Length, as the web server passes it on. Python refuses to read thousands of them."""
 
 _SESSION_KEY = re.compile(r"[a-z0-9]+")
 """As Django makes them."""
@@ -43,16 +41,10 @@ def in_admin(path: str) -> bool:
     return first == "admin" or (first in languages and rest.partition("/")[0] == "admin")
 
 
-def in_api(path: str) -> bool:
-    """Whether an address is the API's, or one of the sample's whose clients it serves too."""
-    return path.startswith("/api/") or path in SAMPLE
-
-
-def _refusal(request: HttpRequest, status: HTTPStatus, title: str, sentence: str, **members: str) -> HttpResponse:
-    """A page that says why a request is not answered, or a problem for the API's clients."""
-    if in_api(request.path_info):
-        return respond(status, sentence, **members)
-    return render(request, "error.html", {"status": status, "title": title, "sentence": sentence}, status=status)
+def is_trusted_staff(request: HttpRequest) -> bool:
+    """Whether staff ask, with the second factor where it is required: their requests may be larger."""
+    user = request.user
+    return user.is_staff and (not settings.ADMIN_REQUIRE_OTP or user.is_verified())  # type: ignore[attr-defined]
 
 
 class Charset:
@@ -66,7 +58,7 @@ class Charset:
             return self.get_response(request)
         title = _("This request cannot be understood")
         sentence = _("Its Content-Type names a charset that is not read here. Send it as UTF-8.")
-        return _refusal(request, HTTPStatus.BAD_REQUEST, title, sentence)
+        return refusal(request, HTTPStatus.BAD_REQUEST, title, sentence)
 
 
 class BodyLimit:
@@ -85,16 +77,17 @@ class BodyLimit:
         urlencoded = request.content_type == "application/x-www-form-urlencoded" and not in_api(request.path_info)
         form = urlencoded or in_admin(request.path_info)
         limit = settings.FORM_MAX_BYTES if form else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        length = request.headers.get("Content-Length", "")[:MOST_DIGITS]
+        text = request.headers.get("Content-Length", "")
+        length = (int(text) if len(text) <= _DIGITS else sys.maxsize) if text.isdecimal() else 0
         if "Transfer-Encoding" in request.headers:
             # Django reads no body of unknown length: what was sent would be taken for nothing.
             status = HTTPStatus.LENGTH_REQUIRED
-            title, sentence = _("How long is it?"), _("Send the body with a Content-Length.")
+            title, sentence = _("Content-Length is missing"), _("Send the body with a Content-Length.")
             members: dict[str, str] = {}
-        elif not length.isdecimal() or int(length) <= limit:
+        elif length <= limit:
             return self.get_response(request)
-        elif in_admin(request.path_info) and request.user.is_staff:
-            if int(length) <= settings.STAFF_UPLOAD_MAX_BYTES:
+        elif in_admin(request.path_info) and is_trusted_staff(request):
+            if length <= settings.STAFF_UPLOAD_MAX_BYTES:
                 if BEFORE_BODY in request.META:
                     return HttpResponse(status=HTTPStatus.CONTINUE)
                 return self.get_response(request)
@@ -104,7 +97,7 @@ class BodyLimit:
                 "This is larger than %(limit)d MB. Send it in parts, or ask whoever runs the site to import it there."
             ) % {"limit": settings.STAFF_UPLOAD_MAX_BYTES // 1_000_000}
             members = {}
-        elif form and int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        elif form and length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             title, sentence = _("This form is too large"), _("Send less text.")
             members = {}
@@ -115,7 +108,7 @@ class BodyLimit:
                 "limit": settings.IMAGE_MAX_BYTES // 1_000_000
             }
             members = {"code": TooManyBytes.code}
-        response = _refusal(request, status, title, sentence, **members)
+        response = refusal(request, status, title, sentence, **members)
         response.headers["Connection"] = "close"
         return response
 
@@ -147,11 +140,11 @@ class NoNul:
         if not (holds_nul and in_admin(request.path_info)):
             return self.get_response(request)
         title = _("This address cannot be read")
-        return _refusal(
+        return refusal(
             request,
             HTTPStatus.BAD_REQUEST,
             title,
-            _("This address holds a character that nothing here has: go back, and type it anew."),
+            _("This address contains a character that is not allowed. Go back and type it again."),
         )
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
@@ -159,11 +152,11 @@ class NoNul:
         if not (in_admin(request.path_info) and any("\0" in text for text in _texts(request.POST))):
             return None
         title = _("This form cannot be read")
-        return _refusal(
+        return refusal(
             request,
             HTTPStatus.BAD_REQUEST,
             title,
-            _("It holds a character that nothing here has: go back, and type the text anew."),
+            _("It contains a character that is not allowed. Go back and type the text again."),
         )
 
 

@@ -51,7 +51,7 @@ SECRET_KEY = env.text("SECRET_KEY") or _generated_secret_key()
 
 DEBUG = env.truth("DEBUG", default=False)
 # How many of the shop's own proxies stand in front: what the last of them write into X-Forwarded-For is believed, and
-# X-Forwarded-Proto if there is one at all (visualsearch/clients.py).
+# X-Forwarded-Proto if there is one at all (search/clients.py).
 NUM_PROXIES = env.number("NUM_PROXIES", 0, minimum=0, maximum=10)
 HTTPS = env.truth("HTTPS", default=False)
 if HTTPS and not NUM_PROXIES:
@@ -356,8 +356,6 @@ if "OPENSEARCH_URL" in env:
 HOUSEKEEPING = ["visualsearch.guesses.forget_old", "visualsearch.accounts.forget_sessions"]
 QUERY_LIFETIME_HOURS = env.number("QUERY_LIFETIME_HOURS", 24, minimum=1)
 SEARCH_RATE = env.rate("SEARCH_RATE", "60/min")
-# Who is one client to `search.throttling`: a function of a request.
-CLIENT_KEY = "visualsearch.clients.client_key"
 
 # API --------------------------------------------------------------------------------------------------------
 

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
 
 from catalogue.files import StorageError
 from search.statuses import storage_sentence
+from visualsearch.refusals import refusal
 from visualsearch.security import in_admin
 
 logger = logging.getLogger(__name__)
@@ -35,12 +35,6 @@ class StorageFaults:
         logger.warning("The storage of pictures failed: %s", error)
         staff = in_admin(request.path_info) and request.user.is_staff
         sentence = str(error) if staff else storage_sentence()
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        response: HttpResponse
-        if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
-            response = JsonResponse({"error": sentence}, status=status)
-        else:
-            context = {"status": status, "title": _("Pictures are out of reach"), "sentence": sentence}
-            response = render(request, "error.html", context, status=status)
+        response = refusal(request, HTTPStatus.SERVICE_UNAVAILABLE, _("Pictures are out of reach"), sentence)
         response["Retry-After"] = RETRY_AFTER
         return response

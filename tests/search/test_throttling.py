@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection, connections
+from django.db import InterfaceError, OperationalError, connection, connections
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
@@ -40,8 +42,13 @@ def all_at_once(requests: int, threads: int = 16) -> int:
             connections.close_all()
             leave_redis()
 
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(one, range(requests)))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that threads interrupt each other everywhere
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return sum(pool.map(one, range(requests)))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def leave_redis() -> None:
@@ -70,6 +77,17 @@ def in_redis(settings: Any, own_redis: Redis) -> Iterator[Redis]:
     yield own_redis
     leave_redis()
     own_redis.stop()
+
+
+@pytest.fixture
+def no_redis(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache in a Redis that nothing can reach."""
+    from visualsearch.cache import presence
+
+    monkeypatch.setattr(presence, "away", False)
+    options = {"socket_connect_timeout": 1, "socket_timeout": 1}
+    location = "redis://127.0.0.1:1"
+    settings.CACHES = {"default": {"BACKEND": "visualsearch.cache.Cache", "LOCATION": location, "OPTIONS": options}}
 
 
 # Counting ---------------------------------------------------------------------------------------------------
@@ -150,11 +168,12 @@ def test_sixteen_threads_get_no_more_than_the_limit_from_the_database(settings: 
 
 
 @pytest.mark.servers
+@pytest.mark.django_db
 @pytest.mark.usefixtures("in_redis")
 def test_sixteen_threads_get_no_more_than_the_limit_from_redis(settings: Any) -> None:
     settings.SEARCH_RATE = "60/min"
     assert all_at_once(300) == 60
-    assert not ThrottleWindow._meta.db_table.startswith("cache")
+    assert not ThrottleWindow.objects.exists()
     assert 0 < cache._cache.get_client(None).pttl(cache.make_key("throttle:192.0.2.1")) <= 60_000  # type: ignore[attr-defined]
 
 
@@ -174,10 +193,50 @@ def test_where_redis_goes_away_a_process_goes_on_from_what_it_knows(in_redis: Re
     assert all_at_once(50) == 2
 
 
-@pytest.mark.servers
-def test_without_redis_each_process_counts(in_redis: Redis, settings: Any) -> None:
-    in_redis.stop()
-    assert all_at_once(50) == 6
+@pytest.mark.usefixtures("no_redis")
+def test_without_redis_each_process_counts(settings: Any) -> None:
+    settings.SEARCH_RATE = "60/min"
+    assert all_at_once(300) == 60
+
+
+@pytest.mark.usefixtures("no_redis")
+def test_without_redis_a_search_that_is_counted_meanwhile_stays_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = throttling._here.spend
+
+    def overtaken(*arguments: Any) -> Window:
+        window = count(*arguments)
+        monkeypatch.setattr(throttling._here, "spend", count)
+        assert ask().used == 2
+        return window
+
+    monkeypatch.setattr(throttling._here, "spend", overtaken)
+    assert ask().used == 1
+    assert ask().used == 3
+
+
+@pytest.mark.parametrize(("late", "used"), [(0, 5), (20, 5), (45, 3)])
+def test_an_answer_that_arrives_late_takes_nothing_back_within_its_window(late: float, used: int) -> None:
+    for answer in (Window(6, 60, 4, 10, allowed=True), Window(6, 60, 2, 10 + late, allowed=True)):
+        throttling._here.note("192.0.2.1", answer)
+    assert throttling._here.spend("192.0.2.1", 1, 6, 60).used == used
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [OperationalError("database is locked"), InterfaceError("closed")])
+def test_where_the_database_cannot_count_a_process_does(
+    client: Client, products: list[Product], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def locked(execute: Any, sql: str, *arguments: Any) -> Any:
+        if ThrottleWindow._meta.db_table in sql:
+            raise error
+        return execute(sql, *arguments)
+
+    assert ask("127.0.0.1", cost=4).allowed
+    with connection.execute_wrapper(locked):
+        statuses = [asked(client, product="hat-red-0").status_code for _ in range(3)]
+        response = client.post("/search/", {"product": "hat-red-0"})
+    assert statuses == [201, 201, 429]
+    assert response.status_code == 429
 
 
 @pytest.mark.servers
@@ -221,6 +280,15 @@ def test_pages_that_are_looked_at_are_not_counted(client: Client, products: list
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("body", [{"product": "hat-red-0"}, {"image_base64": base64.b64encode(photo()).decode()}])
+def test_a_search_by_the_api_is_counted_once(client: Client, products: list[Product], body: dict[str, str]) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert asked(client, **body).status_code == 201
+    table = ThrottleWindow._meta.db_table
+    assert sum(table in query["sql"] for query in queries) == 1
+
+
+@pytest.mark.django_db
 def test_a_request_that_is_refused_is_not_read(client: Client) -> None:
     ask("127.0.0.1", cost=6)
 
@@ -232,6 +300,16 @@ def test_a_request_that_is_refused_is_not_read(client: Client) -> None:
         "POST", SEARCH, content_type="application/json", CONTENT_LENGTH="9", **{"wsgi.input": body}
     )
     assert response.status_code == 429
+
+
+@pytest.mark.django_db
+def test_pictures_that_are_refused_are_not_read_again_and_again(client: Client, products: list[Product]) -> None:
+    ask("127.0.0.1", cost=5)
+    picture = base64.b64encode(photo()).decode()
+    responses = [asked(client, image_base64=picture) for _ in range(2)]
+    assert [response.status_code for response in responses] == [429, 429]
+    assert all(0 < int(response["Retry-After"]) <= 60 for response in responses)
+    assert throttling._here.full("127.0.0.1", 1, 6, 60)
 
 
 @pytest.mark.django_db

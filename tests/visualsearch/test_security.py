@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from tests.visualsearch.second_factor import with_code
 from visualsearch.security import in_admin
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +75,16 @@ def test_staff_may_send_several_photos_at_once(admin_client: Client, path: str) 
     length = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 2
     response = admin_client.generic("POST", path, CONTENT_LENGTH=str(length))
     assert response.status_code != 413
+
+
+def test_staff_without_the_second_factor_that_is_required_send_no_more_than_others(
+    admin_client: Client, settings: Any
+) -> None:
+    settings.ADMIN_REQUIRE_OTP = True
+    length = str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 2)
+    assert admin_client.generic("POST", "/admin/logout/", CONTENT_LENGTH=length).status_code == 413
+    with_code(admin_client)
+    assert admin_client.generic("POST", "/admin/logout/", CONTENT_LENGTH=length).status_code != 413
 
 
 def test_an_upload_of_staff_has_a_limit_too(admin_client: Client) -> None:

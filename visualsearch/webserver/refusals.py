@@ -13,9 +13,8 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from catalogue.images import TooManyBytes
-from visualsearch.limits import LONGEST_ACCEPT
-from visualsearch.problems import respond
-from visualsearch.security import in_api
+from visualsearch.problems import in_api, respond
+from visualsearch.refusals import LONGEST_ACCEPT
 from visualsearch.webserver.bridge import Answer, Environ
 
 
@@ -77,5 +76,7 @@ def _words(status: HTTPStatus) -> tuple[str, str]:
     if status == HTTPStatus.REQUEST_URI_TOO_LONG:
         return _("This address is too long"), _("Shorten it, for example by removing some filters.")
     if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-        return _("This request has too many headers"), _("Delete this site's cookies in your browser and try again.")
-    return _("The shop is busy"), _("More people are here than can be served at once. Try again in a few seconds.")
+        return _("The request headers are too large"), _("Delete this site's cookies in your browser and try again.")
+    return _("The shop is busy"), _(
+        "The shop is getting more requests than it can handle. Try again in a few seconds."
+    )

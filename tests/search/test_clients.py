@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from visualsearch.clients import UNKNOWN, client_address, client_key
+from search.clients import UNKNOWN, client_address, client_key
+from search.models import ThrottleWindow
 
 
 def asked_from(address: str, forwarded: str | None = None) -> HttpRequest:
@@ -67,3 +68,8 @@ def test_whatever_a_header_says_the_client_is_an_address(settings: Any, forwarde
     request = asked_from("192.0.2.1", forwarded)
     assert ip_address(client_address(request))
     assert ip_network(client_key(request))
+
+
+@pytest.mark.parametrize("address", ["255.255.255.255", "fedc:ba98:7654:3210:fedc:ba98:7654:3210"])
+def test_a_key_fits_into_the_column_that_counts_by_it(address: str) -> None:
+    assert len(client_key(asked_from(address))) <= (ThrottleWindow._meta.get_field("client").max_length or 0)
