@@ -134,6 +134,17 @@ def png_text_bombs(size: int = BYTES) -> bytes:
     return png_of_chunks(b"zTXt", text, size)
 
 
+def png_broken_text_bombs(size: int = BYTES) -> bytes:
+    """The same with wrong checksums: Pillow unpacks the texts, drops them and does not count them."""
+    text = b"Comment\0\0" + zlib.compress(bytes(1_000_000), 9)[:-4] + bytes(4)
+    return png_of_chunks(b"zTXt", text, size)
+
+
+def png_profile_bombs(size: int = BYTES) -> bytes:
+    """A small PNG with a colour profile of a megabyte, again and again."""
+    return png_of_chunks(b"iCCP", b"wide\0\0" + zlib.compress(bytes(1_000_000), 9), size)
+
+
 # GIF (89a) --------------------------------------------------------------------------------------------------
 
 
@@ -279,12 +290,14 @@ def webp_frames(width: int = SIDE, height: int = SIDE, size: int = BYTES) -> byt
 
 @dataclass(frozen=True)
 class Item:
-    """An item of a HEIF file: its type, its bytes, its properties (whole boxes), and the items it is made of."""
+    """An item of a HEIF file: its type, its bytes, its properties (whole boxes), and the items it is made of. Its
+    bytes may be listed several times over, as so many extents."""
 
     kind: bytes
     data: bytes
     properties: Sequence[bytes] = ()
     references: Sequence[tuple[bytes, Sequence[int]]] = ()
+    extents: int = 1
 
 
 def box(name: bytes, *parts: bytes) -> bytes:
@@ -303,7 +316,14 @@ def heif(items: Sequence[Item], brand: bytes = b"heic", *, shared: bool = True) 
     or have them once each."""
     ftyp = box(b"ftyp", brand, bytes(4), brand, b"mif1", b"miaf")
     properties = list(dict.fromkeys(one for item in items for one in item.properties))
-    infe = [box(b"infe", struct.pack(">IHH4s", 2 << 24, at, 0, item.kind), b"\0") for at, item in enumerate(items, 1)]
+    infe = [
+        box(
+            b"infe",
+            struct.pack(">IHH4s", 2 << 24, at, 0, item.kind),
+            b"\0application/rdf+xml\0" if item.kind == b"mime" else b"\0",
+        )
+        for at, item in enumerate(items, 1)
+    ]
     ipma = struct.pack(">II", 0, len(items))
     for at, item in enumerate(items, 1):
         ipma += struct.pack(">HB", at, len(item.properties))
@@ -324,7 +344,8 @@ def heif(items: Sequence[Item], brand: bytes = b"heic", *, shared: bool = True) 
 
     def meta(start: int) -> bytes:
         locations = b"".join(
-            struct.pack(">HHHII", at, 0, 1, start + starts[at - 1], len(item.data))
+            struct.pack(">HHH", at, 0, item.extents)
+            + struct.pack(">II", start + starts[at - 1], len(item.data)) * item.extents
             for at, item in enumerate(items, 1)
         )
         return box(
@@ -418,6 +439,18 @@ def heif_alpha(kind: str = "HEIF", side: int = 8_192, stated: int = 64) -> bytes
     )
 
 
+def heif_metadata(size: int = BYTES - 100_000, count: int = 600, kind: bytes = b"mime") -> bytes:
+    """A small picture with XMP again and again, all of it in one place."""
+    xmp = Item(kind, bytes(size), references=[(b"cdsc", [1])])
+    return heif([coded("HEIF", 64, 64), *[xmp] * count])
+
+
+def heif_extents(size: int = 1_000_000, count: int = 1_000) -> bytes:
+    """A small picture whose data is one long stretch of the file, again and again."""
+    one = coded("HEIF", 64, 64)
+    return heif([Item(one.kind, one.data + bytes(size), one.properties, extents=count)])
+
+
 # Colour profiles (ICC.1) ------------------------------------------------------------------------------------
 
 
@@ -483,6 +516,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "PNG, 800,000 empty chunks": png_of_chunks,
     "PNG, 800,000 chunks after the pixels": lambda: png_of_chunks(b"abCd", after=True),
     "PNG, texts of a megabyte": png_text_bombs,
+    "PNG, broken texts of a megabyte": png_broken_text_bombs,
+    "PNG, profiles of a megabyte": png_profile_bombs,
     "GIF, palette": lambda: gif(SIDE, SIDE),
     "GIF, five million blocks": gif_of_blocks,
     "GIF, three million extensions": gif_of_extensions,
@@ -511,6 +546,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "HEIC, larger than it says": lambda: heif_lying(side=6_000),
     "HEIC, coded ten times": lambda: heif_frames(side=4_000, count=10),
     "HEIC, small, with large transparency": heif_alpha,
+    "HEIC, 600 metadata items of 9.8 MB in one place": heif_metadata,
+    "HEIC, 1,000 extents of 1 MB in one place": heif_extents,
     "AVIF": lambda: _flat("RGB", "AVIF", speed=10),
     "AVIF, a grid of one tile of noise": lambda: heif_grid("AVIF"),
     "AVIF, larger than it says": lambda: heif_lying("AVIF", 16_000),

@@ -38,6 +38,10 @@ transparency, or 25 million with 16 bits in each of their four channels."""
 MOST_CHUNKS = 10_000
 """Of a PNG. Encoders write pixels in chunks of 8 kB or more (libpng's default), which makes 1,250 of 10 MB."""
 
+MOST_PACKED = 64
+"""Compressed chunks of a PNG beside its pixels: a profile and texts. Editors write fewer than ten. Pillow unpacks up
+to 1 MB of each, which takes 3 ms, and counts neither profiles nor texts with a wrong checksum."""
+
 MOST_BLOCKS = 50_000
 """Of a GIF, before its first frame: blocks have up to 255 bytes, and ordinary files some tens of them."""
 
@@ -141,15 +145,22 @@ def _check_scans(data: bytes, most_pixels: int, samples: int = 0) -> tuple[int, 
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Channels of each colour type."""
 
+_PACKED = {b"iCCP", b"iTXt", b"zTXt"}
+"""Chunks that Pillow unpacks as it opens a file, however often they come. (A text of iTXt need not be packed.)"""
+
 
 def check_png(data: bytes, most_pixels: int) -> int:
-    """Bound the chunks of a PNG and the bytes of its rows, interlaced or not. Frames after the first are not read."""
-    at, chunks = 8, 0
+    """Bound the chunks of a PNG, those of them that are unpacked, and the bytes of its rows, interlaced or not.
+    Frames after the first are not read."""
+    at, chunks, packed = 8, 0, 0
     while at + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
         chunks += 1
         if chunks > MOST_CHUNKS:
             raise Costly(f"more than {MOST_CHUNKS} chunks of a PNG")
+        packed += name in _PACKED
+        if packed > MOST_PACKED:
+            raise Costly(f"more than {MOST_PACKED} compressed chunks beside the pixels of a PNG")
         if name == b"IHDR":
             width, height, bits, colour = struct.unpack_from(">IIBB", data, at + 8)
             row = 1 + (width * bits * _SAMPLES[colour] + 7) // 8

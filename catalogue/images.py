@@ -472,8 +472,10 @@ def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
         yield
     except ImageRefused:
         raise
-    except Exhausted as error:
-        raise DecoderBusy(_("Many large pictures are being opened just now. Try again in a moment.")) from error
+    except (Exhausted, MemoryError) as error:
+        raise DecoderBusy(
+            _("The shop is processing many large pictures right now. Try again in a moment.")
+        ) from error
     except Costly as error:
         if error.size is not None:
             limits.check_size(*error.size)

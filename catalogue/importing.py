@@ -23,7 +23,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from catalogue import history, values
 from catalogue.importers import columns
-from catalogue.importers.budget import Budget, BudgetSpent
+from catalogue.importers.budget import BudgetSpent, ProcessorBudget
 from catalogue.importers.importer import BATCH, Importer, Summary
 from catalogue.importers.records import Difference, Reject, SourceRefused
 from catalogue.importers.uploads import MAX_PHOTOS, MAX_TABLE_BYTES, TABLES, Upload, UploadGone
@@ -166,7 +166,7 @@ def bring_in(upload: Upload, *, dry_run: bool) -> Outcome:
                 on_difference=outcome.add,
                 batch=PREVIEW_BATCH if dry_run else BATCH,
                 dry_run=dry_run,
-                budget=Budget(MAX_SECONDS),
+                budget=ProcessorBudget(MAX_SECONDS),
             )
             outcome.summary = importer.summary
             try:
@@ -193,17 +193,28 @@ class ImportPages:
         return may_import(request)
 
     def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """Choose files; then see what they would change."""
+        """Choose files; then see what they would change. Files that had to wait are looked at by their token."""
         self._check(request)
+        if "upload" in request.POST:
+            return self._preview_again(request, request.POST["upload"])
         form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
         context: dict[str, Any] = {"form": form}
         if form.is_bound and form.is_valid():
             try:
                 upload = Upload.keep(form.cleaned_data["table"], form.cleaned_data["photos"])
-                context |= self._preview(upload)
+                return self._preview(request, upload)
             except SourceRefused as error:
                 form.add_error("table" if form.cleaned_data["table"] else "photos", str(error))
         return self._page(request, context)
+
+    def _preview_again(self, request: HttpRequest, token: str) -> HttpResponse:
+        try:
+            return self._preview(request, Upload.find(token))
+        except UploadGone:
+            return self._gone(request)
+        except SourceRefused as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(self._address("import"))
 
     @method_decorator(require_POST)
     def process_import(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
@@ -213,14 +224,9 @@ class ImportPages:
             upload = Upload.find(request.POST.get("upload", ""))
             outcome = bring_in(upload, dry_run=False)
         except UploadGone:
-            messages.warning(request, _("These files are no longer kept. Choose them again."))
-            return HttpResponseRedirect(self._address("import"))
+            return self._gone(request)
         except Busy as error:
-            messages.warning(request, str(error))
-            response = self._page(request, {"waiting": upload})
-            response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-            response.headers["Retry-After"] = str(RETRY_SECONDS)
-            return response
+            return self._waiting(request, upload, "process_import", str(error))
         except SourceRefused as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(self._address("import"))
@@ -235,7 +241,7 @@ class ImportPages:
         }
         if outcome.stopped:
             messages.error(request, outcome.stopped)
-            go_on = _("Choose the same files again to go on: what is in is left alone.")
+            go_on = _("Choose the same files again to continue; products already imported are not changed.")
             messages.warning(request, f"{text} {go_on}")
             return self._page(request, {"outcome": outcome, "done": True})
         messages.success(request, text)
@@ -243,15 +249,30 @@ class ImportPages:
             return HttpResponseRedirect(self._address("changelist"))
         return self._page(request, {"outcome": outcome, "done": True})
 
-    def _preview(self, upload: Upload) -> dict[str, Any]:
+    def _preview(self, request: HttpRequest, upload: Upload) -> HttpResponse:
+        """What an upload would change. It is kept if that is anything, or if another import has to end first."""
         try:
             outcome = bring_in(upload, dry_run=True)
+        except Busy as error:
+            return self._waiting(request, upload, "import", str(error))
         except BaseException:
             upload.discard()
             raise
         if not outcome.changes:
             upload.discard()
-        return {"outcome": outcome, "upload": upload}
+        return self._page(request, {"outcome": outcome, "upload": upload})
+
+    def _waiting(self, request: HttpRequest, upload: Upload, page: str, reason: str) -> HttpResponse:
+        """A page that sends an upload to another page again, without its files."""
+        messages.warning(request, reason)
+        response = self._page(request, {"waiting": upload, "address": self._address(page)})
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+        return response
+
+    def _gone(self, request: HttpRequest) -> HttpResponse:
+        messages.warning(request, _("These files are no longer kept. Choose them again."))
+        return HttpResponseRedirect(self._address("import"))
 
     def _check(self, request: HttpRequest) -> None:
         if not self.has_import_permission(request):

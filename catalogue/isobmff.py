@@ -73,7 +73,7 @@ class _Meta:
 
     def __init__(self, data: bytes, most_pixels: int) -> None:
         self._data, self._most_pixels = data, most_pixels
-        self._boxes = self._steps = self._pixels = self._bytes = 0
+        self._boxes = self._steps = self._pixels = self._bytes = self._listed = 0
         self._items: defaultdict[int, _Item] = defaultdict(_Item)
         meta = self._only(self._children(data), b"meta")
         boxes = list(self._children(meta, 4))
@@ -152,7 +152,11 @@ class _Meta:
                 length = reader.number(length_size) or len(self._data) - start
                 if method not in sources:
                     raise Costly(f"the construction {method} of an item")
-                item.extents.append(sources[method][start : start + length])
+                piece = sources[method][start : start + length]
+                self._listed += len(piece)
+                if self._listed > len(self._data):  # libheif copies all metadata as it opens a file
+                    raise Costly("items that share their bytes")
+                item.extents.append(piece)
                 self._step()
 
     def _read_properties(self, box: bytes) -> None:

@@ -177,7 +177,7 @@ class ArchivedPhoto:
 
 def _too_many(limit: int) -> SourceRefused:
     return SourceRefused(
-        _("The archive has more than %(limit)s entries, or entries of very long names. Split it.")
+        _("The archive has more than %(limit)s entries, or entries with very long names. Split it.")
         % {"limit": f"{limit:,}"}
     )
 

@@ -16,7 +16,7 @@ class BudgetSpent(SourceRefused):
     """An import has taken as much processor time as it may."""
 
 
-class Budget:
+class ProcessorBudget:
     """Processor seconds for all threads of one import together."""
 
     def __init__(self, seconds: float) -> None:
@@ -30,7 +30,7 @@ class Budget:
         if self.spent >= self.seconds:
             raise BudgetSpent(
                 _(
-                    "This takes more than %(limit)d seconds of a processor, which is too much for a page. Split the "
+                    "This takes more than %(limit)d seconds of processor time, too much for a web page. Split the "
                     "files, or import them with the command import_catalogue."
                 )
                 % {"limit": self.seconds}

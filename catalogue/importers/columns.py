@@ -378,7 +378,7 @@ def _photos(name: str, cell: object) -> tuple[str, ...]:
 def _check_photos(name: str, cells: Sequence[object]) -> None:
     if len(cells) > MAX_PHOTOS:
         raise BadCell(
-            _("%(name)s speaks of %(photos)d photos; a row may have at most %(limit)d.")
+            _("%(name)s lists %(photos)d photos; a row may have at most %(limit)d.")
             % {"name": name, "photos": len(cells), "limit": MAX_PHOTOS}
         )
 

@@ -28,7 +28,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from catalogue import files, images
-from catalogue.importers.budget import Budget
+from catalogue.importers.budget import ProcessorBudget
 from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject, StoredPhoto
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import Product, ProductImage
@@ -142,9 +142,9 @@ class Importer:
         batch: int = BATCH,
         workers: int | None = None,
         dry_run: bool = False,
-        budget: Budget | None = None,
+        budget: ProcessorBudget | None = None,
     ) -> None:
-        self.budget = budget or Budget(math.inf)
+        self.budget = budget or ProcessorBudget(math.inf)
         self.reject = reject
         self.on_batch = on_batch
         self.on_difference = on_difference

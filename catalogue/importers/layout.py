@@ -61,7 +61,7 @@ def too_deep(parts: tuple[str, ...]) -> Reject:
     """Why a photo or folder is left out that lies in too many folders."""
     return Reject(
         shown(parts),
-        _("This lies in more than %(limit)d folders within each other. Move it up.") % {"limit": MAX_LEVELS},
+        _("This is nested more than %(limit)d folders deep. Move it up.") % {"limit": MAX_LEVELS},
     )
 
 

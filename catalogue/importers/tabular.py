@@ -43,7 +43,7 @@ class CsvSource:
             first = file.readline(MAX_HEADER + 1)
             if len(first) > MAX_HEADER:
                 raise SourceRefused(
-                    _("The first line has more than %(limit)s characters. It has the names of columns, and no more.")
+                    _("The first line has more than %(limit)s characters. It should contain only column names.")
                     % {"limit": number_format(MAX_HEADER, force_grouping=True)}
                 )
             if not columns.is_unicode(first):

@@ -110,8 +110,8 @@ def _refusal(status: int, path: Path, max_rows: int) -> str:
             return too_many_rows(max_rows)
         case xlsx.TOO_MANY_CELLS:
             return _(
-                "The workbook has more than %(limit)s cells, blank ones and texts of other sheets included. Delete "
-                "what is not the table, or save the table as CSV."
+                "The workbook has more than %(limit)s cells, counting blank cells and text on other sheets. Delete "
+                "everything but the table, or save the table as CSV."
             ) % {"limit": number_format(xlsx.MAX_CELLS * max_rows, force_grouping=True)}
         case xlsx.TOO_MUCH_TEXT:
             return _(

@@ -161,7 +161,7 @@ def test_a_directory_of_long_names_is_refused_before_it_is_read(tmp_path: Path) 
     with zipfile.ZipFile(path, "w") as made:
         for number in range(20):
             made.writestr(f"{number}{'x' * 60_000}.jpg", b"")
-    assert "entries of very long names" in refusal(lambda: ArchiveSource(path, max_entries=1_000))
+    assert "entries with very long names" in refusal(lambda: ArchiveSource(path, max_entries=1_000))
 
 
 def test_entries_that_share_their_bytes_count_each(tmp_path: Path) -> None:

@@ -314,7 +314,7 @@ def test_an_import_that_takes_too_long_says_what_is_in_and_goes_on_with_the_same
     monkeypatch.setattr(importing, "MAX_SECONDS", 1e-9)
     shown = page(admin_client.post(PROCESS, {"upload": token}, follow=True))
     assert "1 new product" in shown
-    assert "Choose the same files again to go on" in shown
+    assert "Choose the same files again to continue" in shown
     assert Product.objects.count() == 1
     monkeypatch.undo()
     bring_in(admin_client, rows)
@@ -325,12 +325,43 @@ def test_one_import_runs_at_a_time_and_files_wait_for_it(admin_client: Client) -
     rows = table(["a", "Coat"], header=HEADER[:2])
     token = look(admin_client, rows).context["upload"].token
     with importing._importing:
-        assert "Another import is running" in errors(look(admin_client, rows))["table"][0]
         waiting = admin_client.post(PROCESS, {"upload": token})
     assert (waiting.status_code, waiting.headers["Retry-After"]) == (503, "60")
     assert token in waiting.content.decode()
     admin_client.post(PROCESS, {"upload": token})
     assert Product.objects.count() == 1
+
+
+def test_files_that_had_to_wait_for_their_preview_need_not_be_sent_again(admin_client: Client) -> None:
+    with importing._importing:
+        waiting = look(admin_client, table(["a", "Coat"], header=HEADER[:2]))
+    assert (waiting.status_code, waiting.headers["Retry-After"]) == (503, "60")
+    assert "Another import is running" in waiting.content.decode()
+    assert f'action="{IMPORT}"' in waiting.content.decode()
+    (upload,) = kept()
+    assert f'value="{upload.name}"' in waiting.content.decode()
+
+    again = admin_client.post(IMPORT, {"upload": upload.name})
+
+    assert again.context["outcome"].created == ["a"]
+    assert not Product.objects.exists()
+    admin_client.post(PROCESS, {"upload": upload.name})
+    assert Product.objects.count() == 1
+
+
+@pytest.mark.parametrize("token", ["0" * 32, "../media", ""])
+def test_files_that_waited_too_long_have_to_be_chosen_again(admin_client: Client, token: str) -> None:
+    assert "These files are no longer kept." in page(admin_client.post(IMPORT, {"upload": token}, follow=True))
+
+
+def test_files_that_waited_and_are_refused_are_not_kept(admin_client: Client) -> None:
+    with importing._importing:
+        look(admin_client, table(["a"], header=["number"]))
+    (upload,) = kept()
+
+    page(admin_client.post(IMPORT, {"upload": upload.name}, follow=True))
+
+    assert kept() == []
 
 
 def test_a_sheet_that_claims_a_million_rows_is_read_as_it_is(admin_client: Client) -> None:
