@@ -39,8 +39,8 @@ UNREADABLE = (
 """What Django's admin and the apps beside it raise for a key, a lookup, a number or a format that none of their own
 links and forms holds. Which one, and whether any, differs between databases."""
 
-BAD_VALUES = (IncorrectLookupParameters, ValidationError, DataError, OverflowError, ValueError)
-"""Those of them that a form's values raise."""
+BAD_VALUES = (IncorrectLookupParameters, FieldDoesNotExist, ValidationError, DataError, OverflowError, ValueError)
+"""Those of them that a form's values raise; the admin reads a field's name from one of them (`_to_field`)."""
 
 OWN = {"catalogue", "search", "visualsearch"}
 """The project's packages: what they raise themselves is a mistake in them."""
@@ -71,10 +71,8 @@ class HandMadeAddresses:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         match = request.resolver_match
-        if request.method == "POST":
-            written, unreadable = bool(request.POST), BAD_VALUES
-        else:
-            written, unreadable = bool(request.GET or (match and (match.kwargs or match.args))), UNREADABLE
+        written = request.GET or request.POST or (match and (match.kwargs or match.args))
+        unreadable = BAD_VALUES if request.method == "POST" else UNREADABLE
         if settings.DEBUG or not (written and in_admin(request.path_info) and isinstance(error, unreadable)):
             return None
         if _raised_by(error) in OWN:
@@ -95,10 +93,8 @@ class HandMadeAddresses:
 
 def _raised_by(error: Exception) -> str:
     """The package whose code raised an error."""
-    frame = None
-    for frame, _line in traceback.walk_tb(error.__traceback__):
-        pass
-    return frame.f_globals.get("__name__", "").partition(".")[0] if frame else ""
+    *_outer, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
