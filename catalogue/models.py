@@ -202,7 +202,7 @@ class ProductImage(models.Model):
     width = models.PositiveIntegerField(_("width"), editable=False)
     height = models.PositiveIntegerField(_("height"), editable=False)
     #: Whether the original is without metadata. One that is not is never given out: `shown` is a rendition then.
-    stripped = models.BooleanField(default=False, editable=False)
+    stripped = models.BooleanField(default=False, db_default=False, editable=False)
     #: Of the bytes as they were received. The stored original may be without their metadata.
     sha256 = models.CharField(_("SHA-256 of the content"), max_length=64, db_index=True, editable=False)
     created = models.DateTimeField(_("created"), default=timezone.now, editable=False)

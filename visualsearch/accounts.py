@@ -1,24 +1,19 @@
-"""Staff's accounts in the admin, and how long they stay signed in.
+"""Staff's accounts in the admin.
 
 `visualsearch.urls` imports this, once all apps have registered their parts of the admin.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from importlib import import_module
 from typing import Any
 
 from axes.models import AccessAttempt
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.models import Group, Permission, User
-from django.contrib.auth.signals import user_logged_in
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop, ngettext
@@ -163,15 +158,3 @@ class AttemptAdmin(ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-@receiver(user_logged_in)
-def end_in_time(request: HttpRequest, **kwargs: Any) -> None:
-    """End a session `SESSION_COOKIE_AGE` after signing in; Django would count from the last time it was saved."""
-    end: datetime = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
-    request.session.set_expiry(end)
-
-
-def forget_sessions() -> None:
-    """Delete the sessions that have ended."""
-    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -38,6 +39,12 @@ UNREADABLE = (
 """What Django's admin and the apps beside it raise for a key, a lookup, a number or a format that none of their own
 links and forms holds. Which one, and whether any, differs between databases."""
 
+BAD_VALUES = (IncorrectLookupParameters, FieldDoesNotExist, ValidationError, DataError, OverflowError, ValueError)
+"""Those of them that a form's values raise; the admin reads a field's name from one of them (`_to_field`)."""
+
+OWN = {"catalogue", "search", "visualsearch"}
+"""The project's packages: what they raise themselves is a mistake in them."""
+
 EXPENSIVE = ("__regex", "__iregex")
 """Ends of lookups that no page of the admin uses, and that may take for ever: SQLite asks Python's `re`."""
 
@@ -47,7 +54,8 @@ class HandMadeAddresses:
     view stumbles over it.
 
     The admin reads lookups and keys from what is sent to it, so that there are more of them than forms could check.
-    Each error is logged in full, for it may be a mistake of ours; and with `DEBUG` it is shown.
+    What the project's own code raises stays an error of the server. Each error is logged in full, for it may be a
+    mistake of ours all the same; and with `DEBUG` it is shown.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -64,7 +72,10 @@ class HandMadeAddresses:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         match = request.resolver_match
         written = request.GET or request.POST or (match and (match.kwargs or match.args))
-        if settings.DEBUG or not (written and in_admin(request.path_info) and isinstance(error, UNREADABLE)):
+        unreadable = BAD_VALUES if request.method == "POST" else UNREADABLE
+        if settings.DEBUG or not (written and in_admin(request.path_info) and isinstance(error, unreadable)):
+            return None
+        if _raised_by(error) in OWN:
             return None
         logger.error("A request to the admin could not be read: %s %s", request.method, request.path, exc_info=error)
         return self._answer(request)
@@ -77,6 +88,12 @@ class HandMadeAddresses:
             status, title = HTTPStatus.NOT_FOUND, _("Page not found")
             sentence = _("Part of this address is not valid. Go back and use the links on the page.")
         return refusal(request, status, title, sentence)
+
+
+def _raised_by(error: Exception) -> str:
+    """The package whose code raised an error."""
+    *_outer, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -38,7 +38,7 @@ PER_ADDRESS = 20
 """Guesses from one address within `WINDOW`, whatever accounts are named."""
 
 WINDOW = timedelta(hours=1)
-"""How long a guess counts. Guesses of one account from one address count until the last of them no longer does."""
+"""How long a guess counts. All guesses of one account from one address expire an hour after the last one."""
 
 
 class GuessHandler(AxesDatabaseHandler):

@@ -39,7 +39,7 @@ def keep_private(data_dir: Path, database: str | Path | None = None) -> None:
 
 
 def _close(path: Path) -> None:
-    """Take the rights of others away. One that is missing, or goes meanwhile, is none."""
+    """Take the rights of others away. A missing file is ignored."""
     try:
         mode = path.stat().st_mode
         if mode & 0o077:

@@ -138,7 +138,9 @@ def new_recovery_codes(user: User) -> list[str]:
 
 
 class SecondFactor:
-    """Middleware: with `ADMIN_REQUIRE_OTP`, staff who have signed in without a code may do nothing but set one up."""
+    """Middleware: in the admin, a session without a code ends once its account has a second factor. With
+    `ADMIN_REQUIRE_OTP`, staff without one may do nothing but set it up.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -147,9 +149,12 @@ class SecondFactor:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, *arguments: Any) -> HttpResponse | None:
-        if not (settings.ADMIN_REQUIRE_OTP and request.user.is_staff) or request.user.is_verified():  # type: ignore[attr-defined]
+        here = in_admin(request.path_info)
+        if not (here or settings.ADMIN_REQUIRE_OTP):
             return None
-        if not in_admin(request.path_info):
+        if not request.user.is_staff or request.user.is_verified():  # type: ignore[attr-defined]
+            return None
+        if not here:
             request.user = AnonymousUser()  # as one who has not signed in: photos of hidden products are not shown
             return None
         match = request.resolver_match
@@ -159,7 +164,7 @@ class SecondFactor:
             # This session is older than the second factor.
             logout(request)
             return redirect_to_login(request.get_full_path(), reverse("admin:login"))
-        return redirect("second-factor")
+        return redirect("second-factor") if settings.ADMIN_REQUIRE_OTP else None
 
 
 class CodeForm(forms.Form):

@@ -353,7 +353,7 @@ if "OPENSEARCH_URL" in env:
         },
     }
 # What workers forget beside the index's own: functions without arguments, called every minute or so.
-HOUSEKEEPING = ["visualsearch.guesses.forget_old", "visualsearch.accounts.forget_sessions"]
+HOUSEKEEPING = ["visualsearch.guesses.forget_old", "visualsearch.sessions.forget_ended"]
 QUERY_LIFETIME_HOURS = env.number("QUERY_LIFETIME_HOURS", 24, minimum=1)
 SEARCH_RATE = env.rate("SEARCH_RATE", "60/min")
 
@@ -479,7 +479,8 @@ AUTH_PASSWORD_VALIDATORS = [
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 CSRF_FAILURE_VIEW = "visualsearch.faults.csrf_failure"
-# From signing in, however much is done meanwhile (`visualsearch.accounts.end_in_time`).
+SESSION_ENGINE = "visualsearch.sessions"
+# From signing in, however much is done meanwhile.
 SESSION_COOKIE_AGE = 3_600 * env.number("SESSION_HOURS", 12, minimum=1, maximum=720)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = HTTPS

@@ -21,7 +21,7 @@ document.addEventListener("alpine:init", () => {
 
   // Text -> tokens: [kind, value], ending with ["end"].
   const TOKEN =
-    /\s*(?:(\d+(?:\.\d+)?)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([A-Za-z_$][\w$]*)|(===|!==|==|!=|<=|>=|&&|\|\||=>|\?\.|[-+*/%<>=!?:.,;(){}[\]]))/y;
+    /\s*(?:(\d+(?:\.\d+)?|\.\d+)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([A-Za-z_$][\w$]*)|(===|!==|==|!=|<=|>=|&&|\|\||=>|[-+*/%<>=!?:.,;(){}[\]]))/y;
 
   function tokens(text) {
     const found = [];
@@ -222,7 +222,7 @@ document.addEventListener("alpine:init", () => {
   }
 
   function permitted(name) {
-    if (FORBIDDEN.has(String(name))) throw new TypeError(`“${name}” is not to be used in an attribute.`);
+    if (FORBIDDEN.has(String(name))) throw new TypeError(`“${name}” is not allowed in an attribute.`);
     return name;
   }
 
@@ -282,7 +282,7 @@ document.addEventListener("alpine:init", () => {
           typeof expression === "function" ? expression.apply(data, params) : parse(expression)({ data, locals: {} });
         receive(typeof value === "function" ? value.apply(data, params) : value);
       } catch (error) {
-        // Told on the console, and the page's other elements go on.
+        // Reported on the console, and the page's other elements go on.
         setTimeout(() => {
           throw error;
         });

@@ -16,11 +16,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 from django.utils import translation
-from django.utils.translation import gettext
 
 from search.models import IndexedMinute, Query
 from tests import shop
 from tests.drawing import photo
+from visualsearch import accounts
 
 pytestmark = pytest.mark.django_db
 
@@ -139,7 +139,8 @@ def test_what_cannot_be_read_is_not_found(staff: Client, address: str) -> None:
     response = staff.get(address)
     assert response.status_code == 404
     with translation.override("ja" if address.startswith("/ja/") else "en"):
-        assert gettext("Page not found") in response.content.decode()
+        sentence = translation.gettext("Part of this address is not valid. Go back and use the links on the page.")
+    assert sentence in response.content.decode()
 
 
 def test_forms(staff: Client) -> None:
@@ -177,10 +178,22 @@ def test_a_form_with_keys_that_are_none_is_refused(staff: Client, key: str) -> N
     assert "Some of its values are not valid." in response.content.decode()
 
 
-def test_an_error_of_ours_stays_one(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def mistaken(*arguments: Any, **options: Any) -> Any:
-        raise ValueError("a mistake")
+@pytest.mark.parametrize(
+    ("name", "mistake"),
+    [("OuterRef", int), ("OuterRef", None), ("TOTPDevice", None)],  # ValueError, TypeError, AttributeError
+)
+def test_an_error_of_ours_stays_one(staff: Client, monkeypatch: pytest.MonkeyPatch, name: str, mistake: Any) -> None:
+    user = f"/admin/auth/user/{User.objects.get().pk}/change/"
+    monkeypatch.setattr(accounts, name, mistake)
+    assert staff.get("/admin/auth/user/").status_code == 500
+    assert staff.get("/admin/auth/user/?q=boss").status_code == 500
+    assert staff.get(user).status_code == 500
+    assert staff.post(user, {"username": "boss"}).status_code == 500
+    form = {"action": "delete_selected", "_selected_action": ["1"]}
+    assert staff.post("/admin/auth/user/?q=boss", form).status_code == 500
 
-    monkeypatch.setattr(admin.site._registry[User], "changelist_view", mistaken)
-    monkeypatch.setattr("visualsearch.dashboard.PARTS", (mistaken,))
-    assert staff.get("/admin/").status_code == 500
+
+def test_what_no_value_can_raise_is_an_error_of_ours(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts.UserAdmin, "actions", 3)  # Django raises TypeError
+    form = {"action": "delete_selected", "_selected_action": ["1"]}
+    assert staff.post("/admin/auth/user/", form).status_code == 500

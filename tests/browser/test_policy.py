@@ -65,6 +65,20 @@ def test_the_themes_own_controls_work(staff: Page) -> None:
     expect(staff.get_by_role("button", name="Run")).to_be_visible()
 
 
+def test_a_question_mark_before_a_fraction_is_a_condition(staff: Page) -> None:
+    staff.goto("/admin/")
+    staff.evaluate(
+        """() => {
+            const line = document.createElement("p");
+            line.id = "answer";
+            line.setAttribute("x-data", "{ yes: true }");
+            line.setAttribute("x-text", "yes?.5:1");
+            document.querySelector("#content").append(line);
+        }"""
+    )
+    expect(staff.locator("#answer")).to_have_text("0.5")
+
+
 def test_an_attribute_reaches_neither_the_page_nor_the_makers_of_functions(staff: Page, watch: Watch) -> None:
     """Who gets an attribute into a page of the admin gets no script into it."""
     staff.goto("/admin/")

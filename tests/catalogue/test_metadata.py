@@ -249,7 +249,7 @@ def test_the_pictures_and_videos_behind_the_first_one_go() -> None:
 
 @pytest.mark.parametrize("place", SEGMENTS)
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_is_rid_of(place: str, progressive: bool) -> None:
+def test_removes_from_jpeg(place: str, progressive: bool) -> None:
     data = encoded(DRAWN, progressive=progressive)
     frame = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
     for at in (2, frame, data.rindex(b"\xff\xda"), len(data) - 2):
@@ -262,14 +262,14 @@ def test_a_jpeg_is_rid_of(place: str, progressive: bool) -> None:
 
 
 @pytest.mark.parametrize("place", CHUNKS)
-def test_a_png_is_rid_of(place: str) -> None:
+def test_removes_from_png(place: str) -> None:
     data = encoded(DRAWN, "PNG")
     for at in (33, data.index(b"IEND") - 4):
         assert stripped(with_chunks(data, CHUNKS[place], at=at)) == data
 
 
 @pytest.mark.parametrize("place", EXTENSIONS)
-def test_a_gif_is_rid_of(place: str) -> None:
+def test_removes_from_gif(place: str) -> None:
     data = animated("GIF")
     public = stripped(with_extensions(data, EXTENSIONS[place]))
     assert public is not None
@@ -278,14 +278,14 @@ def test_a_gif_is_rid_of(place: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [b"EXIF", b"XMP ", b"seCr"])
-def test_a_webp_is_rid_of(kind: bytes) -> None:
+def test_removes_from_webp(kind: bytes) -> None:
     data = encoded(DRAWN, "WEBP", icc_profile=PROFILE)
     body = data[8:] + riff(kind, exif().tobytes() if kind == b"EXIF" else SECRET)
     body = body[:12] + bytes([body[12] | 0x0C]) + body[13:]
     assert stripped(riff(b"RIFF", body) + SECRET) == data
 
 
-def test_a_frame_of_an_animated_webp_is_rid_of_what_is_unknown() -> None:
+def test_removes_unknown_chunks_from_the_frames_of_an_animated_webp() -> None:
     data = animated("WEBP")
     at = data.index(b"ANMF")
     length = struct.unpack("<I", data[at + 4 : at + 8])[0]

@@ -9,6 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BEFORE, AFTER = [("catalogue", "0001_initial")], [("catalogue", "0002_large_renditions")]
+STRIPPED = [("catalogue", "0003_stripped_originals")]
 
 
 def test_photos_that_are_there_take_their_thumbnail_for_the_large_rendition() -> None:
@@ -32,5 +33,21 @@ def test_photos_that_are_there_take_their_thumbnail_for_the_large_rendition() ->
         ]
         with pytest.raises(IntegrityError), transaction.atomic():
             photos.update(large="")
+    finally:
+        MigrationExecutor(connection).migrate(last)
+
+
+def test_processes_that_do_not_know_of_stripped_originals_yet_store_photos() -> None:
+    executor = MigrationExecutor(connection)
+    last = executor.loader.graph.leaf_nodes()
+    executor.migrate(STRIPPED)
+    try:
+        old = executor.loader.project_state(AFTER).apps
+        product = old.get_model("catalogue", "Product").objects.create(sku="a", title="A")
+        photo = old.get_model("catalogue", "ProductImage").objects.create(
+            product=product, width=900, height=1200, file="f", thumbnail="t", large="l", sha256="0" * 64
+        )
+        new = executor.loader.project_state(STRIPPED).apps
+        assert new.get_model("catalogue", "ProductImage").objects.get(pk=photo.pk).stripped is False
     finally:
         MigrationExecutor(connection).migrate(last)

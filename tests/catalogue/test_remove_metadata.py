@@ -113,7 +113,7 @@ def test_a_photo_that_decodes_and_is_malformed_is_kept_and_never_given_out(clien
     assert SECRET not in b"".join(response.streaming_content)
 
 
-def test_an_original_with_metadata_is_private_until_it_is_rid_of_them(
+def test_an_original_with_metadata_is_private_until_they_are_removed(
     client: Client, django_capture_on_commit_callbacks: Any
 ) -> None:
     image, other = old("a"), shop.product("b", photo()).photos.get()

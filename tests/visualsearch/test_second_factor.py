@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticToken
@@ -166,6 +168,24 @@ def test_the_secret_is_shown_until_it_is_in_use(clerk: User) -> None:
     assert f"{RECOVERY_CODES} recovery codes are left." in after
 
 
+def test_the_session_that_sets_it_up_stays(clerk: User) -> None:
+    client = Client()
+    client.force_login(clerk)
+    client.get(SETUP)
+    client.post(SETUP, {"code": code(clerk)})
+    assert client.get("/admin/").status_code == 200
+
+
+def test_strangers_and_pages_of_the_shop_cost_no_query_for_it(clerk: User) -> None:
+    client = Client()
+    client.force_login(clerk)
+    for visitor, path in ((Client(), LOGIN), (Client(), "/admin/"), (Client(), "/"), (client, "/")):
+        with CaptureQueriesContext(connection) as queries:
+            visitor.get(path)
+        asked = [query["sql"] for query in queries if "otp_" in query["sql"]]
+        assert len(asked) == (path == LOGIN), asked  # the form asks whether anybody needs a code
+
+
 def test_turning_it_off_and_new_recovery_codes_take_a_code(clerk: User) -> None:
     old = enrol(clerk)
     client = Client()
@@ -235,8 +255,9 @@ def test_it_cannot_be_turned_off_there(clerk: User, settings: Any) -> None:
     assert TOTPDevice.objects.filter(confirmed=True).exists()
 
 
-def test_a_session_without_a_code_signs_in_again(clerk: User, settings: Any) -> None:
-    settings.ADMIN_REQUIRE_OTP = True
+@pytest.mark.parametrize("required", [False, True])
+def test_a_session_without_a_code_signs_in_again(clerk: User, settings: Any, required: bool) -> None:
+    settings.ADMIN_REQUIRE_OTP = required
     old = Client()
     old.force_login(clerk)
     enrol(clerk)

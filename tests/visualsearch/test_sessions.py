@@ -11,6 +11,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from visualsearch.sessions import SIGNED_IN
+
 pytestmark = pytest.mark.django_db
 
 
@@ -26,6 +28,28 @@ def test_a_session_ends_in_time_however_much_is_done(client: Client, settings: A
     assert client.get("/admin/").status_code == 200
     assert abs(client.session.get_expiry_date() - end) < timedelta(seconds=1)
     Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    assert client.get("/admin/").status_code == 302
+
+
+def test_a_lower_limit_holds_for_sessions_that_there_are(client: Client, settings: Any) -> None:
+    client.force_login(User.objects.create_superuser("boss"))
+    assert client.get("/admin/").status_code == 200
+    settings.SESSION_COOKIE_AGE = 0
+    response = client.get("/admin/")
+    assert response.status_code == 302
+    assert response.cookies["sessionid"].value == ""
+
+
+def test_sessions_of_an_older_version_end_at_once(client: Client) -> None:
+    """They do not know when their user signed in, and would last for two weeks."""
+    client.force_login(User.objects.create_superuser("boss"))
+    session = client.session
+    del session[SIGNED_IN]
+    session.set_expiry(timedelta(days=14))
+    session.save()
+    assert client.get("/admin/").status_code == 302
+    Session.objects.update(expire_date=timezone.now() + timedelta(hours=1))
+    client.cookies["sessionid"] = Session.objects.get().session_key
     assert client.get("/admin/").status_code == 302
 
 
