@@ -37,7 +37,7 @@ class Translated(Sitemap):  # type: ignore[type-arg]
     def lastmod(self, item: Any) -> datetime | None:
         return None
 
-    def get_urls(self, page: int | str = 1, site: Any = None, protocol: str | None = None) -> list[str]:
+    def get_urls(self, page: int | str = 1, site: Any = None, protocol: str | None = None) -> list[str]:  # type: ignore[override]  # for a template of ours
         """The entries of one file, in XML. Raises `EmptyPage` and `PageNotAnInteger`."""
         items = self.paginator.page(page).object_list
         origin = f"{self.get_protocol(protocol)}://{self.get_domain(site)}"
