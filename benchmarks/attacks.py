@@ -193,6 +193,7 @@ ATTACKS: dict[str, tuple[int, Callable[[], Attack]]] = {
     "JSON error bomb, 8 at once": (8, lambda: json_bomb),
     "long address, 8 at once": (8, lambda: long_address),
     "cookies of backslashes, 8 at once": (8, lambda: cookies),
+    "products of the sitemap, 16 at once": (16, lambda: lambda shop: shop.get("/sitemap-products.xml")),
 }
 """Name -> how many at once, and what makes it."""
 

@@ -64,13 +64,17 @@ class ManyField(forms.Field):
 
     widget = forms.MultipleHiddenInput
 
+    def __init__(self, *, most: int = MOST_VALUES, **options: Any) -> None:
+        super().__init__(**options)
+        self.most = most
+
     def to_python(self, value: Sequence[str] | None) -> tuple[str, ...]:
         return tuple(dict.fromkeys(part for part in value or () if part))
 
     def validate(self, value: tuple[str, ...]) -> None:
         super().validate(value)
-        if len(value) > MOST_VALUES:
-            raise ValidationError(_("Name at most %(limit)d.") % {"limit": MOST_VALUES})
+        if len(value) > self.most:
+            raise ValidationError(_("Name at most %(limit)d.") % {"limit": self.most})
         for part in value:
             ProhibitNullCharactersValidator()(part)
 

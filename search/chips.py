@@ -27,10 +27,10 @@ class Chip:
     photo: ProductImage | None = None
 
 
-def chips(query: Query, refinement: Refinement, facets: Iterable[Facet]) -> list[Chip]:
-    """A chip for the box, for each filter and for each wish of a refinement; one query if there are wishes."""
+def chips(query: Query, refinement: Refinement, facets: Iterable[Facet], wished: Iterable[Product]) -> list[Chip]:
+    """A chip for the box, for each filter and for each product that is liked or disliked."""
     made = [Chip(label, address(query, changed), swatch) for label, changed, swatch in _filters(refinement, facets)]
-    return made + [_wish(query, refinement, product) for product in _wished(refinement)]
+    return made + [_wish(query, refinement, product) for product in wished]
 
 
 def _filters(refinement: Refinement, facets: Iterable[Facet]) -> Iterator[tuple[str, Refinement, str]]:
@@ -66,7 +66,8 @@ def _amount(price: Decimal | None) -> str:
     return number_format(price or 0, force_grouping=True)
 
 
-def _wished(refinement: Refinement) -> list[Product]:
+def wished_products(refinement: Refinement) -> list[Product]:
+    """The products that are liked or disliked, those that shoppers may see; one query if there are any."""
     skus = [*refinement.like, *refinement.dislike]
     return list(Product.objects.visible().filter(sku__in=skus).prefetch_related("photos")) if skus else []
 

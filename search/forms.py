@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from catalogue.filters import FilterForm, ManyField, known
 from search import colours
 from search.pictures import Box
-from search.querying import Criteria, Refinement
+from search.querying import MOST_WISHES, Criteria, Refinement
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 
@@ -48,8 +48,8 @@ class RefinementForm(FilterForm):
 
     colour = ManyField(required=False)
     colour_weight = forms.FloatField(required=False, min_value=0, max_value=MAX_COLOUR_WEIGHT)
-    like = ManyField(required=False)
-    dislike = ManyField(required=False)
+    like = ManyField(required=False, most=MOST_WISHES)
+    dislike = ManyField(required=False, most=MOST_WISHES)
     box = BoxField(required=False)
 
     def clean_colour(self) -> tuple[str, ...]:

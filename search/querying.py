@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import numpy as np
@@ -50,6 +50,8 @@ LONGEST = 500
 NEAREST = 10
 #: The longer side of a stored query picture, in pixels: ample for a crop box at the model's size.
 STORED_SIDE = 1_280
+#: Products that a search wants more like, and as many that it wants less like. Each link of its page repeats them.
+MOST_WISHES = 20
 DEFAULT_PAGE = 24
 LARGEST_PAGE = 200
 #: Rows of a ranking looked up beyond those asked for: some products may have been hidden since it was made.
@@ -96,6 +98,12 @@ class Refinement:
     criteria: Criteria = field(default_factory=Criteria)
     like: tuple[str, ...] = ()
     dislike: tuple[str, ...] = ()
+
+    def wishing(self, skus: Iterable[str]) -> Self:
+        """The same, liking and disliking only products of these SKUs."""
+        kept = frozenset(skus)
+        like, dislike = (tuple(sku for sku in wish if sku in kept) for wish in (self.like, self.dislike))
+        return replace(self, like=like, dislike=dislike)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from search import bodies, colours
 from search.matches import Match
 from search.models import Query
 from search.pictures import Box
-from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Criteria, Refinement, Result
+from search.querying import DEFAULT_PAGE, LARGEST_PAGE, MOST_WISHES, Criteria, Refinement, Result
 from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 #: How a picture may be named in a request; exactly one of them.
@@ -225,10 +225,10 @@ class SearchSerializer(serializers.Serializer[Any]):
         help_text=_("0: the colour does not matter; 0.5: as much as the style."),
     )
     like = ManyField(
-        child=serializers.CharField(), required=False, max_length=MOST_VALUES, help_text=_("SKUs: more like these.")
+        child=serializers.CharField(), required=False, max_length=MOST_WISHES, help_text=_("SKUs: more like these.")
     )
     dislike = ManyField(
-        child=serializers.CharField(), required=False, max_length=MOST_VALUES, help_text=_("SKUs: less like these.")
+        child=serializers.CharField(), required=False, max_length=MOST_WISHES, help_text=_("SKUs: less like these.")
     )
     box = BoxField(
         required=False,

@@ -34,8 +34,8 @@ from django.views.decorators.vary import vary_on_headers
 from catalogue.images import ImageRefused, Limits
 from catalogue.models import Product
 from search import colours, querying
-from search.cards import Card, following
-from search.chips import chips
+from search.cards import MOST_SHOWN, cards, following
+from search.chips import chips, wished_products
 from search.exceptions import PicturesRejected, QueryGone, SearchError
 from search.facets import narrowing
 from search.forms import RefinementForm
@@ -208,10 +208,11 @@ def _slow_down(request: HttpRequest, wait: float) -> HttpResponse:
 @vary_on_headers(PART)
 @explained
 def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """What a query found, refined as the address says: its first products, as many as the address asks for.
+    """What a query found, refined as the address says, and as many of its products as the address asks for.
 
     `list` names a ranking that was frozen when the first of them were shown; where it is no longer kept, or none is
-    named, the products are ranked anew. The page's script asks for the part that a refinement changes.
+    named, the products are ranked anew. `start` is the position in it of the page's first product, as a page holds
+    `MOST_SHOWN` at most. The page's script asks for the part that a refinement changes.
     """
     query = _find(pk)
     form = RefinementForm(request.GET)
@@ -220,21 +221,27 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         errors = {name: tuple(map(str, sentences)) for name, sentences in form.errors.items()}
         context["choices"] = narrowing(query, Refinement(), errors=errors)
         return render(request, "search/results.html", context, status=HTTPStatus.BAD_REQUEST)
-    refinement = form.refinement
+    wished = wished_products(form.refinement)
+    # The page repeats them in each of its links: what is no product, or none to be seen, does not come that far.
+    refinement = form.refinement.wishing(product.sku for product in wished)
     new_box = refinement.box is not None and not querying.has_seen(query, refinement.box)
     if new_box and (wait := _must_wait(request, Cost.STORED)) is not None:
         return _slow_down(request, wait)
     ranking = _ranking(query, refinement, request.GET.get("list", ""))
-    page = querying.page(query, ranking, refinement, size=_shown(request.GET.get("shown", "")))
+    start = _number(request.GET.get("start", ""), 0, LONGEST)
+    if start >= len(ranking):  # another list than the one it is a position of
+        start = 0
+    size = _number(request.GET.get("shown", ""), DEFAULT_PAGE, MOST_SHOWN)
+    page = querying.page(query, ranking, refinement, start, size)
     choices = narrowing(query, refinement, ranking.version)
     context |= {
         "refinement": refinement,
         "ranking": ranking,
         "choices": choices,
         "summary": summary(ranking, page, choices.products),
-        "cards": [Card.of(query, refinement, result) for result in page.results],
-        "chips": chips(query, refinement, choices.facets),
-        "following": following(query, refinement, ranking, page),
+        "cards": list(cards(query, refinement, page)),
+        "chips": chips(query, refinement, choices.facets, wished),
+        "following": following(query, refinement, ranking, page, start),
     }
     template = "search/refined.html" if PART in request.headers else "search/results.html"
     return render(request, template, context)
@@ -254,11 +261,11 @@ def _ranking(query: Query, refinement: Refinement, key: str) -> Ranking:
     return querying.rank(query, refinement)
 
 
-def _shown(asked: str) -> int:
-    """How many products an address asks for, of what may be asked."""
-    if not (asked.isascii() and asked.isdecimal() and len(asked) <= len(str(LONGEST))):
-        return DEFAULT_PAGE
-    return min(max(int(asked), DEFAULT_PAGE), LONGEST)
+def _number(given: str, least: int, most: int) -> int:
+    """A number of an address within its bounds; the least where it is none."""
+    if not (given.isascii() and given.isdecimal() and len(given) <= len(str(LONGEST))):
+        return least
+    return min(max(int(given), least), most)
 
 
 def _picture_colours(query: Query) -> dict[str, Any]:

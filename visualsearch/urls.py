@@ -17,7 +17,12 @@ handler500 = "visualsearch.faults.server_error"
 urlpatterns = [
     path("robots.txt", robots, name="robots"),
     path("sitemap.xml", sitemaps.index, {"sitemaps": SITEMAPS, "sitemap_url_name": "sitemap"}, name="sitemap-index"),
-    path("sitemap-<section>.xml", sitemaps.sitemap, {"sitemaps": SITEMAPS}, name="sitemap"),
+    path(
+        "sitemap-<section>.xml",
+        sitemaps.sitemap,
+        {"sitemaps": SITEMAPS, "template_name": "sitemap_entries.xml"},
+        name="sitemap",
+    ),
     path("language/", set_language, name="set_language"),
     path("api/", include("visualsearch.api_urls")),
     path("postImage", PostImageView.as_view(), name="post-image"),

@@ -93,8 +93,8 @@ async function showMore(link) {
     grid.querySelector(".card--coming")?.before(...added);
     history.replaceState(null, "", link.href.split("#")[0]);
     shown = place();
-    const next = part("more", state);
-    if (next) link.href = next.href;
+    const next = state.querySelector(".more");
+    if (next) link.parentElement.replaceWith(...imported([next]));
     else link.parentElement.remove();
     section.ariaBusy = "false";
     added[0]?.querySelector("a").focus({ preventScroll: true });

@@ -10,11 +10,10 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogue.filters import MOST_VALUES
 from search import colours
 from search.forms import RefinementForm
 from search.pictures import Box
-from search.querying import Criteria, Refinement
+from search.querying import MOST_WISHES, Criteria, Refinement
 from search.vectors import MAX_COLOUR_WEIGHT
 from tests import shop
 
@@ -84,5 +83,5 @@ def test_a_box_that_is_none_is_refused(box: str) -> None:
 
 @pytest.mark.django_db
 def test_nobody_likes_that_many_products() -> None:
-    many = "&".join(f"like={number}" for number in range(MOST_VALUES + 1))
-    assert list(read(many).errors) == ["like"]
+    many = "&".join(f"like={number}" for number in range(MOST_WISHES + 1))
+    assert read(many).errors == {"like": ["Name at most 20."]}

@@ -6,10 +6,13 @@ import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.test import Client
 from django.utils import timezone
 from PIL import Image
@@ -19,7 +22,9 @@ from catalogue import images
 from catalogue.models import Product
 from search import indexing, querying
 from search.models import IndexVersion, Query
+from search.querying import MOST_WISHES
 from tests import shop
+from tests.cost import processor_time
 from tests.drawing import encoded, photo, picture
 
 pytestmark = pytest.mark.django_db
@@ -456,6 +461,65 @@ def test_results_cost_the_same_queries_however_many_there_are(
         page(client, f"{address}&price_max=50")
     with django_assert_max_num_queries(len(few)):
         assert len(titles(page(client, address))) == 24
+
+
+@pytest.fixture
+def many(db: None, grid: Any) -> list[Product]:
+    """A hundred and twenty products with long SKUs."""
+    made = shop.fill(10)
+    Product.objects.update(sku=Concat("sku", Value("-" + 30 * "x")))
+    indexing.reconcile()
+    return made
+
+
+def test_more_than_a_page_holds_is_on_a_page_of_its_own(client: Client, many: list[Product]) -> None:
+    query = querying.ask_with_picture(BLUE_DRESS)
+    first = page(client, f"{query.get_absolute_url()}?in_stock=&shown=500")
+    assert len(titles(first)) == 96
+    assert "data-more" not in first
+    second = page(client, links(first, "Show more")[0])
+    assert len(titles(second)) == 24
+    assert not links(second, "Show more")
+    assert len({*titles(first), *titles(second)}) == 120
+
+
+def test_a_later_page_adds_to_itself(client: Client, many: list[Product]) -> None:
+    query = querying.ask_with_picture(BLUE_DRESS)
+    shown = page(client, f"{query.get_absolute_url()}?start=48")
+    assert len(titles(shown)) == 24
+    assert "data-more" in shown
+    more = page(client, links(shown, "Show more")[0])
+    assert titles(more)[:24] == titles(shown)
+    assert len(titles(more)) == 48
+
+
+@pytest.mark.parametrize("start", ["24", "999", "-1", "x", "9" * 40])
+def test_a_place_beyond_the_list_is_its_beginning(client: Client, query: Query, start: str) -> None:
+    address = query.get_absolute_url()
+    assert titles(page(client, f"{address}?start={start}")) == titles(page(client, address))
+
+
+@pytest.mark.parametrize("wish", ["like", "dislike"])
+def test_links_of_the_page_leave_out_products_that_nobody_may_see(client: Client, query: Query, wish: str) -> None:
+    Product.objects.filter(sku="hat-red-0").update(visible_until=timezone.now())
+    for sku in ("hat-red-0", "unknown"):
+        address = f"{query.get_absolute_url()}?like=hat-blue-0&{wish}={sku}"
+        shown = client.get(address, headers={"X-Part": "found"}).content.decode()
+        assert "like=hat-blue-0" in shown
+        assert f"like={sku}" not in shown
+
+
+def test_the_costliest_page_of_results_costs_little(client: Client, many: list[Product]) -> None:
+    query = querying.ask_with_picture(BLUE_DRESS)
+    skus = list(Product.objects.values_list("sku", flat=True))
+    wishes = {"like": skus[:MOST_WISHES], "dislike": skus[MOST_WISHES : 2 * MOST_WISHES], "shown": 500}
+    address = f"{query.get_absolute_url()}?{urlencode(wishes, doseq=True)}"
+    page(client, address)  # the index and the templates are loaded
+    with processor_time() as spent:
+        shown = page(client, address)
+    assert len(titles(shown)) >= 70
+    assert len(shown.encode()) < 1_000_000
+    assert spent.seconds < 1  # a sixth here
 
 
 # The picture ------------------------------------------------------------------------------------------------

@@ -10,10 +10,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from catalogue.models import Product
 from tests import shop
+from tests.cost import processor_time
 from visualsearch import sitemaps
 
 pytestmark = pytest.mark.django_db
+
+MOST_TIME = 0.25
+"""Seconds of processor time for a file. It takes a fifth here."""
 
 SPACE = {"s": "http://www.sitemaps.org/schemas/sitemap/0.9", "x": "http://www.w3.org/1999/xhtml"}
 
@@ -25,8 +30,9 @@ def read(client: Client, address: str) -> ET.Element:
     return ET.fromstring(response.content)  # noqa: S314 - it is our own
 
 
-def places(client: Client, section: str) -> list[str]:
-    return [str(place.text) for place in read(client, f"/sitemap-{section}.xml").iterfind(".//s:loc", SPACE)]
+def places(client: Client, section: str, page: int = 1) -> list[str]:
+    file = read(client, f"/sitemap-{section}.xml?p={page}")
+    return [str(place.text) for place in file.iterfind(".//s:loc", SPACE)]
 
 
 def test_the_sitemap_leads_to_its_parts(client: Client) -> None:
@@ -68,12 +74,16 @@ def test_categories_and_the_first_pages_are_listed(client: Client) -> None:
 
 
 def test_a_large_shop_has_several_files(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sitemaps.Products, "limit", 4)
+    monkeypatch.setattr(sitemaps.Products, "limit", 2)
     for number in range(3):
         shop.product(str(number))
     index = [place.text for place in read(client, "/sitemap.xml").iterfind(".//s:loc", SPACE)]
     assert "http://testserver/sitemap-products.xml?p=2" in index
     assert len(places(client, "products")) == 4
+    assert places(client, "products", 2) == [
+        "http://testserver/products/2/",
+        "http://testserver/ja/products/2/",
+    ]
     assert client.get("/sitemap-products.xml?p=9").status_code == 404
 
 
@@ -83,8 +93,19 @@ def test_a_file_costs_the_same_queries_however_long_it_is(
 ) -> None:
     for number in range(products):
         shop.product(str(number))
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):  # how many there are, and one file's
         places(client, "products")
+
+
+@pytest.mark.parametrize("address", ["/sitemap.xml", "/sitemap-products.xml", "/sitemap-products.xml?p=80"])
+def test_a_file_of_a_large_shop_costs_little(client: Client, address: str) -> None:
+    Product.objects.bulk_create(Product(sku=f"SKU-{number}", title="A hat") for number in range(20_000))
+    client.get(address)  # the templates are loaded
+    with processor_time() as spent:
+        response = client.get(address)
+    assert response.status_code == 200
+    assert len(response.content) < 300_000
+    assert spent.seconds < MOST_TIME
 
 
 def test_an_empty_shop_has_a_sitemap(client: Client) -> None:
