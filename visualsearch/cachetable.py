@@ -29,8 +29,8 @@ FOREVER = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 class JSON:
-    """Values as JSON. Tuples come back as lists, dataclasses as dicts, lazy and other text, dates and UUIDs as strings;
-    bytes and other objects are refused with `orjson.JSONEncodeError`, a TypeError."""
+    """Values as JSON. Tuples come back as lists, dataclasses as dicts; lazy text, dates and UUIDs as strings. Bytes
+    and other objects are refused with `orjson.JSONEncodeError`, a TypeError."""
 
     def dumps(self, value: Any) -> bytes:
         return orjson.dumps(value, default=_text)
