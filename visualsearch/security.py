@@ -48,6 +48,12 @@ def in_api(path: str) -> bool:
     return path.startswith("/api/") or path in SAMPLE
 
 
+def takes_files(path: str) -> bool:
+    """Whether strangers may send a file to an address. The API's views read a body only where they take one."""
+    languages = {code for code, _name in settings.LANGUAGES}
+    return in_api(path) or path in {"/search/", *(f"/{code}/search/" for code in languages)}
+
+
 def _refusal(request: HttpRequest, status: HTTPStatus, title: str, sentence: str, **members: str) -> HttpResponse:
     """A page that says why a request is not answered, or a problem for the API's clients."""
     if in_api(request.path_info):
@@ -80,10 +86,10 @@ class BodyLimit:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # Forms hold text, also those that strangers send to the admin. The sample's clients send their pictures as
+        # Forms hold text, but for the one that a picture is sent with. The sample's clients send their pictures as
         # JSON, whatever they call it.
         urlencoded = request.content_type == "application/x-www-form-urlencoded" and not in_api(request.path_info)
-        form = urlencoded or in_admin(request.path_info)
+        form = urlencoded or not takes_files(request.path_info)
         limit = settings.FORM_MAX_BYTES if form else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         length = request.headers.get("Content-Length", "")[:MOST_DIGITS]
         if "Transfer-Encoding" in request.headers:
