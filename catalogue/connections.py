@@ -8,11 +8,13 @@ before anything is sent.
 
 from __future__ import annotations
 
+import io
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from http.client import CONTINUE, HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from threading import Lock
 from typing import Any
@@ -29,6 +31,15 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from catalogue.fetching import not_public
 
 Address = IPv4Address | IPv6Address
+
+OVERHEAD = 200_000
+"""Bytes that one fetch may receive beside a picture: the headers of all answers, and the lengths of chunks."""
+
+PROCESSOR_SECONDS = 1.0
+"""Of one fetch. A picture of 10 MB takes 0.1 s; a site can make Python read millions of empty lines meanwhile."""
+
+MOST_INFORMATIONAL = 3
+"""Answers "100 Continue" before the answer. Nothing that is sent here asks for one."""
 
 _UNICAST = ip_network("2000::/3")
 """All of IPv6 that has been given to networks; multicast, IPv4 in disguise and what is out of use are elsewhere."""
@@ -56,6 +67,10 @@ class Guard:
         self._lock = Lock()
         self._cut = False
         self._socket: socket.socket | None = None
+        self._received = 0
+        #: processor time of the thread at the start, and what has been used since
+        self._began = 0.0
+        self._used = 0.0
 
     @property
     def seconds_left(self) -> float:
@@ -64,7 +79,23 @@ class Guard:
 
     @property
     def over(self) -> bool:
-        return self._cut or time.monotonic() >= self._end
+        return self._cut or time.monotonic() >= self._end or self._used > PROCESSOR_SECONDS
+
+    @property
+    def full(self) -> bool:
+        """Whether more has been received than a picture and its headers take."""
+        return self._received > settings.IMAGE_MAX_BYTES + OVERHEAD
+
+    def begin(self) -> None:
+        """The work begins, in this thread."""
+        self._began = time.thread_time()
+
+    def receive(self, count: int) -> None:
+        """Count bytes of a socket, over all connections. Raises TimeoutError where the fetch has to end."""
+        self._received += count
+        self._used = time.thread_time() - self._began
+        if self.full or self.over:
+            raise TimeoutError
 
     def admit(self, connection: socket.socket) -> None:
         """Look at a new connection, and remember it. Raises `AddressRefused`; TimeoutError if it comes too late."""
@@ -123,6 +154,7 @@ def opened(guard: Guard) -> Iterator[Session]:
         user_agent_override="visualsearch",
     )
     token = _guard.set(guard)
+    guard.begin()
     try:
         with _Session(config) as session:
             session.trust_env = False  # neither proxies of the environment nor a .netrc
@@ -145,7 +177,46 @@ class _Session(HTTPSession):  # type: ignore[misc]
         return iter(())
 
 
+class _Counted(io.RawIOBase):
+    """The bytes of a connection, counted before anything is made of them: `http.client` reads any number of lines."""
+
+    def __init__(self, raw: io.RawIOBase, guard: Guard) -> None:
+        self._raw = raw
+        self._watch = guard
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        count: int | None = self._raw.readinto(buffer)
+        self._watch.receive(count or 0)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(HTTPResponse):
+    """The library's, of counted bytes and a bounded number of informational answers."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Counted(self.fp.detach(), _guard.get()))
+        self._informational = 0
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        if status == CONTINUE:
+            self._informational += 1
+            if self._informational > MOST_INFORMATIONAL:
+                raise HTTPException("too many informational answers")
+        return version, status, reason
+
+
 class _Guarded(HTTPConnection):
+    response_class = _Answer
+
     def _new_conn(self) -> socket.socket:
         connection = super()._new_conn()
         try:

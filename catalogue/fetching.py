@@ -2,7 +2,8 @@
 
 Whoever gives an address makes this machine ask for it, so an address must not lead to what only this machine can
 reach: `connections` checks where each connection goes. The whole answer has a deadline, since a server may send one
-byte now and then, and a limit of bytes. Whether it is a picture is found out by `images`.
+byte now and then, and limits of bytes and of processor time, which hold for what is no picture too. Whether it is a
+picture is found out by `images`.
 """
 
 from __future__ import annotations
@@ -223,6 +224,8 @@ def _follow(address: str, guard: Guard) -> bytes:
     except FetchRefused:
         raise
     except (RequestException, HTTPError, OSError, ValueError) as error:
+        if guard.full:
+            raise _too_large() from error
         raise _explained(error, slow=isinstance(error, (Timeout, Silent)) or guard.over) from error
     raise RemoteRefused(
         _("This address leads on more than %(count)d times. Give the one that it ends at.")

@@ -16,6 +16,7 @@ from django.utils.text import Truncator
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from catalogue.fetching import is_address
 from catalogue.models import Category, Product, ProductImage
 
 #: Characters of a description that search engines show.
@@ -108,7 +109,7 @@ def product_data(request: HttpRequest, product: Product, path: Sequence[Category
     if product.price is not None:
         data["offers"] = {
             "@type": "Offer",
-            "url": product.external_url or address,
+            "url": product.external_url if is_address(product.external_url) else address,
             "price": f"{product.price:.2f}",
             "priceCurrency": product.currency,
             "availability": "https://schema.org/" + ("InStock" if product.in_stock else "OutOfStock"),

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
 
+import orjson
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis import RedisError
 
-from visualsearch.cachetable import JSON, UNREADABLE
+from visualsearch.cachetable import JSON, UNREADABLE, log_refused
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +116,9 @@ class Client(RedisCacheClient):
             return otherwise
         try:
             answer = question()
+        except orjson.JSONEncodeError as error:
+            log_refused(error)
+            return otherwise
         except RedisError as error:
             presence.lost(error)
             return otherwise

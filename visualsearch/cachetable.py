@@ -1,11 +1,12 @@
 """The shared cache as a table of the database.
 
 Values are JSON, here and in Redis: nothing that somebody has put into a cache is executed, as a pickle would be. What
-is no JSON, such as values of earlier releases, counts as not there.
+is no JSON, such as values of earlier releases, counts as not there; what cannot become JSON is logged and not kept.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,9 @@ from django.core.cache.backends import db
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.db import DatabaseError, connections, router, transaction
 from django.utils import timezone
+from django.utils.functional import Promise
+
+logger = logging.getLogger(__name__)
 
 UNREADABLE = object()
 """What a value is that is no JSON."""
@@ -25,10 +29,11 @@ FOREVER = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 class JSON:
-    """Values as JSON: tuples come back as lists; bytes and objects are refused with TypeError."""
+    """Values as JSON. Tuples come back as lists, dataclasses as dicts; lazy text, dates and UUIDs as strings. Bytes
+    and other objects are refused with `orjson.JSONEncodeError`, a TypeError."""
 
     def dumps(self, value: Any) -> bytes:
-        return orjson.dumps(value)
+        return orjson.dumps(value, default=_text)
 
     def loads(self, data: bytes | str) -> Any:
         """The value, or `UNREADABLE`."""
@@ -36,6 +41,18 @@ class JSON:
             return orjson.loads(data)
         except orjson.JSONDecodeError:
             return UNREADABLE
+
+
+def _text(value: Any) -> str:
+    """A lazy string as what it says now."""
+    if isinstance(value, Promise):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def log_refused(error: orjson.JSONEncodeError) -> None:
+    """A mistake of ours, or of an app's, for which no page has to fail."""
+    logger.error("A value is not cached: %s", error, exc_info=error)
 
 
 _json = JSON()
@@ -80,7 +97,11 @@ class DatabaseCache(db.DatabaseCache):
                 f"INSERT INTO {table} (cache_key, value, expires) VALUES (%s, %s, %s) "  # noqa: S608
                 "ON CONFLICT (cache_key) DO UPDATE SET value = excluded.value, expires = excluded.expires"
             )
-            values = [key, _json.dumps(value).decode(), times[0]]
+            try:
+                values = [key, _json.dumps(value).decode(), times[0]]
+            except orjson.JSONEncodeError as error:
+                log_refused(error)
+                return False
             if mode == "add":
                 statement += f" WHERE {table}.expires <= %s"
                 values.append(times[1])

@@ -21,6 +21,7 @@ from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.cache import cache
 from django.db.models import Case, F, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -128,7 +129,7 @@ def locked_out(request: HttpRequest, username: str) -> HttpResponse:
     """The answer to one guess too many: 429, and the same whether or not there is such an account."""
     client = address(request)
     seconds = max(1, math.ceil(retry_after(client, username).total_seconds()))
-    logger.warning("Too many guesses of passwords from %s; the next one may come in %d s.", client, seconds)
+    _log_once(client, seconds)
     context = admin.site.each_context(request) | {
         "title": _("Too many attempts to sign in"),
         "minutes": math.ceil(seconds / 60),
@@ -136,6 +137,14 @@ def locked_out(request: HttpRequest, username: str) -> HttpResponse:
     page = render(request, "admin/locked_out.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
     page["Retry-After"] = str(seconds)
     return page
+
+
+def _log_once(client: str, seconds: int) -> None:
+    """One line for an address within `WINDOW`: it may send any number of refused guesses."""
+    key = f"locked-out:{client}"
+    # Asked first, since adding takes a write even where the key is there.
+    if cache.get(key) is None and cache.add(key, True, WINDOW.total_seconds()):
+        logger.warning("Too many guesses of passwords from %s; the next one may come in %d s.", client, seconds)
 
 
 def _username(credentials: Mapping[str, Any] | None) -> str:

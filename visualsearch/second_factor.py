@@ -94,6 +94,9 @@ class SignInForm(AuthenticationForm):
             self.fields[name].validators.append(MaxLengthValidator(limit))
         if not (settings.ADMIN_REQUIRE_OTP or TOTPDevice.objects.filter(confirmed=True).exists()):
             del self.fields["code"]
+        else:
+            sentence = _("Enter the correct username, password and, if you have set one up, code.")
+            self.error_messages = {**AuthenticationForm.error_messages, "invalid_login": sentence}
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean()

@@ -503,6 +503,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"unexplained": {"()": "visualsearch.logs.Unexplained"}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
@@ -520,7 +521,7 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},
         # Anyone can send what is refused: a line for each, or a traceback, would let them fill the disk. ACCESS_LOG
         # writes such lines.
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["unexplained"]},
         "django.security": {"level": "CRITICAL"},
     },
 }

@@ -7,6 +7,7 @@ from django.views.i18n import set_language
 from search.sample import PostImageView, PostURLView
 from visualsearch import (
     accounts,  # noqa: F401 - registers users, groups and sign-in attempts with the admin
+    navigation,
     second_factor,
 )
 from visualsearch.sitemaps import SITEMAPS, robots
@@ -30,6 +31,7 @@ urlpatterns = [
     # A page says in its address which language it is in: /hats/ in the site's own, /ja/hats/ in Japanese.
     *i18n_patterns(
         path("admin/second-factor/", admin.site.admin_view(second_factor.page), name="second-factor"),
+        path("admin/search/", admin.site.admin_view(navigation.search_or_app)),
         path("admin/", admin.site.urls),
         path("", include("search.urls")),
         path("", include("catalogue.urls")),

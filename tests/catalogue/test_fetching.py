@@ -442,6 +442,90 @@ def test_a_picture_in_countless_pieces_is_given_up(intranet: Web, monkeypatch: p
         fetch(intranet.put("/a", crumbs))
 
 
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def endlessly(piece: bytes, *, after: bytes = b"") -> Page:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(after)
+        while True:
+            request.wfile.write(piece * (1 + 65_536 // len(piece)))
+
+    return answer
+
+
+ENDLESS = {
+    "informational": endlessly(CONTINUE),
+    "informational with headers": endlessly(CONTINUE[:-2] + b"a:b\r\n" * 90 + b"\r\n"),
+    "trailers": endlessly(b"a\r\n", after=CHUNKED + b"1\r\na\r\n0\r\n"),
+    "chunk extensions": endlessly(b"1;" + b"x" * 65_000 + b"\r\na\r\n", after=CHUNKED),
+    "tiny chunks": endlessly(b"1\r\na\r\n", after=CHUNKED),
+}
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The processor time of each fetch's own thread: that of the site here does not count."""
+    seconds: list[float] = []
+    follow = fetching._follow
+
+    def measured(*arguments: Any) -> bytes:
+        began = time.thread_time()
+        try:
+            return follow(*arguments)
+        finally:
+            seconds.append(time.thread_time() - began)
+
+    monkeypatch.setattr(fetching, "_follow", measured)
+    return seconds
+
+
+@pytest.mark.parametrize("redirected", [False, True], ids=["at once", "after a redirect"])
+@pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
+def test_an_endless_answer_is_given_up_before_it_costs_much(
+    intranet: Web, used: list[float], body: Page, redirected: bool
+) -> None:
+    address = intranet.put("/endless", body)
+    with pytest.raises(FetchRefused):
+        fetch(intranet.put("/a", redirect("/endless")) if redirected else address)
+    assert used[0] < 2  # 6 to 9 s where nothing is counted
+
+
+def test_the_bytes_of_a_fetch_are_counted_over_all_its_answers(intranet: Web, settings: Any) -> None:
+    settings.IMAGE_MAX_BYTES = 100_000
+    trailers = CHUNKED + b"1\r\na\r\n0\r\n" + b"a\r\n" * 150_000 + b"\r\n"
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(trailers)
+
+    with pytest.raises(RemoteRefused, match=r"larger than 0\.1 MB"):
+        fetch(intranet.put("/a", answer))
+
+    def redirecting(onward: str) -> Page:
+        return page(status=302, kind=None, Location=onward, **{f"X{number}": "x" * 60_000 for number in range(2)})
+
+    for here, there in (("/b", "/c"), ("/c", "/d"), ("/d", "/dress.jpg")):
+        intranet.put(here, redirecting(there))
+    intranet.put("/dress.jpg", page(PICTURE))
+    assert fetch(intranet.url + "/d") == PICTURE
+    with pytest.raises(RemoteRefused, match=r"larger than 0\.1 MB"):
+        fetch(intranet.url + "/b")
+
+
+def test_a_few_informational_answers_are_passed_over(intranet: Web) -> None:
+    def answer(count: int) -> Page:
+        def write(request: BaseHTTPRequestHandler) -> None:
+            request.wfile.write(CONTINUE * count + HEAD + b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE)
+
+        return write
+
+    assert fetch(intranet.put("/a", answer(3))) == PICTURE
+    with pytest.raises(RemoteUnavailable):
+        fetch(intranet.put("/b", answer(4)))
+
+
 # What takes too long ----------------------------------------------------------------------------------------
 
 

@@ -480,6 +480,20 @@ def test_a_product_describes_itself_to_machines(client: Client) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("external", "offered"),
+    [
+        ("https://shop.example/1", "https://shop.example/1"),
+        ("javascript:alert(1)", "http://testserver/products/1/"),
+        ("ftp://shop.example/1", "http://testserver/products/1/"),
+    ],
+)
+def test_an_offer_is_at_an_address_on_the_web(client: Client, external: str, offered: str) -> None:
+    made = shop.product("1", price=Decimal(1), external_url=external)
+    assert data(page(client, made.get_absolute_url()))["Product"]["offers"]["url"] == offered
+
+
+@pytest.mark.django_db
 def test_a_product_without_price_makes_no_offer(client: Client) -> None:
     assert "offers" not in data(page(client, shop.product("1").get_absolute_url()))["Product"]
 

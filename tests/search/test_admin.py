@@ -299,3 +299,19 @@ def test_entries_are_tried_again_by_those_who_may_change_them(admin_client: Clie
     assert state_of(image) == "failed"
     admin_client.post(ENTRIES, chosen)
     assert state_of(image) == "pending"
+
+
+@pytest.mark.parametrize("address", [reverse("admin:app_list", args=["search"]), "/ja/admin/search/"])
+def test_the_page_of_the_app_lists_what_search_shows_to_staff(admin_client: Client, address: str) -> None:
+    page = admin_client.get(address)
+    assert page.status_code == 200
+    assert page.context["app_label"] == "search"
+    assert VERSIONS in page.content.decode()
+
+
+def test_an_empty_search_of_the_admin_finds_nothing(admin_client: Client) -> None:
+    assert admin_client.get("/admin/search/?s=").content == b""
+
+
+def test_strangers_sign_in_before_they_see_the_page_of_the_app(client: Client) -> None:
+    assert client.get("/admin/search/").status_code == 302

@@ -110,6 +110,12 @@ def test_redis_that_is_down_is_an_empty_cache_and_is_logged_once(
     assert caplog.text.count("The cache in Redis is there again") == 1
 
 
+def test_what_cannot_be_json_is_logged_and_not_kept(own_redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    cache.set("a", object())
+    assert cache.get("a") is None
+    assert "A value is not cached" in caplog.text
+
+
 def test_redis_that_hangs_is_waited_for_once(own_redis: Redis) -> None:
     own_redis.process.send(signal.SIGSTOP)
     began = time.monotonic()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import pickle
-from datetime import timedelta
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.cache import cache
@@ -14,7 +18,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.urls import reverse_lazy
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from search import indexing
 from tests import shop
@@ -94,9 +100,45 @@ def test_nothing_that_lies_in_it_is_executed(tmp_path: Path) -> None:
     assert cache.get("a") == 2
 
 
-def test_an_object_is_refused_where_it_is_put_in() -> None:
-    with pytest.raises(TypeError):
-        cache.set("a", object())
+@dataclass
+class Result:
+    title: Any
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ((1, 2.5, None, True), [1, 2.5, None, True]),
+        (gettext_lazy("Search"), "Search"),
+        ([Result(reverse_lazy("admin:index"))], [{"title": "/admin/"}]),
+        ({"day": date(2024, 5, 6), "id": UUID(int=1)}, {"day": "2024-05-06", "id": str(UUID(int=1))}),
+    ],
+)
+def test_what_can_be_json_comes_back_as_json(value: Any, kept: Any) -> None:
+    cache.set("a", value)
+    assert cache.get("a") == kept
+
+
+@pytest.mark.parametrize("value", [object(), b"bytes", {1, 2}, {"a": [Decimal(1)]}, 2**64])
+def test_what_cannot_be_json_is_logged_and_not_kept(value: Any, caplog: pytest.LogCaptureFixture) -> None:
+    cache.set("a", value)
+    assert cache.add("b", value) is False
+    assert cache.get_many(["a", "b"]) == {}
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+def test_the_admins_search_finds_the_same_from_the_cache(admin_client: Client) -> None:
+    address = "/admin/search/?extended=1&s=brand"
+    pages = [admin_client.get(address) for _time in range(2)]
+    assert [page.status_code for page in pages] == [200, 200]
+    assert [isinstance(page.context["results"][0], dict) for page in pages] == [False, True]
+    for page in pages:
+        assert "/admin/catalogue/brand/" in page.content.decode()
+    assert links(pages[0]) == links(pages[1])
+
+
+def links(page: Any) -> list[str]:
+    return re.findall(r'href="([^"]*)"', page.content.decode())
 
 
 def test_searches_keep_in_it_what_their_pages_need(client: Client, settings: Any) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+from django.utils.log import log_response
 
 from catalogue.models import Product
 from search.models import IndexVersion
@@ -41,6 +44,15 @@ def test_a_mistake_of_ours_is_a_page_for_shoppers() -> None:
     response = Client(raise_request_exception=False).get("/")
     assert response.status_code == 500
     assert "<h1>Something went wrong</h1>" in response.content.decode()
+
+
+@pytest.mark.parametrize(("status", "logged"), [(500, True), (501, True), (502, False), (503, False), (504, False)])
+def test_only_errors_that_nothing_has_explained_are_logged_as_ours(
+    rf: RequestFactory, caplog: pytest.LogCaptureFixture, status: int, logged: bool
+) -> None:
+    request = rf.get("/api/v1/search/")
+    log_response("%s: %s", "Failed", request.path, response=HttpResponse(status=status), request=request)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * logged
 
 
 @pytest.mark.parametrize("path", ["/api/v1/products/", "/postImage"])

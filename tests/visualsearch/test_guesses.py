@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -138,6 +139,18 @@ def test_a_refused_guess_writes_nothing(boss: User) -> None:
         guess("boss")
     assert all(query["sql"].startswith("SELECT") for query in queries)
     assert sum("axes_accessattempt" in query["sql"] for query in queries) <= 2
+
+
+def test_refused_guesses_from_one_address_are_logged_once(boss: User, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="visualsearch.guesses"):
+        for number in range(40):
+            guess(f"clerk-{number}")
+        assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+            f"Too many guesses of passwords from {HERE}"
+        ]
+        for _number in range(PER_ACCOUNT + 3):
+            guess("boss", address="203.0.113.8")
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize(("username", "password"), [("a" * 50_000, "b"), ("boss", "b" * 50_000)])

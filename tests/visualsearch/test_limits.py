@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import QueryDict
+from django.http.multipartparser import MultiPartParserError
 from django.test import Client, RequestFactory
 
 from tests.cost import processor_time
@@ -20,6 +22,7 @@ from visualsearch.limits import (
     MOST_PARAMETERS,
     MOST_PARTS,
     MOST_STAFF_PARTS,
+    _Counted,
 )
 from visualsearch.refusals import LONGEST_ACCEPT
 
@@ -144,6 +147,50 @@ def test_parts_are_counted_across_the_pieces_that_a_body_is_read_in(client: Clie
     filler = 'Content-Disposition: form-data; name="a"\r\n\r\n' + "x" * 997
     assert send(client, "/api/v1/search/", parts(*[filler] * (MOST_PARTS - 2))).json()["errors"]
     assert "too many parts" in send(client, "/api/v1/search/", parts(*[filler] * (MOST_PARTS + 2))).json()["detail"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/search/", "/ja/search/", "/api/v1/search/"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Content-Transfer-Encoding: base64",
+        " CONTENT-TRANSFER-ENCODING:\t   BASE64",
+        "content-transfer-encoding:base64 ",
+        "Content-Transfer-Encoding: quoted-printable",
+    ],
+)
+def test_a_form_in_base64_is_refused_before_it_is_decoded(path: str, header: str) -> None:
+    client = Client(enforce_csrf_checks=True)  # which read the form first
+    client.cookies["csrftoken"] = "a" * 32
+    head = f'Content-Disposition: form-data; name="image"; filename="a"\r\n{header}\r\n\r\n' + "QUFB" * 3_000_000
+    body = parts(head)
+    with processor_time() as spent:
+        response = send(client, path, body)
+    assert response.status_code == 400
+    assert spent.seconds < 0.3  # 0.02 s; 0.5 s where it is decoded
+
+
+@pytest.mark.parametrize("size", range(1, 60))
+def test_base64_is_noticed_across_the_pieces_that_a_body_is_read_in(size: int) -> None:
+    def read(head: str) -> None:
+        counted = _Counted(io.BytesIO(parts(head)), b"--edge", MOST_PARTS)
+        while counted.read(size):
+            pass
+
+    read("Content-Transfer-Encoding: binary")
+    with pytest.raises(MultiPartParserError):
+        read("Content-Transfer-Encoding: base64")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/products/", "/", "/language/", "/hats/search/"])
+def test_only_the_search_takes_a_large_body(client: Client, path: str) -> None:
+    client.cookies["csrftoken"] = "a" * 32
+    body = parts(FIELD + "\r\n\r\n" + "a" * settings.FORM_MAX_BYTES)
+    assert send(client, path, body).status_code == 413
+    for search in ("/search/", "/ja/search/"):
+        assert send(client, search, body).status_code != 413
 
 
 @pytest.mark.django_db

@@ -120,6 +120,14 @@ def test_a_right_password_without_its_code_is_answered_as_a_wrong_one(clerk: Use
         return re.sub(r'value="[^"]*"', "", shown)
 
     assert answer(password=PASSWORD) == answer(password="wrong")
+    sentence = "Enter the correct username, password and, if you have set one up, code."
+    assert sentence in answer(password=PASSWORD)
+
+
+def test_where_nobody_has_a_second_factor_no_code_is_asked_for(clerk: User) -> None:
+    shown = page(Client().post(LOGIN, {"username": "clerk", "password": "wrong"}))
+    assert "Please enter the correct username and password" in shown
+    assert "if you have set one up" not in shown
 
 
 def test_guesses_of_codes_count_as_guesses_of_the_password(clerk: User) -> None:
