@@ -17,7 +17,7 @@ OPENVINO := $(VENV)/.openvino
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test e2e fuzz lint audit format messages bench screenshots lock clean
+.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test coverage e2e fuzz lint audit format messages bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -97,12 +97,15 @@ superuser: $(SITE) ## make an account for the admin
 
 # The code -----------------------------------------------------------------------------------------
 
-test: $(DEV) ## run the tests, with coverage; those of the pages want “make browser” once
+test: $(DEV) ## run the tests; those of the pages want “make browser” once
 	@# In their order: what empties the database comes last.
-	pytest -n 3 --dist load -m "not browser and not servers and not e2e and not attacks" --cov --cov-report=term
+	pytest -n 3 --dist load -m "not browser and not servers and not e2e and not attacks"
 	pytest -m attacks
 	@# A page on a busy machine may miss its moment: what has failed is tried once more, by itself.
 	pytest -m browser || pytest -m browser --last-failed
+
+coverage: $(DEV) ## run the tests that need no browser and no server with coverage, which takes them twice as long
+	pytest -n 3 --dist load -m "not browser and not servers and not e2e and not attacks" --cov --cov-report=term
 
 # What production is made of: each part with its failures, then all of them together, on real servers of this machine.
 e2e: $(DEV) ## try production: S3, the endpoint, OpenSearch, Redis, PostgreSQL, web server and workers

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from search.clients import key_of
 from tests.visualsearch.webserver.serving import Server, exchange, received, served
 from tests.waiting import until
-from visualsearch.clients import key_of
 from visualsearch.webserver.connections import Limits, Register
 
 CONFIGURATION = """
