@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from pathlib import Path
 
 from benchmarks import hostile
@@ -58,7 +59,8 @@ class Visits:
 @dataclass(frozen=True)
 class Response:
     status: int
-    headers: Mapping[str, str]
+    #: by their names in any case
+    headers: Message
     body: bytes
 
 
@@ -92,7 +94,7 @@ class Shop:
         with contextlib.closing(connection):
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
-            return Response(response.status, dict(response.getheaders()), response.read())
+            return Response(response.status, response.headers, response.read())
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
         return self.request("GET", path, headers=headers)
