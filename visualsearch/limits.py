@@ -32,14 +32,14 @@ MOST_PARAMETERS = 200
 MOST_PARTS = 200
 """Of a form with a file. Each takes Python 0.05 ms, however small it is."""
 
+MOST_STAFF_PARTS = 21_000
+"""The same of staff's forms in the admin, where a list of products can be changed at once."""
+
 _ENCODED = re.compile(rb"content-transfer-encoding:(?! ?(?:binary|8bit|7bit)\b).{9}", re.DOTALL)
 """A part that is not sent as it is, in lower case. Some clients name one of the encodings that change nothing."""
 
 _LONGEST_ENCODED = 35
 """Bytes that this takes. At least as many follow it in any form: the last boundary."""
-
-MOST_STAFF_PARTS = 21_000
-"""The same of staff's forms in the admin, where a list of products can be changed at once."""
 
 
 class HeaderLimits:

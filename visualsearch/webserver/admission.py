@@ -113,8 +113,11 @@ class Admission:
     @contextmanager
     def receiving(self, client: str) -> Iterator[None]:
         """The right to send a body. Raises Overloaded if too many are being received."""
-        with _counted(self._receiving, client, 1, self.limits.receiving_of_client, self.limits.receiving):
+        _count(self._receiving, client, 1, self.limits.receiving_of_client, self.limits.receiving)
+        try:
             yield
+        finally:
+            _count(self._receiving, client, -1)
 
     def keep(self, client: str, count: int) -> None:
         """Note that `count` more bytes of a client's bodies are in files. Raises Overloaded if there is no room."""
@@ -123,15 +126,6 @@ class Admission:
     def drop(self, client: str, count: int) -> None:
         """Note that `count` of these bytes are gone."""
         _count(self._bodies, client, -count)
-
-
-@contextmanager
-def _counted(counter: Counter[str], client: str, amount: int, most: int, most_of_all: int) -> Iterator[None]:
-    _count(counter, client, amount, most, most_of_all)
-    try:
-        yield
-    finally:
-        _count(counter, client, -amount)
 
 
 def _count(counter: Counter[str], client: str, amount: int, most: int = 0, most_of_all: int = 0) -> None:

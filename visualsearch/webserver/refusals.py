@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from http import HTTPStatus
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpResponse, JsonResponse
-from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from catalogue.images import TooManyBytes
-from visualsearch.problems import in_api, respond
-from visualsearch.refusals import LONGEST_ACCEPT
+from visualsearch.refusals import LONGEST_ACCEPT, refusal
 from visualsearch.webserver.bridge import Answer, Environ
 
 
@@ -24,16 +20,19 @@ def refuse(environ: Environ, status: HTTPStatus, retry_after: int | None) -> Ans
     status: 413, 414, 431 or 503. retry_after: seconds, or None.
     """
     request = WSGIRequest(_little(environ))
-    if in_api(request.path_info):
-        form = "problem"
-    elif request.get_preferred_type(["text/html", "application/json"]) == "application/json":
-        form = "json"
-    else:
-        form = "page"
-    answer = _rendered(form, status, translation.get_language_from_request(request))
-    if retry_after is None:
-        return answer
-    return Answer(answer.status, [*answer.headers, (b"retry-after", str(retry_after).encode())], answer.body)
+    language = translation.get_language_from_request(request)
+    with translation.override(language):
+        title, sentence = _words(status)
+        code = {"code": TooManyBytes.code} if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else {}
+        response = refusal(request, status, title, sentence, **code)
+    response.headers["Content-Language"] = language
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Content-Security-Policy"] = "default-src 'self'"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    return Answer(status, headers, response.content)
 
 
 def _little(environ: Environ) -> Environ:
@@ -45,25 +44,6 @@ def _little(environ: Environ) -> Environ:
         "HTTP_ACCEPT_LANGUAGE": environ.get("HTTP_ACCEPT_LANGUAGE", "")[:LONGEST_ACCEPT],
         "wsgi.input": environ["wsgi.input"],
     }
-
-
-@lru_cache
-def _rendered(form: str, status: HTTPStatus, language: str) -> Answer:
-    with translation.override(language):
-        title, sentence = _words(status)
-        if form == "problem":
-            code = {"code": TooManyBytes.code} if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else {}
-            response: HttpResponse = respond(status, sentence, **code)
-        elif form == "json":
-            response = JsonResponse({"error": sentence})
-        else:
-            response = HttpResponse(render_to_string("refused.html", {"title": title, "sentence": sentence}))
-    response.headers["Content-Language"] = language
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Content-Security-Policy"] = "default-src 'self'"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
-    return Answer(status, headers, response.content)
 
 
 def _words(status: HTTPStatus) -> tuple[str, str]:
