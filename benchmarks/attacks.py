@@ -124,7 +124,7 @@ class Shop:
 
     @contextmanager
     def shopper(self, path: str = "/", source: str = "127.0.0.2") -> Iterator[Visits]:
-        """Somebody at another address who loads a page again and again during the block, at least five times."""
+        """A shopper at another address who loads a page repeatedly during the block, at least five times."""
         visits = Visits()
         done = threading.Event()
 

@@ -3,8 +3,8 @@
     python -m benchmarks.slow_clients [--clients 500] [--seconds 20] [--addresses 1]
 
 Half of the clients ask for a large file again and again and read nothing; the other half send a picture at 22 kB/s.
-Whoever is thrown out comes back after `BACK_AFTER` seconds. Prints the 50th and 95th percentile of a shopper's home
-page without and with them, their ratio, and how long the liveness probe takes meanwhile.
+A client that is cut off comes back after `BACK_AFTER` seconds. Prints the 50th and 95th percentile of a shopper's
+home page without and with them, their ratio, and how long the liveness probe takes meanwhile.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ def main() -> None:
             wait(5)  # until all of them have come
             with shop.cost() as cost, shop.shopper() as visits, shop.shopper("/healthz", "127.0.0.3") as probe:
                 wait(options.seconds)
-    _print("home page, nobody else", usual)
+    _print("home page, no attack", usual)
     _print(f"home page, {options.clients} readers and {options.clients} writers", visits)
-    _print("probe, nobody else", usual_probe)
-    _print("probe meanwhile", probe)
+    _print("probe, no attack", usual_probe)
+    _print("probe, under attack", probe)
     print(f"ratio of the 95th percentiles: {visits.p95 / usual.p95:.2f}")
     print(f"processor: {cost.processor_seconds:.1f} s; peak memory: {cost.peak_megabytes:.0f} MB")
 

@@ -227,7 +227,7 @@ class _Guarded(HTTPConnection):
         return connection
 
     def getresponse(self) -> Any:
-        """Without its cookies: nobody reads them, and reading a hundred long ones takes seconds."""
+        """The response without its cookies, which are not used; parsing a hundred long ones takes seconds."""
         response: Any = super().getresponse()
         for name in ("Set-Cookie", "Set-Cookie2"):
             del response._original_response.msg[name]
