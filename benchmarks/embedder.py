@@ -45,7 +45,7 @@ class Timing:
 
 def measure(rounds: int) -> list[Timing]:
     """Time each precision that the processor has, for one picture and for a batch of them."""
-    from search.embedders.openvino import OpenVinoEmbedder
+    from search.vision.embedders.openvino import OpenVinoEmbedder
 
     precisions: tuple[Precision, ...] = ("f32", "bf16") if has_bf16() else ("f32",)
     embedders = {

@@ -162,8 +162,8 @@ def overhead(package: Path, rounds: int, scratch: Path) -> Overhead:
     os.environ |= {"DJANGO_SETTINGS_MODULE": "visualsearch.settings", "DATA_DIR": str(scratch)}
     django.setup()
     call_command("createcachetable")  # where the embedder keeps what the endpoint is
-    from search.embedders.openvino import OpenVinoEmbedder
-    from search.embedders.sagemaker import SageMakerEmbedder
+    from search.vision.embedders.openvino import OpenVinoEmbedder
+    from search.vision.embedders.sagemaker import SageMakerEmbedder
 
     with serve(package, "openvino") as server:
         os.environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = server.url

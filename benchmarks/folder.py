@@ -20,9 +20,9 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from PIL import Image
 
-    from search.embedders import Embedder
     from search.evaluation import Photos
     from search.metrics import Floats, Indices
+    from search.vision.embedders import Embedder
 
 BATCH = 64
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -54,9 +54,10 @@ def photos_of(files: list[Path], embedder: Embedder) -> tuple[Photos, Floats]:
     from django.conf import settings
 
     from catalogue import images
-    from search import evaluation, pictures
-    from search.blocks import blocks
-    from search.colours import COLOURS_VERSION
+    from search import evaluation
+    from search.vision import pictures
+    from search.vision.blocks import blocks
+    from search.vision.colours import COLOURS_VERSION
 
     listing = [f"{path.parent.name}/{path.name} {path.stat().st_size}" for path in files]
     key = "\n".join([embedder.fingerprint, str(COLOURS_VERSION), *listing])

@@ -43,12 +43,12 @@ class Blocks:
         )
 
     def documents(self) -> Floats:
-        from search import vectors
+        from search.vision import vectors
 
         return vectors.document(self.style, self.colour)
 
     def queries(self, weight: float) -> Floats:
-        from search import vectors
+        from search.vision import vectors
 
         return np.stack(
             [
@@ -73,8 +73,8 @@ def made_up() -> Blocks:
 def of_folder(folder: Path) -> Blocks:
     """A folder's photos, one folder a class, in the space that they teach."""
     from benchmarks.folder import files_of, photos_of
-    from search import vectors
-    from search.embedders import embedders
+    from search.vision import vectors
+    from search.vision.embedders import embedders
 
     photos, _lab = photos_of(files_of(folder), embedders["default"])
     learnt = photos.fit(np.arange(len(photos)))
@@ -97,6 +97,6 @@ def _noise(rng: np.random.Generator, count: int, width: int) -> Any:
 
 
 def _unit(rows: NDArray[Any]) -> Floats:
-    from search import vectors
+    from search.vision import vectors
 
     return vectors.unit(rows)

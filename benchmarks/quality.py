@@ -30,7 +30,7 @@ SAMPLE = 200
 def measure(folder: Path) -> dict[str, Any]:
     """All figures of the folder's photos, with the processor they were measured on."""
     from search import evaluation
-    from search.embedders import embedders
+    from search.vision.embedders import embedders
 
     embedder = embedders["default"]
     files = files_of(folder)

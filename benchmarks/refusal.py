@@ -39,8 +39,8 @@ def measure(folder: Path) -> dict[str, Any]:
     """All figures, with the processor they were measured on."""
     from search import evaluation
     from search.distortions import DISTORTIONS, encoded
-    from search.embedders import embedders
     from search.metrics import roc
+    from search.vision.embedders import embedders
 
     embedder = embedders["default"]
     files = files_of(folder)

@@ -74,9 +74,9 @@ def make_ready(worker: Worker) -> None:
 
     Before the first heartbeat there is no more of that than `timeout`.
     """
-    from search.embedders import embedders
     from search.indexes import index_of
     from search.models import IndexVersion
+    from search.vision.embedders import embedders
 
     try:
         if (live := IndexVersion.objects.live()) is not None:
@@ -95,7 +95,7 @@ def _warm(live: IndexVersion | None, worker: Worker) -> None:
     from django.db import connections
 
     from search import indexing
-    from search.embedders import embedders
+    from search.vision.embedders import embedders
 
     try:
         (embedders["default"] if live is None else indexing.embedder_of(live)).warm()

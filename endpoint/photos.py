@@ -217,7 +217,7 @@ def _preparation(size: int) -> Callable[[Source], NDArray[np.uint8] | str]:
             # Reasons of refusals ask for a language; nothing else of the site's settings is needed.
             settings.configure(USE_I18N=False)
         from catalogue import images
-        from search import pictures
+        from search.vision import pictures
     except ImportError as error:
         raise PhotosError(_NEEDS_SITE) from error
     limits = images.Limits(max_bytes=_MOST_BYTES, max_pixels=_MOST_PIXELS)

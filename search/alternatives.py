@@ -14,13 +14,14 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
-from search import indexing, vectors
+from search import indexing
 from search.exceptions import IndexMissing
 from search.indexes import index_of
 from search.indexes.base import Filter
-from search.matches import Match
 from search.models import Embedding, IndexVersion
-from search.vectors import DEFAULT_COLOUR_WEIGHT
+from search.vision import vectors
+from search.vision.matches import Match
+from search.vision.vectors import DEFAULT_COLOUR_WEIGHT
 
 #: Products of a row at the most.
 LONGEST_ROW = 10

@@ -24,7 +24,7 @@ from catalogue.files import StorageError
 from catalogue.images import Limits
 from catalogue.models import Product
 from catalogue.serializers import problems, refuse_unknown
-from search import colours, querying
+from search import querying
 from search.forms import RefinementForm
 from search.models import Query
 from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
@@ -36,7 +36,8 @@ from search.serializers import (
     known_skus,
 )
 from search.throttling import Cost, SearchingView, charge
-from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+from search.vision import colours
+from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 REFINEMENTS = [
     OpenApiParameter("category", str, many=True, description="Slug; the categories below count too."),

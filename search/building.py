@@ -23,12 +23,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalogue.models import Category, ProductImage
-from search import activation, colours, indexing, matches, projection, runs
-from search.embedders import Embedder, embedders
+from search import activation, indexing, runs
 from search.exceptions import BuildRunning, IndexMissing
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from search.runs import Progress
+from search.vision import colours, matches, projection
+from search.vision.embedders import Embedder, embedders
 
 logger = logging.getLogger(__name__)
 

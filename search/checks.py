@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.checks import CheckMessage, register
 
-from search.embedders import embedders
 from search.indexes import indexes
+from search.vision.embedders import embedders
 
 
 @register

@@ -17,12 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catalogue import images
-from search import colours, matches, pictures, projection, vectors
-from search.blocks import blocks
 from search.distortions import DISTORTIONS, Distortion
-from search.embedders.base import Embedder
 from search.exceptions import SearchError
-from search.matches import Calibration, Match
 from search.metrics import (
     Bools,
     Floats,
@@ -35,7 +31,11 @@ from search.metrics import (
     retrieval,
     similarities,
 )
-from search.projection import Projection
+from search.vision import colours, matches, pictures, projection, vectors
+from search.vision.blocks import blocks
+from search.vision.embedders.base import Embedder
+from search.vision.matches import Calibration, Match
+from search.vision.projection import Projection
 
 Squares: TypeAlias = NDArray[np.uint8]
 Progress: TypeAlias = Callable[[int], object]

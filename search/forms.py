@@ -15,10 +15,10 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.filters import FilterForm, ManyField, known
-from search import colours
-from search.pictures import Box
 from search.querying import MOST_WISHES, Criteria, Refinement
-from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+from search.vision import colours
+from search.vision.pictures import Box
+from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 
 class BoxInput(forms.MultipleHiddenInput):

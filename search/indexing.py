@@ -30,9 +30,7 @@ from django.utils.translation import gettext as _
 from catalogue import images
 from catalogue.files import StorageRefused, StorageUnavailable
 from catalogue.models import ProductImage
-from search import colours, pictures, runs, vectors
-from search.blocks import Blocks, blocks
-from search.embedders import Embedder, embedders
+from search import runs
 from search.exceptions import (
     DocumentsRejected,
     EmbedderError,
@@ -44,6 +42,9 @@ from search.exceptions import (
 from search.indexes import index_of
 from search.indexes.base import Document
 from search.models import Embedding, IndexEntry, IndexVersion
+from search.vision import colours, pictures, vectors
+from search.vision.blocks import Blocks, blocks
+from search.vision.embedders import Embedder, embedders
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,10 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import derived, vectors
-from search.matches import DEFAULT, Calibration, Match
-from search.projection import Projection
+from search import derived
+from search.vision import vectors
+from search.vision.matches import DEFAULT, Calibration, Match
+from search.vision.projection import Projection
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage

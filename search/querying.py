@@ -30,17 +30,18 @@ from catalogue.files import StorageError
 from catalogue.models import Brand, Product, ProductImage
 from catalogue.querysets import ProductQuerySet
 from catalogue.tree import CategoryTree
-from search import colours, derived, indexing, pictures, vectors
-from search.blocks import Blocks, blocks
-from search.embedders import Embedder
-from search.embedders.haste import haste
+from search import derived, indexing
 from search.exceptions import FetchesBusy, IndexMissing, NotIndexed, QueryGone
 from search.indexes import index_of
 from search.indexes.base import Facets, Filter, Hit
-from search.matches import Match
 from search.models import Embedding, IndexVersion, Query
-from search.pictures import Box
-from search.vectors import DEFAULT_COLOUR_WEIGHT
+from search.vision import colours, pictures, vectors
+from search.vision.blocks import Blocks, blocks
+from search.vision.embedders import Embedder
+from search.vision.embedders.haste import haste
+from search.vision.matches import Match
+from search.vision.pictures import Box
+from search.vision.vectors import DEFAULT_COLOUR_WEIGHT
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from catalogue.words import sentence_space
-from search.matches import Match
 from search.querying import LONGEST, Page, Ranking
+from search.vision.matches import Match
 
 
 def summary(ranking: Ranking, page: Page, products: int) -> str:

@@ -9,11 +9,12 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from catalogue.models import ProductImage
-from search import activation, audit, building, indexing, projection, runs
+from search import activation, audit, building, indexing, runs
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 from search.runs import Progress
+from search.vision import projection
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from catalogue.images import ImageRefused, Limits
 from catalogue.models import Product
-from search import colours, querying
+from search import querying
 from search.cards import MOST_SHOWN, cards, following
 from search.chips import chips, wished_products
 from search.exceptions import PicturesRejected, QueryGone, SearchError
@@ -44,7 +44,8 @@ from search.querying import DEFAULT_PAGE, LONGEST, REMEMBERED, Ranking, Refineme
 from search.statuses import image_headers, image_status, search_sentence, search_status
 from search.summary import summary
 from search.throttling import Cost, spend
-from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+from search.vision import colours
+from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 logger = logging.getLogger(__name__)
 

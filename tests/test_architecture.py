@@ -110,14 +110,14 @@ def test_one_module_resizes_for_the_model() -> None:
         str(path) for path, tree in modules("search") if {name for _value, name in calls(tree)} & {"resize", "reduce"}
     }
     # Those that look at a small copy of the square, and the one that spoils pictures to measure search with.
-    others = {"search/colours.py", "search/evaluation.py", "search/distortions.py"}
-    assert resizing - others == {"search/pictures.py"}
+    others = {"search/vision/colours.py", "search/evaluation.py", "search/distortions.py"}
+    assert resizing - others == {"search/vision/pictures.py"}
 
 
 def test_catalogue_and_queries_are_prepared_by_the_same_function() -> None:
     for path in ("search/indexing.py", "search/querying.py"):
         tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        assert "search.blocks.blocks" in set(imports(tree)), path
+        assert "search.vision.blocks.blocks" in set(imports(tree)), path
         assert ("pictures", "square") not in set(calls(tree)), path
 
 

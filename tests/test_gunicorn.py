@@ -27,7 +27,9 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.django_db
 def test_a_web_process_does_not_wait_for_an_endpoint_that_hangs(endpoint: scripted.Endpoint, settings: Any) -> None:
     options = {"endpoint": scripted.NAME, "query_timeout": 60, "attempts": 1}
-    settings.EMBEDDERS = {"default": {"BACKEND": "search.embedders.sagemaker.SageMakerEmbedder", "OPTIONS": options}}
+    settings.EMBEDDERS = {
+        "default": {"BACKEND": "search.vision.embedders.sagemaker.SageMakerEmbedder", "OPTIONS": options}
+    }
     endpoint.script.append(scripted.hanging)  # ten seconds
     began = time.monotonic()
     runpy.run_path(str(CONFIGURATION))["make_ready"](SimpleNamespace(log=logging.getLogger("gunicorn")))

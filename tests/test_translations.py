@@ -25,9 +25,10 @@ from django.utils.translation import override
 
 from catalogue.models import Product
 from catalogue.templatetags.money import money
-from search import colours, indexing, querying
-from search.matches import Match
+from search import indexing, querying
 from search.models import Query
+from search.vision import colours
+from search.vision.matches import Match
 from tests import shop
 from tests.drawing import photo
 

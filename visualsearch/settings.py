@@ -287,7 +287,7 @@ IMPORT_MAX_ROWS = env.number("IMPORT_MAX_ROWS", 20_000, minimum=1)
 def _in_process(**options: Any) -> dict[str, Any]:
     """A model that each process runs by itself."""
     return {
-        "BACKEND": "search.embedders.openvino.OpenVinoEmbedder",
+        "BACKEND": "search.vision.embedders.openvino.OpenVinoEmbedder",
         "OPTIONS": {**options, "cache_dir": DATA_DIR / "models"},
     }
 
@@ -303,7 +303,7 @@ def _default_embedder() -> dict[str, Any]:
     if "SAGEMAKER_ENDPOINT_NAME" not in env:
         return _in_process(variant=_VARIANT)
     return {
-        "BACKEND": "search.embedders.sagemaker.SageMakerEmbedder",
+        "BACKEND": "search.vision.embedders.sagemaker.SageMakerEmbedder",
         "OPTIONS": {
             "endpoint": env.text("SAGEMAKER_ENDPOINT_NAME"),
             "request_bytes": env.number("SAGEMAKER_REQUEST_BYTES", 6_291_456, minimum=1_000_000),

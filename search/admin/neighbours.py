@@ -13,14 +13,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import colours, indexing, vectors
+from search import indexing
 from search.admin.states import LABELS
 from search.exceptions import SearchError
 from search.indexes import index_of
 from search.indexes.base import Filter, Hit
-from search.matches import Match
 from search.models import Embedding, IndexEntry, IndexVersion
-from search.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+from search.vision import colours, vectors
+from search.vision.matches import Match
+from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 
 NEAREST = 50
 

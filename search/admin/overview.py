@@ -22,8 +22,8 @@ from search import audit, broker, gate, indexing, runs
 from search.admin.states import reasons
 from search.exceptions import SearchError
 from search.indexes import index_of
-from search.matches import BOUNDED
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
+from search.vision.matches import BOUNDED
 
 STAGES = {
     "embed": _("looking at photos"),

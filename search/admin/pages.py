@@ -20,9 +20,9 @@ from search import indexing, runs
 from search.admin.keys import is_key
 from search.admin.overview import Kind, State, has_indexed, lasted, numbers, title
 from search.admin.states import try_again
-from search.embedders import embedders
 from search.exceptions import SearchError
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
+from search.vision.embedders import embedders
 
 
 class IndexPages:

@@ -20,11 +20,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from catalogue import images
-from search import colours
 from search.admin.records import ReadOnlyAdmin
 from search.admin.states import badge
 from search.models import Query
 from search.querying import LONGEST
+from search.vision import colours
 
 THUMBNAIL_SIDE = 160
 """The longer side of a picture in the list, in pixels; it is shown at half of it."""

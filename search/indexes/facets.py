@@ -9,9 +9,9 @@ from typing import Self
 
 import numpy as np
 
-from search.colours import NAMES
 from search.indexes.base import Facets, Filter
 from search.indexes.rows import Booleans, Int64s, Rows
+from search.vision.colours import NAMES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from search.colours import NAMES
 from search.indexes.base import Document, Filter
+from search.vision.colours import NAMES
 
 Int64s = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]

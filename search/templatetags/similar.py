@@ -7,9 +7,9 @@ import logging
 from django import template
 
 from catalogue.models import Product
-from search import colours
 from search.alternatives import Alternatives, alternatives, colours_of
 from search.exceptions import SearchError
+from search.vision import colours
 
 logger = logging.getLogger(__name__)
 register = template.Library()

@@ -288,7 +288,7 @@ def test_parts_are_the_seeds() -> None:
 
 def test_photos_are_prepared_as_the_site_prepares_them(tmp_path: Path) -> None:
     from catalogue import images
-    from search import pictures
+    from search.vision import pictures
 
     folder = scenes.folder(tmp_path, 5, ("shirt", "hat"))
     sources = photos.folder_sources(folder)

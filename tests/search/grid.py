@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.embedders.base import Embedder
 from search.exceptions import EmbedderUnavailable, PicturesRejected
+from search.vision.embedders.base import Embedder
 
 
 class Grid(Embedder):

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
 from search import indexing
-from search.matches import DEFAULT
 from search.models import IndexEntry, IndexVersion
+from search.vision.matches import DEFAULT
 from tests import shop
 from tests.catalogue.staff import EDITOR, OPERATOR, VIEWER, member
 from tests.drawing import photo

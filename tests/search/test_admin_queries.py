@@ -19,10 +19,10 @@ from django.utils import timezone
 from PIL import Image
 
 from search import indexing, querying
-from search.matches import Match
 from search.models import Query, query_storage
-from search.pictures import Box
 from search.querying import Criteria, Refinement
+from search.vision.matches import Match
+from search.vision.pictures import Box
 from tests import shop
 from tests.drawing import photo
 

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from catalogue.models import Product
 from search import audit, building, gate, indexing, rollback, runs, worker
-from search.embedders import embedders
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused
 from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
+from search.vision.embedders import embedders
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid, configured

@@ -17,8 +17,8 @@ from search import indexing
 from search.alternatives import Alternative, alternatives, colours_of
 from search.exceptions import IndexMissing
 from search.indexes.embedded import EmbeddedIndex
-from search.matches import Match
 from search.models import Embedding, IndexVersion
+from search.vision.matches import Match
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import configured

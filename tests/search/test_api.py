@@ -28,8 +28,8 @@ from catalogue import images
 from catalogue.models import Product
 from search import indexing, querying
 from search.exceptions import IndexUnavailable
-from search.matches import Match
 from search.models import IndexVersion, Query
+from search.vision.matches import Match
 from tests import shop
 from tests.drawing import encoded, photo, picture
 from tests.web import LOOPBACK, Web, page, redirect, web

@@ -10,12 +10,13 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from catalogue.models import Category, Product, ProductImage
-from search import activation, building, colours, indexing, matches, projection, upkeep
-from search.embedders import embedders
+from search import activation, building, indexing, upkeep
 from search.exceptions import BuildInterrupted, BuildRunning, EmbedderUnavailable, IndexUnavailable, PicturesRejected
 from search.indexes import index_of
 from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
+from search.vision import colours, matches, projection
+from search.vision.embedders import embedders
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Files, Makings

@@ -12,14 +12,15 @@ from django.utils import timezone
 
 from catalogue import images
 from catalogue.models import ProductImage
-from search import building, indexing, projection, querying, runs, upkeep, worker
-from search.blocks import blocks
-from search.embedders import embedders, sagemaker
+from search import building, indexing, querying, runs, upkeep, worker
 from search.exceptions import SpaceMismatch
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion, Query
-from search.pictures import Box
 from search.querying import Refinement
+from search.vision import projection
+from search.vision.blocks import blocks
+from search.vision.embedders import embedders, sagemaker
+from search.vision.pictures import Box
 from tests import shop
 from tests.drawing import photo
 from tests.search import scripted
@@ -27,7 +28,7 @@ from tests.search.grid import configured
 
 pytestmark = pytest.mark.django_db
 
-BACKEND = "search.embedders.sagemaker.SageMakerEmbedder"
+BACKEND = "search.vision.embedders.sagemaker.SageMakerEmbedder"
 OPTIONS = {
     "endpoint": scripted.NAME,
     "connect_timeout": 5,

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import evaluation, vectors
+from search import evaluation
 from search.distortions import DISTORTIONS, screenshot
 from search.evaluation import HeldOut, Photos, TooFewPhotos
-from search.matches import DEFAULT
 from search.metrics import Retrieval, ciede2000
+from search.vision import vectors
+from search.vision.matches import DEFAULT
 from tests.drawing import KINDS, picture
 from tests.search.grid import Grid
 
@@ -112,7 +113,7 @@ def test_colour_differences_are_means_over_the_results_and_leave_out_what_cannot
 
 @pytest.mark.parametrize("colour", ["#b03030", "#2050b0", "#308040"])
 def test_the_dominant_colour_is_the_garments_not_the_grounds(colour: str) -> None:
-    from search import colours
+    from search.vision import colours
 
     square = np.asarray(picture("shirt", colour, size=(224, 224)))
     expected = colours.lab(np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)]], np.uint8))[0]
@@ -120,7 +121,7 @@ def test_the_dominant_colour_is_the_garments_not_the_grounds(colour: str) -> Non
 
 
 def test_a_plain_square_has_its_own_colour() -> None:
-    from search import colours
+    from search.vision import colours
 
     square = np.full((64, 64, 3), 255, np.uint8)
     assert evaluation.dominant_colour(square) == pytest.approx(colours.lab(square)[0, 0], abs=0.01)

@@ -10,11 +10,11 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search import colours
 from search.forms import RefinementForm
-from search.pictures import Box
 from search.querying import MOST_WISHES, Criteria, Refinement
-from search.vectors import MAX_COLOUR_WEIGHT
+from search.vision import colours
+from search.vision.pictures import Box
+from search.vision.vectors import MAX_COLOUR_WEIGHT
 from tests import shop
 
 

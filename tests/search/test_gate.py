@@ -10,13 +10,14 @@ import numpy.typing as npt
 import pytest
 
 from catalogue.models import Product, ProductImage
-from search import activation, building, colours, gate, indexing, runs, upkeep
-from search.embedders import embedders
+from search import activation, building, gate, indexing, runs, upkeep
 from search.exceptions import BuildRefused
 from search.indexes import index_of
 from search.indexes.base import Document, Filter, Hit
 from search.indexes.embedded import EmbeddedBackend, EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.vision import colours
+from search.vision.embedders import embedders
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid

@@ -13,9 +13,9 @@ from django.core.management import CommandError, call_command
 from catalogue.models import Product
 from search import building, indexing, querying, upkeep
 from search.exceptions import BuildInterrupted
-from search.matches import MIN_PHOTOS
 from search.models import IndexEntry
 from search.querying import Refinement
+from search.vision.matches import MIN_PHOTOS
 from tests import shop
 from tests.drawing import KINDS, photo
 from tests.search.grid import Grid

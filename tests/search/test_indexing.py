@@ -12,7 +12,6 @@ from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
 from search import indexing
-from search.embedders import embedders
 from search.exceptions import (
     DocumentsRejected,
     IndexMissing,
@@ -23,6 +22,7 @@ from search.indexes import index_of
 from search.indexes.base import Document
 from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
+from search.vision.embedders import embedders
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Files, Makings
@@ -148,7 +148,7 @@ def test_missing_files_fail_for_one_and_the_same_reason() -> None:
 
 def test_a_picture_that_the_model_refuses_does_not_hold_back_its_batch(grid: type[Grid]) -> None:
     from catalogue import images
-    from search.blocks import blocks
+    from search.vision.blocks import blocks
 
     for seed, colour in enumerate(["#000000", "#404040", "#808080", "#c0c0c0"]):
         shop.product(f"p{seed}", photo("trousers", colour, seed=seed))

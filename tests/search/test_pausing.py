@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from catalogue.models import Product
 from search import activation, audit, building, gate, indexing, querying, rollback, runs, upkeep, worker
-from search.embedders import embedders
 from search.exceptions import BuildPaused, BuildRefused, BuildRunning
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.vision.embedders import embedders
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid

@@ -9,10 +9,11 @@ import pytest
 from django.utils import timezone
 
 from catalogue.models import Product
-from search import building, indexing, matches, projection, runs, upkeep, worker
+from search import building, indexing, runs, upkeep, worker
 from search.exceptions import BuildInterrupted, IndexMissing, IndexUnavailable
 from search.indexes import index_of
 from search.models import KEPT, Embedding, IndexDelta, IndexRun, IndexVersion
+from search.vision import matches, projection
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Makings

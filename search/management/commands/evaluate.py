@@ -12,13 +12,14 @@ from PIL import Image
 
 from catalogue import images
 from catalogue.models import Category, ProductImage
-from search import colours, evaluation, indexing, pictures
-from search.embedders import Embedder
+from search import evaluation, indexing
 from search.evaluation import Photos
 from search.management.base import SearchCommand
 from search.metrics import Floats, Indices
 from search.models import Embedding, IndexVersion
-from search.vectors import MAX_COLOUR_WEIGHT
+from search.vision import colours, pictures
+from search.vision.embedders import Embedder
+from search.vision.vectors import MAX_COLOUR_WEIGHT
 
 SAMPLE = 200
 

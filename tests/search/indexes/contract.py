@@ -15,10 +15,10 @@ from django.db import connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search.colours import NAMES
 from search.exceptions import IndexMissing
 from search.indexes.base import Document, Facets, Filter, Hit
 from search.models import IndexVersion
+from search.vision.colours import NAMES
 
 WIDTH = 8
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

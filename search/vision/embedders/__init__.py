@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.checks import CheckMessage
 
 from search.backends import BackendHandler, InvalidBackend
-from search.embedders.base import Embedder
+from search.vision.embedders.base import Embedder
 
 __all__ = ["Embedder", "InvalidEmbedder", "check_all", "embedders"]
 

@@ -22,14 +22,14 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from endpoint.manifest import Manifest, ManifestError
-from search import vectors
 from search.breaker import Breaker
-from search.embedders import haste
-from search.embedders.base import Embedder
-from search.embedders.instances import Encoding, TooLarge, fitting, requests
-from search.embedders.runtime import ModelFailed, ModelRefused, Patience, Runtime
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
-from search.pictures import PREPROCESSING_VERSION
+from search.vision import vectors
+from search.vision.embedders import haste
+from search.vision.embedders.base import Embedder
+from search.vision.embedders.instances import Encoding, TooLarge, fitting, requests
+from search.vision.embedders.runtime import ModelFailed, ModelRefused, Patience, Runtime
+from search.vision.pictures import PREPROCESSING_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class SageMakerEmbedder(Embedder):
         if _NAME.fullmatch(self.endpoint):
             return []
         hint = "Write 1 to 63 letters, digits and hyphens, with a letter or digit first and last; no address."
-        return [Error(f"{self.endpoint!r} is no name of an endpoint.", hint=hint, id="search.embedders.E002")]
+        return [Error(f"{self.endpoint!r} is no name of an endpoint.", hint=hint, id="search.vision.embedders.E002")]
 
     @property
     def fingerprint(self) -> str:

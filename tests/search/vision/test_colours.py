@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw
 
-from search import colours
+from search.vision import colours
 
 Colour = tuple[int, int, int]
 Square = npt.NDArray[np.uint8]

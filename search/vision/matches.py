@@ -15,7 +15,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
-from search.vectors import Rows
+from search.vision.vectors import Rows
 
 # Percentiles of the leave-one-out nearest neighbour's cosine.
 LOOSELY_SIMILAR_PERCENTILE = 3.0

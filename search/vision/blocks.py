@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from search import colours, pictures
-from search.pictures import Box
+from search.vision import colours, pictures
+from search.vision.pictures import Box
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from search import vectors
+from search.vision import vectors
 
 seeds = st.integers(0, 2**32 - 1)
 weights = st.floats(0, vectors.MAX_COLOUR_WEIGHT)

@@ -17,18 +17,18 @@ from django.test import override_settings
 
 from endpoint.manifest import Manifest
 from search import breaker
-from search.embedders import Embedder, embedders, sagemaker
-from search.embedders.haste import haste
-from search.embedders.openvino import OpenVinoEmbedder
-from search.embedders.sagemaker import SageMakerEmbedder
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
-from search.pictures import PREPROCESSING_VERSION
+from search.vision.embedders import Embedder, embedders, sagemaker
+from search.vision.embedders.haste import haste
+from search.vision.embedders.openvino import OpenVinoEmbedder
+from search.vision.embedders.sagemaker import SageMakerEmbedder
+from search.vision.pictures import PREPROCESSING_VERSION
 from tests.endpoint.serving import serving
 from tests.search import scripted
-from tests.search.embedders.contract import EmbedderContract
-from tests.search.embedders.squares import photographs
+from tests.search.vision.embedders.contract import EmbedderContract
+from tests.search.vision.embedders.squares import photographs
 
-BACKEND = "search.embedders.sagemaker.SageMakerEmbedder"
+BACKEND = "search.vision.embedders.sagemaker.SageMakerEmbedder"
 BAD = (250, 0, 250)
 
 
@@ -628,7 +628,7 @@ from django.conf import settings
 django.setup()
 settings.CACHES = {{"default": {{"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}}}
 import numpy as np
-from search.embedders.sagemaker import SageMakerEmbedder
+from search.vision.embedders.sagemaker import SageMakerEmbedder
 embedder = SageMakerEmbedder("test", endpoint={scripted.NAME!r})
 squares = np.random.default_rng(1).integers(0, 256, (40, 64, 64, 3), np.uint8)
 vectors = embedder.embed(squares)

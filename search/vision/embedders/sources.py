@@ -14,9 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 
 from endpoint.package import PackageError, opened, read_manifest
-from search.embedders import efficientnet, torchfile
 from search.exceptions import EmbedderError
-from search.pictures import PREPROCESSING_VERSION
+from search.vision.embedders import efficientnet, torchfile
+from search.vision.pictures import PREPROCESSING_VERSION
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -88,7 +88,7 @@ class EfficientNet(Source):
         try:
             self.weights  # noqa: B018
         except ImproperlyConfigured as error:
-            return [Error(str(error), id="search.embedders.E001")]
+            return [Error(str(error), id="search.vision.embedders.E001")]
         return []
 
     def graph(self) -> ov.Model:
@@ -126,7 +126,7 @@ class ModelPackage(Source):
             read_manifest(self.path)
         except PackageError as error:
             hint = "EMBEDDER_PACKAGE is the path of a model.tar.gz, or of the folder that it was unpacked to."
-            return [Error(str(error), hint=hint, id="search.embedders.E003")]
+            return [Error(str(error), hint=hint, id="search.vision.embedders.E003")]
         return []
 
     def graph(self) -> ov.Model:

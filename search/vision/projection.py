@@ -21,10 +21,10 @@ import numpy as np
 from django.utils.translation import gettext_noop
 from numpy.typing import NDArray
 
-from search import matches
 from search.exceptions import SpaceMismatch
 from search.metrics import precision_at, rank
-from search.vectors import Rows, unit
+from search.vision import matches
+from search.vision.vectors import Rows, unit
 
 Floats: TypeAlias = NDArray[np.float32]
 Embeddings: TypeAlias = NDArray[np.float16] | NDArray[np.float32]

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from django.test import override_settings
 
-from search.embedders import InvalidEmbedder, check_all, embedders
+from search.vision.embedders import InvalidEmbedder, check_all, embedders
 
-OPENVINO = "search.embedders.openvino.OpenVinoEmbedder"
+OPENVINO = "search.vision.embedders.openvino.OpenVinoEmbedder"
 
 
 def test_the_project_s_own_setting_is_sound():

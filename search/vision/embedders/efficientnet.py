@@ -21,7 +21,7 @@ from search.exceptions import EmbedderError
 if TYPE_CHECKING:
     import openvino as ov
 
-    from search.embedders.torchfile import Tensors
+    from search.vision.embedders.torchfile import Tensors
 
 Pooling = Literal["weighted", "mean"]
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from search import pictures
-from search.pictures import MIN_EXTENT, Box, square
+from search.vision import pictures
+from search.vision.pictures import MIN_EXTENT, Box, square
 
 
 def scene(width: int, height: int, seed: int = 3) -> Image.Image:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from search.embedders import Embedder
 from search.exceptions import EmbedderError, PicturesRejected
+from search.vision.embedders import Embedder
 
 
 class Answering(Embedder):

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from search import matches
-from search.matches import DEFAULT, Calibration, Match, calibrate
-from search.vectors import unit
+from search.vision import matches
+from search.vision.matches import DEFAULT, Calibration, Match, calibrate
+from search.vision.vectors import unit
 
 CALIBRATION = Calibration(same_item=0.9, very_similar=0.8, similar=0.7, loosely_similar=0.6, photos=100)
 

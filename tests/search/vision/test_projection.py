@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from search import projection
 from search.exceptions import SpaceMismatch
-from search.projection import Fit, Projection, due, fit
-from search.vectors import unit
+from search.vision import projection
+from search.vision.projection import Fit, Projection, due, fit
+from search.vision.vectors import unit
 
 WIDTH = 96
 KINDS = 6
@@ -332,7 +332,7 @@ def test_a_fit_is_due_when_a_catalogue_passes_400_photos() -> None:
 
 def test_applying_a_projection_loads_no_learning_library() -> None:
     code = (
-        "import sys, numpy as np; from search.projection import Projection; "
+        "import sys, numpy as np; from search.vision.projection import Projection; "
         "Projection(np.eye(3, dtype='f4'), np.zeros(3, 'f4'), 3).apply(np.eye(3, dtype='f4')); "
         "sys.exit('sklearn' in sys.modules or 'scipy' in sys.modules)"
     )

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from search.embedders import torchfile
-from search.embedders.torchfile import TorchFileError
+from search.vision.embedders import torchfile
+from search.vision.embedders.torchfile import TorchFileError
 
 MAGIC = 0x1950A86A20F9469CFC6C
 MACHINE = {"protocol_version": 1001, "little_endian": True}

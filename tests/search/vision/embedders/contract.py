@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from search.embedders import Embedder
-from tests.search.embedders.squares import photographs
+from search.vision.embedders import Embedder
+from tests.search.vision.embedders.squares import photographs
 
 
 class EmbedderContract:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from endpoint.inference import IMAGES
-from search.embedders.instances import SHARE, TooLarge, fitting, requests
+from search.vision.embedders.instances import SHARE, TooLarge, fitting, requests
 
 
 def noise(n: int, size: int = 9) -> np.ndarray:

@@ -17,11 +17,11 @@ from django.core.exceptions import ImproperlyConfigured
 from numpy.typing import NDArray
 
 from endpoint.precision import Precision, PrecisionError, configuration
-from search import vectors
-from search.embedders import efficientnet
-from search.embedders.base import Embedder
-from search.embedders.sources import EfficientNet, ModelPackage, Source
 from search.exceptions import EmbedderError
+from search.vision import vectors
+from search.vision.embedders import efficientnet
+from search.vision.embedders.base import Embedder
+from search.vision.embedders.sources import EfficientNet, ModelPackage, Source
 
 if TYPE_CHECKING:
     import openvino as ov
