@@ -94,8 +94,8 @@ def make_ready(worker: Worker) -> None:
 def _warm(live: IndexVersion | None, worker: Worker) -> None:
     from django.db import connections
 
-    from search import indexing
     from search.vision.embedders import embedders
+    from search.writing import indexing
 
     try:
         (embedders["default"] if live is None else indexing.embedder_of(live)).warm()

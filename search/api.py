@@ -24,10 +24,10 @@ from catalogue.files import StorageError
 from catalogue.images import Limits
 from catalogue.models import Product
 from catalogue.serializers import problems, refuse_unknown
-from search import querying
 from search.forms import RefinementForm
 from search.models import Query
-from search.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
+from search.reading import querying
+from search.reading.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
 from search.serializers import (
     FoundSerializer,
     SearchByJSONSerializer,

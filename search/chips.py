@@ -15,7 +15,7 @@ from catalogue.filters import without
 from catalogue.models import Product, ProductImage
 from search.cards import address
 from search.models import Query
-from search.querying import Refinement
+from search.reading.querying import Refinement
 
 
 @dataclass(frozen=True)

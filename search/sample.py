@@ -14,9 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalogue.serializers import absolute, problems
-from search import querying
 from search.bodies import BoundedJSONParser
-from search.querying import LARGEST_PAGE
+from search.reading import querying
+from search.reading.querying import LARGEST_PAGE
 from search.serializers import Base64Field
 from search.throttling import Cost, SearchingView, charge
 

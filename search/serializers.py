@@ -23,7 +23,7 @@ from catalogue.serializers import MOST_REPEATED, absolute, refuse_unknown
 from catalogue.tree import CategoryTree
 from search import bodies
 from search.models import Query
-from search.querying import DEFAULT_PAGE, LARGEST_PAGE, MOST_WISHES, Criteria, Refinement, Result
+from search.reading.querying import DEFAULT_PAGE, LARGEST_PAGE, MOST_WISHES, Criteria, Refinement, Result
 from search.vision import colours
 from search.vision.matches import Match
 from search.vision.pictures import Box

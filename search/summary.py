@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from catalogue.words import sentence_space
-from search.querying import LONGEST, Page, Ranking
+from search.reading.querying import LONGEST, Page, Ranking
 from search.vision.matches import Match
 
 

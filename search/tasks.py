@@ -16,8 +16,8 @@ from typing import Any
 from celery import shared_task, signals
 from django.db import DatabaseError
 
-from search import runs
 from search.exceptions import SearchError, WorkStopped
+from search.lifecycle import runs
 from search.worker import Shift
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def serve() -> None:
         work.serve()
 
 
-@shared_task(name="search.upkeep", **LONG_LIMITS)
+@shared_task(name="search.lifecycle.upkeep", **LONG_LIMITS)
 def upkeep() -> None:
     """Keep the index in shape, and index all that is due."""
     with shift(LONG) as work:

@@ -33,14 +33,14 @@ from django.views.decorators.vary import vary_on_headers
 
 from catalogue.images import ImageRefused, Limits
 from catalogue.models import Product
-from search import querying
 from search.cards import MOST_SHOWN, cards, following
 from search.chips import chips, wished_products
 from search.exceptions import PicturesRejected, QueryGone, SearchError
-from search.facets import narrowing
 from search.forms import RefinementForm
 from search.models import Query
-from search.querying import DEFAULT_PAGE, LONGEST, REMEMBERED, Ranking, Refinement
+from search.reading import querying
+from search.reading.facets import narrowing
+from search.reading.querying import DEFAULT_PAGE, LONGEST, REMEMBERED, Ranking, Refinement
 from search.statuses import image_headers, image_status, search_sentence, search_status
 from search.summary import summary
 from search.throttling import Cost, spend

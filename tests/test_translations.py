@@ -25,10 +25,11 @@ from django.utils.translation import override
 
 from catalogue.models import Product
 from catalogue.templatetags.money import money
-from search import indexing, querying
 from search.models import Query
+from search.reading import querying
 from search.vision import colours
 from search.vision.matches import Match
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 

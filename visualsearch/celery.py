@@ -57,13 +57,13 @@ def configuration() -> dict[str, Any]:
         "task_routes": {
             "search.sync_many": {"queue": "bulk"},
             "search.serve": {"queue": "bulk"},
-            "search.upkeep": {"queue": "bulk"},
+            "search.lifecycle.upkeep": {"queue": "bulk"},
         },
         "timezone": "UTC",
         "beat_schedule": {
             "reconcile": every(60, "search.reconcile"),
             "tidy": every(60, "search.tidy"),
-            "upkeep": every(60, "search.upkeep"),
+            "upkeep": every(60, "search.lifecycle.upkeep"),
             "serve": every(5, "search.serve"),
         },
         "beat_schedule_filename": str(settings.DATA_DIR / "celerybeat-schedule"),

@@ -13,10 +13,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from search import indexing
 from search.exceptions import EmbedderError, IndexMissing, SearchError
 from search.indexes import index_of
 from search.models import IndexVersion
+from search.writing import indexing
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import indexing
 from search.admin.states import LABELS
 from search.exceptions import SearchError
 from search.indexes import index_of
@@ -22,6 +21,7 @@ from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision import colours, vectors
 from search.vision.matches import Match
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+from search.writing import indexing
 
 NEAREST = 50
 

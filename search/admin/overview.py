@@ -18,12 +18,14 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import audit, broker, gate, indexing, runs
+from search import broker
 from search.admin.states import reasons
 from search.exceptions import SearchError
 from search.indexes import index_of
+from search.lifecycle import audit, gate, runs
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision.matches import BOUNDED
+from search.writing import indexing
 
 STAGES = {
     "embed": _("looking at photos"),

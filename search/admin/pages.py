@@ -16,13 +16,14 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
-from search import indexing, runs
 from search.admin.keys import is_key
 from search.admin.overview import Kind, State, has_indexed, lasted, numbers, title
 from search.admin.states import try_again
 from search.exceptions import SearchError
+from search.lifecycle import runs
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision.embedders import embedders
+from search.writing import indexing
 
 
 class IndexPages:

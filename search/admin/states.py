@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from catalogue.models import ProductImage
-from search import indexing
 from search.models import IndexEntry, IndexVersion
+from search.writing import indexing
 
 SHOWN_STATES = (IndexEntry.State.INDEXED, IndexEntry.State.PENDING, IndexEntry.State.FAILED)
 """What a photo that exists can be in; `gone` is for those that do not."""

@@ -8,10 +8,11 @@ from django.core.management.base import CommandError
 
 from catalogue.importers.command import ImportCommand
 from catalogue.importers.importer import Summary
-from search import indexing, upkeep
 from search.exceptions import SearchError
+from search.lifecycle import upkeep
 from search.management.base import stages
 from search.models import IndexEntry
+from search.writing import indexing
 
 
 class IndexedImport(ImportCommand):

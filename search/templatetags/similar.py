@@ -7,8 +7,8 @@ import logging
 from django import template
 
 from catalogue.models import Product
-from search.alternatives import Alternatives, alternatives, colours_of
 from search.exceptions import SearchError
+from search.reading.alternatives import Alternatives, alternatives, colours_of
 from search.vision import colours
 
 logger = logging.getLogger(__name__)

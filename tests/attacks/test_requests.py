@@ -17,9 +17,10 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search import indexing, querying
 from search.models import Query
+from search.reading import querying
 from search.serializers import SOURCES, SearchSerializer
+from search.writing import indexing
 from tests import shop
 from tests.cost import processor_time
 from tests.drawing import photo

@@ -46,7 +46,7 @@ def furnish() -> None:
     from django.utils import timezone
 
     from catalogue.models import Brand, Category
-    from search.indexing import reconcile
+    from search.writing.indexing import reconcile
     from tests.drawing import photo
     from tests.shop import product
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from catalogue.models import Category, Product
 from catalogue.templatetags.money import money, plain_number
-from search import indexing
+from search.writing import indexing
 from tests import shop
 from tests.drawing import encoded, photo, picture
 

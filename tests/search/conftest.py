@@ -16,9 +16,9 @@ from django.db import connection, connections
 
 from catalogue.files import StorageRefused, StorageUnavailable
 from catalogue.models import Product, ProductImage
-from search import indexing
 from search.exceptions import IndexUnavailable
 from search.indexes.embedded import EmbeddedIndex
+from search.writing import indexing
 from tests import shop
 from tests.search import scripted
 from tests.search.grid import Grid, configured

@@ -15,9 +15,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
-from search import indexing
 from search.models import IndexEntry, IndexVersion
 from search.vision.matches import DEFAULT
+from search.writing import indexing
 from tests import shop
 from tests.catalogue.staff import EDITOR, OPERATOR, VIEWER, member
 from tests.drawing import photo

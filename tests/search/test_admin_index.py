@@ -18,10 +18,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from search import building, indexing, runs
 from search.admin import overview
+from search.lifecycle import building, runs
 from search.models import Embedding, IndexedMinute, IndexEntry, IndexRun, IndexVersion, Worker
 from search.worker import Shift
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import configured

@@ -18,11 +18,12 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
-from search import indexing, querying
 from search.models import Query, query_storage
-from search.querying import Criteria, Refinement
+from search.reading import querying
+from search.reading.querying import Criteria, Refinement
 from search.vision.matches import Match
 from search.vision.pictures import Box
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 

@@ -11,16 +11,18 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalogue.models import Product
-from search import audit, building, gate, indexing, rollback, runs, worker
+from search import worker
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused
+from search.lifecycle import audit, building, gate, rollback, runs
 from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
 from search.vision.embedders import embedders
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid, configured
+from tests.search.lifecycle.test_pausing import pausing
+from tests.search.lifecycle.test_upkeep import age
 from tests.search.test_admin_index import DO, INDEX, NUMBERS, REBUILD, at_work, clerk, cost, shown, words
-from tests.search.test_pausing import pausing
-from tests.search.test_upkeep import age
 
 pytestmark = pytest.mark.django_db
 

@@ -15,12 +15,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalogue.models import ProductImage
-from search import indexing
 from search.admin import neighbours
 from search.admin.neighbours import Comparison, compare
 from search.admin.states import with_entries
 from search.indexes import index_of
 from search.models import IndexVersion
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid

@@ -26,10 +26,11 @@ from PIL import Image
 from benchmarks.hostile import jpeg_scans, tiff_flat
 from catalogue import images
 from catalogue.models import Product
-from search import indexing, querying
 from search.exceptions import IndexUnavailable
 from search.models import IndexVersion, Query
+from search.reading import querying
 from search.vision.matches import Match
+from search.writing import indexing
 from tests import shop
 from tests.drawing import encoded, photo, picture
 from tests.web import LOOPBACK, Web, page, redirect, web

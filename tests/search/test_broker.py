@@ -16,8 +16,9 @@ from django.test import Client
 from django.urls import reverse
 
 from catalogue.models import Product, ProductImage
-from search import broker, indexing
+from search import broker
 from search.models import IndexEntry
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.workplace import Databases, Workplace

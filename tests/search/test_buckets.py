@@ -14,8 +14,9 @@ from django.test import Client
 from django.utils import timezone
 
 from catalogue.models import Product
-from search import indexing, querying
 from search.models import IndexEntry, Query
+from search.reading import querying
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.moto import BUCKET, S3, failing, use

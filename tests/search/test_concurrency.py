@@ -15,10 +15,11 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from catalogue.models import Product
-from search import building, indexing
 from search.indexes import index_of
 from search.indexes.base import Document
+from search.lifecycle import building
 from search.models import IndexDelta, IndexEntry, IndexVersion
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.workplace import Databases, Workplace, assert_agreement, searchable

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 from django.db import DatabaseError, close_old_connections, connection, transaction
 
-from search import indexing, runs, tasks
+from search import tasks
+from search.lifecycle import runs
 from search.models import IndexEntry, IndexRun
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.workplace import Databases, Workplace, assert_agreement, held, leases_end, settled

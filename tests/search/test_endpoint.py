@@ -12,15 +12,18 @@ from django.utils import timezone
 
 from catalogue import images
 from catalogue.models import ProductImage
-from search import building, indexing, querying, runs, upkeep, worker
+from search import worker
 from search.exceptions import SpaceMismatch
 from search.indexes import index_of
+from search.lifecycle import building, runs, upkeep
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion, Query
-from search.querying import Refinement
+from search.reading import querying
+from search.reading.querying import Refinement
 from search.vision import projection
 from search.vision.blocks import blocks
 from search.vision.embedders import embedders, sagemaker
 from search.vision.pictures import Box
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search import scripted

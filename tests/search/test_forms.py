@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.forms import RefinementForm
-from search.querying import MOST_WISHES, Criteria, Refinement
+from search.reading.querying import MOST_WISHES, Criteria, Refinement
 from search.vision import colours
 from search.vision.pictures import Box
 from search.vision.vectors import MAX_COLOUR_WEIGHT

@@ -11,11 +11,13 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from catalogue.models import Product
-from search import building, indexing, querying, upkeep
 from search.exceptions import BuildInterrupted
+from search.lifecycle import building, upkeep
 from search.models import IndexEntry
-from search.querying import Refinement
+from search.reading import querying
+from search.reading.querying import Refinement
 from search.vision.matches import MIN_PHOTOS
+from search.writing import indexing
 from tests import shop
 from tests.drawing import KINDS, photo
 from tests.search.grid import Grid

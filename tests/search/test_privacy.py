@@ -9,9 +9,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from catalogue.models import Product, ProductImage
-from search import alternatives, indexing, querying
 from search.models import Query
-from search.querying import Refinement
+from search.reading import alternatives, querying
+from search.reading.querying import Refinement
+from search.writing import indexing
 from tests import shop
 from tests.catalogue.test_metadata import SECRET, dirty
 from tests.catalogue.test_privacy import answer, hide

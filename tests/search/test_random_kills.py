@@ -17,9 +17,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
-from search import indexing, runs, tasks
+from search import tasks
 from search.indexes import index_of
+from search.lifecycle import runs
 from search.models import IndexRun
+from search.writing import indexing
 from tests import shop
 from tests.drawing import KINDS, photo
 from tests.search.workplace import Databases, Workplace, assert_agreement, leases_end, settled

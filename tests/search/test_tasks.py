@@ -12,8 +12,10 @@ from django.db import transaction
 from PIL import Image
 
 from catalogue.models import Product, ProductImage
-from search import indexing, runs, tasks
+from search import tasks
+from search.lifecycle import runs
 from search.models import IndexEntry, IndexRun, Worker
+from search.writing import indexing
 from tests import shop
 from tests.drawing import encoded, photo
 from tests.interpreter import python

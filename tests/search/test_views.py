@@ -20,9 +20,10 @@ from PIL import Image
 from benchmarks.hostile import tiff_flat
 from catalogue import images
 from catalogue.models import Product
-from search import indexing, querying
 from search.models import IndexVersion, Query
-from search.querying import MOST_WISHES
+from search.reading import querying
+from search.reading.querying import MOST_WISHES
+from search.writing import indexing
 from tests import shop
 from tests.cost import processor_time
 from tests.drawing import encoded, photo, picture

@@ -22,9 +22,9 @@ from django.db.utils import load_backend
 from django.utils import timezone
 
 from catalogue.models import ProductImage
-from search import indexing
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexVersion
+from search.writing import indexing
 from tests.servers.process import Process
 from tests.waiting import until
 from visualsearch.environment import Environment

@@ -14,7 +14,8 @@ import redis
 from django.core.cache import cache
 from django.test import Client
 
-from search import derived, indexing
+from search import derived
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import configured

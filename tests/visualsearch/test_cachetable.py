@@ -22,7 +22,7 @@ from django.urls import reverse_lazy
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from search import indexing
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid, configured

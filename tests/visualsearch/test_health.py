@@ -8,8 +8,8 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from search import indexing
 from search.models import IndexVersion
+from search.writing import indexing
 
 pytestmark = pytest.mark.django_db
 

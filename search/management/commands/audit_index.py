@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from search import audit
+from search.lifecycle import audit
 from search.management.base import SearchCommand, stages
 
 

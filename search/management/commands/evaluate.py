@@ -12,7 +12,7 @@ from PIL import Image
 
 from catalogue import images
 from catalogue.models import Category, ProductImage
-from search import evaluation, indexing
+from search import evaluation
 from search.evaluation import Photos
 from search.management.base import SearchCommand
 from search.metrics import Floats, Indices
@@ -20,6 +20,7 @@ from search.models import Embedding, IndexVersion
 from search.vision import colours, pictures
 from search.vision.embedders import Embedder
 from search.vision.vectors import MAX_COLOUR_WEIGHT
+from search.writing import indexing
 
 SAMPLE = 200
 

@@ -7,10 +7,11 @@ from typing import Any
 from django.db.models import Count
 
 from catalogue.models import ProductImage
-from search import indexing, runs
 from search.indexes import index_of
+from search.lifecycle import runs
 from search.management.base import SearchCommand
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.writing import indexing
 
 
 class Command(SearchCommand):

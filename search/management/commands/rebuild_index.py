@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from search import building, rollback, runs
+from search.lifecycle import building, rollback, runs
 from search.management.base import SearchCommand, stages
 from search.models import IndexEntry, IndexRun, IndexVersion
 from search.vision.embedders import embedders

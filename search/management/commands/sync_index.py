@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from search import indexing
 from search.management.base import SearchCommand, stages
+from search.writing import indexing
 
 
 class Command(SearchCommand):

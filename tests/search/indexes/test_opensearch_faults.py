@@ -14,12 +14,13 @@ import pytest
 from django.test import Client
 
 from catalogue.models import ProductImage
-from search import building, indexing, rollback, upkeep
 from search.exceptions import IndexMissing, IndexUnavailable, PhotosPostponed, VectorIndexError
 from search.indexes import index_of
 from search.indexes.opensearch import bulk
 from search.indexes.opensearch.index import OpenSearchIndex
+from search.lifecycle import building, rollback, upkeep
 from search.models import IndexEntry, IndexVersion
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid

@@ -12,11 +12,12 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from search import gate, indexing
 from search.exceptions import BuildInterrupted, BuildRefused, BuildRunning, VectorIndexError
 from search.indexes import index_of
+from search.lifecycle import gate
+from search.lifecycle.runs import Progress
 from search.models import IndexEntry, IndexVersion
-from search.runs import Progress
+from search.writing import indexing
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
-from search import indexing
 from search.exceptions import (
     DocumentsRejected,
     IndexMissing,
@@ -23,6 +22,7 @@ from search.indexes.base import Document
 from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision.embedders import embedders
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Files, Makings

@@ -14,12 +14,14 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
-from search import audit, indexing, runs, upkeep, worker
-from search.audit import Difference, Entry, Standing
+from search import worker
 from search.exceptions import IndexMissing
 from search.indexes import index_of
 from search.indexes.base import Document
+from search.lifecycle import audit, runs, upkeep
+from search.lifecycle.audit import Difference, Entry, Standing
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid

@@ -12,13 +12,15 @@ from PIL import Image
 
 from catalogue.images import BrokenImage, ImageRefused
 from catalogue.models import Category, Product
-from search import building, indexing, querying
 from search.exceptions import IndexMissing, NotIndexed, QueryGone
+from search.lifecycle import building
 from search.models import Query
-from search.querying import Criteria, Page, Refinement
+from search.reading import querying
+from search.reading.querying import Criteria, Page, Refinement
 from search.vision.embedders.openvino import OpenVinoEmbedder
 from search.vision.matches import Match
 from search.vision.pictures import Box
+from search.writing import indexing
 from tests import shop
 from tests.drawing import encoded, photo, picture
 from tests.search.grid import configured

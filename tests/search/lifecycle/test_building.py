@@ -10,13 +10,14 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from catalogue.models import Category, Product, ProductImage
-from search import activation, building, indexing, upkeep
 from search.exceptions import BuildInterrupted, BuildRunning, EmbedderUnavailable, IndexUnavailable, PicturesRejected
 from search.indexes import index_of
 from search.indexes.embedded import EmbeddedIndex
+from search.lifecycle import activation, building, upkeep
 from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision import colours, matches, projection
 from search.vision.embedders import embedders
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Files, Makings

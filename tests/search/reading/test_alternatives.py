@@ -12,13 +12,13 @@ from django.template import Context, Template
 from django.utils import timezone
 
 from catalogue.models import Product
-from search import alternatives as module
-from search import indexing
-from search.alternatives import Alternative, alternatives, colours_of
 from search.exceptions import IndexMissing
 from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexVersion
+from search.reading import alternatives as module
+from search.reading.alternatives import Alternative, alternatives, colours_of
 from search.vision.matches import Match
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import configured

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from catalogue.models import Product, ProductImage
-from search import audit, building, indexing, rollback, runs, upkeep, worker
+from search import worker
 from search.exceptions import BuildInterrupted, BuildRunning, RollbackRefused
 from search.indexes import index_of
+from search.lifecycle import audit, building, rollback, runs, upkeep
 from search.models import KEPT, IndexDelta, IndexEntry, IndexRun, IndexVersion
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Files
 from tests.search.grid import Grid, configured
-from tests.search.test_building import many
-from tests.search.test_upkeep import age
+from tests.search.lifecycle.test_building import many
+from tests.search.lifecycle.test_upkeep import age
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("two_grids")]
 

@@ -30,7 +30,6 @@ from django.utils.translation import gettext as _
 from catalogue import images
 from catalogue.files import StorageRefused, StorageUnavailable
 from catalogue.models import ProductImage
-from search import runs
 from search.exceptions import (
     DocumentsRejected,
     EmbedderError,
@@ -41,6 +40,7 @@ from search.exceptions import (
 )
 from search.indexes import index_of
 from search.indexes.base import Document
+from search.lifecycle import runs
 from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision import colours, pictures, vectors
 from search.vision.blocks import Blocks, blocks

@@ -10,18 +10,19 @@ import numpy.typing as npt
 import pytest
 
 from catalogue.models import Product, ProductImage
-from search import activation, building, gate, indexing, runs, upkeep
 from search.exceptions import BuildRefused
 from search.indexes import index_of
 from search.indexes.base import Document, Filter, Hit
 from search.indexes.embedded import EmbeddedBackend, EmbeddedIndex
+from search.lifecycle import activation, building, gate, runs, upkeep
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision import colours
 from search.vision.embedders import embedders
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid
-from tests.search.test_building import many
+from tests.search.lifecycle.test_building import many
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("two_grids")]
 

@@ -12,15 +12,18 @@ from django.db import connections
 from django.utils import timezone
 
 from catalogue.models import Product
-from search import activation, audit, building, gate, indexing, querying, rollback, runs, upkeep, worker
+from search import worker
 from search.exceptions import BuildPaused, BuildRefused, BuildRunning
 from search.indexes import index_of
+from search.lifecycle import activation, audit, building, gate, rollback, runs, upkeep
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.reading import querying
 from search.vision.embedders import embedders
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid
-from tests.search.test_building import many
+from tests.search.lifecycle.test_building import many
 
 
 @pytest.fixture(autouse=True)

@@ -23,13 +23,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalogue.models import Category, ProductImage
-from search import activation, indexing, runs
 from search.exceptions import BuildRunning, IndexMissing
 from search.indexes import index_of
+from search.lifecycle import activation, runs
+from search.lifecycle.runs import Progress
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
-from search.runs import Progress
 from search.vision import colours, matches, projection
 from search.vision.embedders import Embedder, embedders
+from search.writing import indexing
 
 logger = logging.getLogger(__name__)
 

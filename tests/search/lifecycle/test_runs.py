@@ -12,10 +12,12 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from search import building, indexing, runs, worker
+from search import worker
 from search.exceptions import BuildInterrupted, WorkStopped
+from search.lifecycle import building, runs
 from search.models import IndexedMinute, IndexEntry, IndexRun, IndexVersion, Worker
 from search.worker import Shift
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
-from search import indexing
 from search.exceptions import IndexMissing
 from search.indexes import index_of
 from search.indexes.base import Filter
@@ -22,6 +21,7 @@ from search.models import Embedding, IndexVersion
 from search.vision import vectors
 from search.vision.matches import Match
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT
+from search.writing import indexing
 
 #: Products of a row at the most.
 LONGEST_ROW = 10

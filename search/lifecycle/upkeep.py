@@ -9,12 +9,13 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from catalogue.models import ProductImage
-from search import activation, audit, building, indexing, runs
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
+from search.lifecycle import activation, audit, building, runs
+from search.lifecycle.runs import Progress
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
-from search.runs import Progress
 from search.vision import projection
+from search.writing import indexing
 
 logger = logging.getLogger(__name__)
 

@@ -21,10 +21,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import indexing, runs
 from search.indexes import index_of
+from search.lifecycle import runs
+from search.lifecycle.runs import Progress
 from search.models import IndexEntry, IndexRun, IndexVersion
-from search.runs import Progress
+from search.writing import indexing
 
 logger = logging.getLogger(__name__)
 

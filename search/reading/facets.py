@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from catalogue.facets import Choice, Facet, PriceRange
 from catalogue.models import Brand
 from catalogue.tree import CategoryTree
-from search import querying
 from search.models import IndexVersion, Query
-from search.querying import Refinement
+from search.reading import querying
+from search.reading.querying import Refinement
 from search.vision import colours
 
 Errors: TypeAlias = Mapping[str, tuple[str, ...]]

@@ -9,11 +9,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from search import activation, indexing, runs
 from search.exceptions import IndexMissing, RollbackRefused, SearchError
 from search.indexes import index_of
+from search.lifecycle import activation, runs
+from search.lifecycle.runs import Progress
 from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
-from search.runs import Progress
+from search.writing import indexing
 
 
 def roll_back(progress: Progress | None = None, run: IndexRun | None = None, *, force: bool = False) -> IndexVersion:

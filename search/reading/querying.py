@@ -30,7 +30,7 @@ from catalogue.files import StorageError
 from catalogue.models import Brand, Product, ProductImage
 from catalogue.querysets import ProductQuerySet
 from catalogue.tree import CategoryTree
-from search import derived, indexing
+from search import derived
 from search.exceptions import FetchesBusy, IndexMissing, NotIndexed, QueryGone
 from search.indexes import index_of
 from search.indexes.base import Facets, Filter, Hit
@@ -42,6 +42,7 @@ from search.vision.embedders.haste import haste
 from search.vision.matches import Match
 from search.vision.pictures import Box
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT
+from search.writing import indexing
 
 logger = logging.getLogger(__name__)
 

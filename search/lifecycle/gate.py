@@ -16,11 +16,11 @@ import numpy.typing as npt
 from django.utils.translation import gettext as _
 
 from catalogue.models import ProductImage
-from search import indexing
 from search.indexes import index_of
 from search.metrics import confidence_interval
 from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision import vectors
+from search.writing import indexing
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Int64s: TypeAlias = npt.NDArray[np.int64]

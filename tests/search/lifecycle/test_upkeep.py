@@ -9,16 +9,18 @@ import pytest
 from django.utils import timezone
 
 from catalogue.models import Product
-from search import building, indexing, runs, upkeep, worker
+from search import worker
 from search.exceptions import BuildInterrupted, IndexMissing, IndexUnavailable
 from search.indexes import index_of
+from search.lifecycle import building, runs, upkeep
 from search.models import KEPT, Embedding, IndexDelta, IndexRun, IndexVersion
 from search.vision import matches, projection
+from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Makings
 from tests.search.grid import configured
-from tests.search.test_building import many
+from tests.search.lifecycle.test_building import many
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
