@@ -117,7 +117,7 @@ e2e: $(DEV) ## try production: S3, the endpoint, OpenSearch, Redis, PostgreSQL, 
 # “make test” has a hundred examples of each kind: pictures, containers, JSON, forms, addresses, files of imports.
 fuzz: $(DEV) ## send generated pictures and requests for about ten minutes (FUZZ_EXAMPLES of each kind)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-3000} pytest -n 2 -m "hypothesis and not attacks" \
-	  tests/attacks tests/catalogue tests/visualsearch tests/search/test_bodies.py tests/search/test_forms.py
+	  tests/attacks tests/catalogue tests/visualsearch tests/search/web/test_bodies.py tests/search/web/test_forms.py
 
 lint: $(DEV) ## check style, types, Dockerfiles and docker/compose.yaml
 	ruff check

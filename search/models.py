@@ -526,7 +526,7 @@ class Worker(models.Model):
 
 
 class ThrottleWindow(models.Model):
-    """What one client has used of its searches, until its window ends (`search.throttling`)."""
+    """What one client has used of its searches, until its window ends (`search.web.throttling`)."""
 
     #: an address or a network
     client = models.CharField(max_length=50, primary_key=True)

@@ -16,11 +16,11 @@ from django.db import DatabaseError, close_old_connections
 from django.utils.module_loading import import_string
 
 from catalogue.importers import uploads
-from search import throttling
 from search.exceptions import BuildPaused, SearchError, WorkStopped
 from search.lifecycle import audit, building, rollback, runs, upkeep
 from search.models import IndexEntry, IndexRun, IndexVersion
 from search.reading import querying
+from search.web import throttling
 from search.writing import indexing
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from django.db import DataError, connection
 from django.utils import translation
 from hypothesis import settings as hypothesis
 
-from search import throttling
 from search.models import Query
+from search.web import throttling
 from tests.servers.fixtures import (
     older_opensearch,
     opensearch_cluster,

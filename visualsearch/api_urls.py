@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from catalogue import converters  # noqa: F401 - registers `sku`
 from catalogue.api import ProductListView, ProductView
-from search.api import FoundView, SearchView, SimilarView
+from search.web.api import FoundView, SearchView, SimilarView
 from visualsearch.problems import not_found
 
 urlpatterns = [

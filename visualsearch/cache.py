@@ -135,7 +135,7 @@ if used + cost > limit then return {used, left, 0} end
 redis.call('SET', KEYS[1], used + cost, 'PX', left)
 return {used + cost, left, 1}
 """
-"""Counts within a window that begins with its first key, as `search.throttling` does in the database."""
+"""Counts within a window that begins with its first key, as `search.web.throttling` does in the database."""
 
 
 class Cache(RedisCache):

@@ -28,7 +28,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from search.clients import client_key
+from search.web.clients import client_key
 
 logger = logging.getLogger(__name__)
 

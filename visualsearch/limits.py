@@ -1,6 +1,6 @@
 """How much of a request is read: what is too long is refused before anything is made of it.
 
-`search.bodies` bounds JSON, `visualsearch.security.BodyLimit` the bytes of a body.
+`search.web.bodies` bounds JSON, `visualsearch.security.BodyLimit` the bytes of a body.
 """
 
 from __future__ import annotations

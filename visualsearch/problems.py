@@ -21,7 +21,7 @@ from catalogue.files import StorageError
 from catalogue.images import ImageRefused
 from catalogue.serializers import MOST_REPEATED, PROBLEM
 from search.exceptions import SearchError
-from search.statuses import image_headers, image_status, search_sentence, search_status, storage_sentence
+from search.web.statuses import image_headers, image_status, search_sentence, search_status, storage_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ LONGEST_ERROR = 300
 CONTENT_TYPE = PROBLEM
 
 SAMPLE = ("/postImage", "/postURL")
-"""The addresses of `search.sample`."""
+"""The addresses of `search.web.sample`."""
 
 
 def in_api(path: str) -> bool:

@@ -51,7 +51,7 @@ SECRET_KEY = env.text("SECRET_KEY") or _generated_secret_key()
 
 DEBUG = env.truth("DEBUG", default=False)
 # How many of the shop's own proxies stand in front: what the last of them write into X-Forwarded-For is believed, and
-# X-Forwarded-Proto if there is one at all (search/clients.py).
+# X-Forwarded-Proto if there is one at all (search/web/clients.py).
 NUM_PROXIES = env.number("NUM_PROXIES", 0, minimum=0, maximum=10)
 HTTPS = env.truth("HTTPS", default=False)
 if HTTPS and not NUM_PROXIES:
@@ -95,7 +95,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "visualsearch.health.Probes",
     "visualsearch.cors.CrossOrigin",
-    "search.throttling.RateLimit",
+    "search.web.throttling.RateLimit",
     "visualsearch.security.ContentSecurityPolicy",
     "visualsearch.limits.HeaderLimits",
     "django.middleware.security.SecurityMiddleware",
@@ -260,7 +260,7 @@ IMAGE_MIN_SIDE = env.number("IMAGE_MIN_SIDE", 32, minimum=1)
 # A picture as base64 in JSON is a third larger, and form fields come on top.
 DATA_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES * 4 // 3 + 100_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = IMAGE_MAX_BYTES + 100_000
-# What is too much of a request that has no picture: `visualsearch.limits`, `search.bodies`.
+# What is too much of a request that has no picture: `visualsearch.limits`, `search.web.bodies`.
 FORM_MAX_BYTES = 65_536
 FILE_UPLOAD_HANDLERS = [
     "visualsearch.limits.BoundedParts",
@@ -363,7 +363,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["search.bodies.BoundedJSONParser", "rest_framework.parsers.MultiPartParser"],
+    "DEFAULT_PARSER_CLASSES": ["search.web.bodies.BoundedJSONParser", "rest_framework.parsers.MultiPartParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "visualsearch.problems.handler",
     "NUM_PROXIES": NUM_PROXIES,

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
 
 from catalogue.files import StorageError
-from search.statuses import storage_sentence
+from search.web.statuses import storage_sentence
 from visualsearch.refusals import refusal
 from visualsearch.security import in_admin
 

@@ -4,7 +4,7 @@ from django.contrib.sitemaps import views as sitemaps
 from django.urls import include, path
 from django.views.i18n import set_language
 
-from search.sample import PostImageView, PostURLView
+from search.web.sample import PostImageView, PostURLView
 from visualsearch import (
     accounts,  # noqa: F401 - registers users, groups and sign-in attempts with the admin
     navigation,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from search.models import Query
 from search.reading import querying
-from search.serializers import SOURCES, SearchSerializer
+from search.web.serializers import SOURCES, SearchSerializer
 from search.writing import indexing
 from tests import shop
 from tests.cost import processor_time

@@ -370,7 +370,7 @@ def test_postgresql_has_a_pool_whose_connections_are_tried(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("rate", ["60/min", "1/s", "1000/day", "5/hour", "5/h"])
 def test_rates_are_those_that_the_throttle_reads(rate: str) -> None:
-    from search.throttling import parse_rate
+    from search.web.throttling import parse_rate
 
     assert Environment({"R": rate}).rate("R", "1/s") == rate
     count, seconds = parse_rate(rate)

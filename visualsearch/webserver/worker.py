@@ -43,7 +43,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         super().load_wsgi()
         from django.conf import settings
 
-        from search.clients import key_of
+        from search.web.clients import key_of
         from visualsearch.webserver.refusals import refuse
 
         # A connection is an open file, and so are its body and what its answer is read from.

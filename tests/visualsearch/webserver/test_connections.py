@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from search.clients import key_of
+from search.web.clients import key_of
 from tests.visualsearch.webserver.serving import Server, exchange, received, served
 from tests.waiting import until
 from visualsearch.webserver.connections import Limits, Register

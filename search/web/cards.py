@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from catalogue.filters import without
-from search.forms import RefinementForm
 from search.models import Query
 from search.reading.querying import DEFAULT_PAGE, Page, Ranking, Refinement, Result
+from search.web.forms import RefinementForm
 
 #: Products on one page of results. "Show more" adds to the page up to here and then leads to the next page.
 MOST_SHOWN = 96

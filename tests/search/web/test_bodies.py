@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import APIException, ParseError
 
-from search.bodies import DEEPEST, MOST_BYTES, MOST_PARTS, BodyTooLarge, BoundedJSONParser, loads
-from search.serializers import Base64Field
+from search.web.bodies import DEEPEST, MOST_BYTES, MOST_PARTS, BodyTooLarge, BoundedJSONParser, loads
+from search.web.serializers import Base64Field
 from tests.cost import processor_time
 
 PICTURE = base64.b64encode(random.Random(0).randbytes(9_000_000)).decode()

@@ -14,11 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalogue.serializers import absolute, problems
-from search.bodies import BoundedJSONParser
 from search.reading import querying
 from search.reading.querying import LARGEST_PAGE
-from search.serializers import Base64Field
-from search.throttling import Cost, SearchingView, charge
+from search.web.bodies import BoundedJSONParser
+from search.web.serializers import Base64Field
+from search.web.throttling import Cost, SearchingView, charge
 
 #: Photos that the sample gives where a client does not say.
 DEFAULT_K = 3

@@ -19,9 +19,9 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from catalogue.models import Product
-from search import throttling
 from search.models import ThrottleWindow
-from search.throttling import MOST_CLIENTS, Cost, Window, spend
+from search.web import throttling
+from search.web.throttling import MOST_CLIENTS, Cost, Window, spend
 from tests.drawing import photo
 from tests.servers.redis import Redis
 

@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 from catalogue.facets import Facet
 from catalogue.filters import without
 from catalogue.models import Product, ProductImage
-from search.cards import address
 from search.models import Query
 from search.reading.querying import Refinement
+from search.web.cards import address
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.forms import RefinementForm
 from search.reading.querying import MOST_WISHES, Criteria, Refinement
 from search.vision import colours
 from search.vision.pictures import Box
 from search.vision.vectors import MAX_COLOUR_WEIGHT
+from search.web.forms import RefinementForm
 from tests import shop
 
 

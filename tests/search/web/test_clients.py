@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from search.clients import UNKNOWN, client_address, client_key
 from search.models import ThrottleWindow
+from search.web.clients import UNKNOWN, client_address, client_key
 
 
 def asked_from(address: str, forwarded: str | None = None) -> HttpRequest:

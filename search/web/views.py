@@ -33,19 +33,19 @@ from django.views.decorators.vary import vary_on_headers
 
 from catalogue.images import ImageRefused, Limits
 from catalogue.models import Product
-from search.cards import MOST_SHOWN, cards, following
-from search.chips import chips, wished_products
 from search.exceptions import PicturesRejected, QueryGone, SearchError
-from search.forms import RefinementForm
 from search.models import Query
 from search.reading import querying
 from search.reading.facets import narrowing
 from search.reading.querying import DEFAULT_PAGE, LONGEST, REMEMBERED, Ranking, Refinement
-from search.statuses import image_headers, image_status, search_sentence, search_status
-from search.summary import summary
-from search.throttling import Cost, spend
 from search.vision import colours
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+from search.web.cards import MOST_SHOWN, cards, following
+from search.web.chips import chips, wished_products
+from search.web.forms import RefinementForm
+from search.web.statuses import image_headers, image_status, search_sentence, search_status
+from search.web.summary import summary
+from search.web.throttling import Cost, spend
 
 logger = logging.getLogger(__name__)
 

@@ -21,13 +21,13 @@ from catalogue.filters import MOST_VALUES
 from catalogue.models import Brand, Product
 from catalogue.serializers import MOST_REPEATED, absolute, refuse_unknown
 from catalogue.tree import CategoryTree
-from search import bodies
 from search.models import Query
 from search.reading.querying import DEFAULT_PAGE, LARGEST_PAGE, MOST_WISHES, Criteria, Refinement, Result
 from search.vision import colours
 from search.vision.matches import Match
 from search.vision.pictures import Box
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+from search.web import bodies
 
 #: How a picture may be named in a request; exactly one of them.
 SOURCES = ("image", "image_base64", "image_url", "product", "query")

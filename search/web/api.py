@@ -24,20 +24,20 @@ from catalogue.files import StorageError
 from catalogue.images import Limits
 from catalogue.models import Product
 from catalogue.serializers import problems, refuse_unknown
-from search.forms import RefinementForm
 from search.models import Query
 from search.reading import querying
 from search.reading.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
-from search.serializers import (
+from search.vision import colours
+from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+from search.web.forms import RefinementForm
+from search.web.serializers import (
     FoundSerializer,
     SearchByJSONSerializer,
     SearchSerializer,
     SimilarSerializer,
     known_skus,
 )
-from search.throttling import Cost, SearchingView, charge
-from search.vision import colours
-from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
+from search.web.throttling import Cost, SearchingView, charge
 
 REFINEMENTS = [
     OpenApiParameter("category", str, many=True, description="Slug; the categories below count too."),

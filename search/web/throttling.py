@@ -31,8 +31,8 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from search.clients import client_key
 from search.models import ThrottleWindow
+from search.web.clients import client_key
 
 logger = logging.getLogger(__name__)
 
