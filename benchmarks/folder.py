@@ -20,8 +20,8 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from PIL import Image
 
-    from search.evaluation import Photos
-    from search.metrics import Floats, Indices
+    from evaluation.evaluation import Photos
+    from evaluation.metrics import Floats, Indices
     from search.vision.embedders import Embedder
 
 BATCH = 64
@@ -54,7 +54,7 @@ def photos_of(files: list[Path], embedder: Embedder) -> tuple[Photos, Floats]:
     from django.conf import settings
 
     from catalogue import images
-    from search import evaluation
+    from evaluation import evaluation
     from search.vision import pictures
     from search.vision.blocks import blocks
     from search.vision.colours import COLOURS_VERSION

@@ -22,14 +22,14 @@ from benchmarks.folder import arguments, bar, files_of, originals_of, parser, ph
 from benchmarks.machine import processor
 
 if TYPE_CHECKING:
-    from search.metrics import Floats, Indices
+    from evaluation.metrics import Floats, Indices
 
 SAMPLE = 200
 
 
 def measure(folder: Path) -> dict[str, Any]:
     """All figures of the folder's photos, with the processor they were measured on."""
-    from search import evaluation
+    from evaluation import evaluation
     from search.vision.embedders import embedders
 
     embedder = embedders["default"]
@@ -64,7 +64,7 @@ def main() -> None:
     options = arguments(parser(__doc__))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "visualsearch.settings")
     django.setup()
-    from search import evaluation
+    from evaluation import evaluation
     from search.exceptions import SearchError
 
     try:

@@ -26,8 +26,8 @@ from benchmarks.machine import processor
 from benchmarks.other_things import other_things
 
 if TYPE_CHECKING:
-    from search.evaluation import Fold, Photos
-    from search.metrics import Floats
+    from evaluation.evaluation import Fold, Photos
+    from evaluation.metrics import Floats
 
 DISTORTED = 300  # photos, each in every distortion
 SIZES = (25, 50, 100, 400, 1_000)
@@ -37,9 +37,9 @@ BATCH = 64
 
 def measure(folder: Path) -> dict[str, Any]:
     """All figures, with the processor they were measured on."""
-    from search import evaluation
-    from search.distortions import DISTORTIONS, encoded
-    from search.metrics import roc
+    from evaluation import evaluation
+    from evaluation.distortions import DISTORTIONS, encoded
+    from evaluation.metrics import roc
     from search.vision.embedders import embedders
 
     embedder = embedders["default"]
@@ -97,7 +97,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
 def _margins(photos: Photos, part: Fold, embeddings: Any) -> Floats:
     """How far above the bound of the fold's catalogue each of `embeddings` (q, d) is: (q,)."""
-    from search import evaluation
+    from evaluation import evaluation
 
     best = evaluation.best_cosines(photos, part.gallery, part.learnt, embeddings)
     return np.asarray(best - photos.calibrate(part.gallery).loosely_similar, np.float64)
@@ -105,8 +105,8 @@ def _margins(photos: Photos, part: Fold, embeddings: Any) -> Floats:
 
 def _smaller(photos: Photos, others: Any, size: int) -> dict[str, Any]:
     """The same with catalogues of `size` photos, drawn from all; every other photo stands for a shopper's."""
-    from search.evaluation import Fold
-    from search.metrics import roc
+    from evaluation.evaluation import Fold
+    from evaluation.metrics import roc
 
     kept, rejected, bounds = [], [], []
     for seed in range(DRAWS):
@@ -129,7 +129,7 @@ def _smaller(photos: Photos, others: Any, size: int) -> dict[str, Any]:
 
 def _seen(files: Iterator[bytes], embedder: Any) -> Any:
     """The embeddings of pictures (n, d), by the way of a shopper's picture."""
-    from search import evaluation
+    from evaluation import evaluation
 
     held = list(files)
     return np.concatenate(
@@ -138,7 +138,7 @@ def _seen(files: Iterator[bytes], embedder: Any) -> Any:
 
 
 def _mean(values: Any) -> list[float]:
-    from search.metrics import confidence_interval
+    from evaluation.metrics import confidence_interval
 
     return [float(np.mean(values)), *confidence_interval(values)]
 
@@ -150,7 +150,7 @@ def _percent(mean: list[float]) -> str:
 
 def show(figures: dict[str, Any]) -> str:
     """The report for a person."""
-    from search.evaluation import table
+    from evaluation.evaluation import table
 
     pictures = sum(kind["pictures"] for kind in figures["kinds"].values())
     return "\n\n".join(

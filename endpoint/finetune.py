@@ -266,7 +266,7 @@ def _rows(embed: keras.Model, taught: Photos, plan: Plan) -> Rows:
 
 def _retrieval(rows: Rows, labels: NDArray[np.intp], queries: Indices, gallery: Indices) -> dict[str, float]:
     """P@1, P@10 and mAP of some photos' classes among others, by cosine."""
-    from search import metrics
+    from evaluation import metrics
 
     found = metrics.retrieval(metrics.similarities(rows[queries], rows[gallery]), labels[queries], labels[gallery])
     return {name: mean for name, (mean, _low, _high) in found.summary().items()}

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from django.utils.translation import gettext as _
 
 from catalogue.models import ProductImage
+from evaluation.metrics import confidence_interval
 from search.indexes import index_of
-from search.metrics import confidence_interval
 from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision import vectors
 from search.writing import indexing

@@ -21,8 +21,8 @@ import numpy as np
 from django.utils.translation import gettext_noop
 from numpy.typing import NDArray
 
+from evaluation.metrics import precision_at, rank
 from search.exceptions import SpaceMismatch
-from search.metrics import precision_at, rank
 from search.vision import matches
 from search.vision.vectors import Rows, unit
 

@@ -20,9 +20,9 @@ from django.conf import settings as site
 from django.core.management import CommandError, call_command
 
 from catalogue.models import Product, ProductImage
+from evaluation.management.commands import evaluate
 from search import worker as work
 from search.lifecycle import building, gate, runs
-from search.management.commands import evaluate
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision import matches
 from search.vision.embedders import embedders

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import evaluation
-from search.distortions import DISTORTIONS, screenshot
-from search.evaluation import HeldOut, Photos, TooFewPhotos
-from search.metrics import Retrieval, ciede2000
+from evaluation import evaluation
+from evaluation.distortions import DISTORTIONS, screenshot
+from evaluation.evaluation import HeldOut, Photos, TooFewPhotos
+from evaluation.metrics import Retrieval, ciede2000
 from search.vision import vectors
 from search.vision.matches import DEFAULT
 from tests.drawing import KINDS, picture

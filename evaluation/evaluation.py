@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catalogue import images
-from search.distortions import DISTORTIONS, Distortion
-from search.exceptions import SearchError
-from search.metrics import (
+from evaluation.distortions import DISTORTIONS, Distortion
+from evaluation.metrics import (
     Bools,
     Floats,
     Indices,
@@ -31,6 +30,7 @@ from search.metrics import (
     retrieval,
     similarities,
 )
+from search.exceptions import SearchError
 from search.vision import colours, matches, pictures, projection, vectors
 from search.vision.blocks import blocks
 from search.vision.embedders.base import Embedder

@@ -12,10 +12,10 @@ from PIL import Image
 
 from catalogue import images
 from catalogue.models import Category, ProductImage
-from search import evaluation
-from search.evaluation import Photos
+from evaluation import evaluation
+from evaluation.evaluation import Photos
+from evaluation.metrics import Floats, Indices
 from search.management.base import SearchCommand
-from search.metrics import Floats, Indices
 from search.models import Embedding, IndexVersion
 from search.vision import colours, pictures
 from search.vision.embedders import Embedder

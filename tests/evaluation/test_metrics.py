@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search import metrics
+from evaluation import metrics
 
 # From table 1 of Sharma, Wu and Dalal (2005), chosen by those authors to catch wrong implementations: hues on
 # both sides of zero, mean hues half a turn away, greys, and large differences.
