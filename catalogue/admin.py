@@ -394,9 +394,9 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     def load_demo_view(self, request: HttpRequest) -> HttpResponse:
         """Fill an empty shop with a few drawn products: in a few seconds, while the request waits."""
-        from catalogue.demo.photos import photos
-        from catalogue.demo.products import products
-        from catalogue.demo.records import record
+        from demo.photos import photos
+        from demo.products import products
+        from demo.records import record
 
         if not may_import(request):
             raise PermissionDenied

@@ -1,6 +1,6 @@
 """The catalogue's `load_demo`, which here ends with the new photos searchable."""
 
-from catalogue.management.commands.load_demo import Command as CatalogueCommand
+from demo.management.commands.load_demo import Command as CatalogueCommand
 from search.management.importing import IndexedImport
 
 

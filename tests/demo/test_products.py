@@ -6,10 +6,10 @@ from itertools import islice
 
 import pytest
 
-from catalogue.demo.fabrics import PATTERNS, TEXTURES
-from catalogue.demo.palette import PARTNERS, SHADES
-from catalogue.demo.photos import CUTS
-from catalogue.demo.products import BRANDS, COLOURS, KINDS, DemoProduct, products
+from demo.fabrics import PATTERNS, TEXTURES
+from demo.palette import PARTNERS, SHADES
+from demo.photos import CUTS
+from demo.products import BRANDS, COLOURS, KINDS, DemoProduct, products
 
 
 @pytest.fixture(scope="module")

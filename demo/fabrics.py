@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from catalogue.demo.palette import RGB, luminance, mix
+from demo.palette import RGB, luminance, mix
 
 SIZE = (720, 960)
 MID_LUMA = 120.0

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from catalogue.demo.backdrops import Backdrop
-from catalogue.demo.curves import Points
-from catalogue.demo.fabrics import Cloth
-from catalogue.demo.pieces import Folds, Garment, Piece
+from demo.backdrops import Backdrop
+from demo.curves import Points
+from demo.fabrics import Cloth
+from demo.pieces import Folds, Garment, Piece
 
 WIDTH, HEIGHT = 600, 800
 LIGHT = (-0.40, -0.60, 0.69)  # a unit vector towards the light; y is down, z towards the camera

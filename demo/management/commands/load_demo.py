@@ -13,12 +13,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from catalogue.demo.photos import photos
-from catalogue.demo.products import BRANDS, DemoProduct, products
-from catalogue.demo.records import record
 from catalogue.importers.command import ImportCommand, positive
 from catalogue.importers.records import ProductRecord
 from catalogue.models import Brand, Category, Product
+from demo.photos import photos
+from demo.products import BRANDS, DemoProduct, products
+from demo.records import record
 
 PRODUCTS = 240
 SKU = r"^DEMO-[0-9]{4,}$"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from catalogue.demo.curves import Points
+from demo.curves import Points
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from catalogue.demo.palette import PARTNERS, SHADES
+from demo.palette import PARTNERS, SHADES
 
 BRANDS = (
     "Larkmoor",

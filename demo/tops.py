@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from catalogue.demo.curves import Points, band, disc, inset, join, line, mirror, offset, rungs, spline
-from catalogue.demo.pieces import Garment, Piece, Stroke
-from catalogue.demo.torso import FITS, Arm, Torso, sleeves
+from demo.curves import Points, band, disc, inset, join, line, mirror, offset, rungs, spline
+from demo.pieces import Garment, Piece, Stroke
+from demo.torso import FITS, Arm, Torso, sleeves
 
 Attributes = Mapping[str, str]
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from catalogue.demo.curves import Points, band, disc, join, line, mirror, offset, spline
-from catalogue.demo.pieces import Crease, Folds, Garment, Piece, Stroke
-from catalogue.demo.tops import arm, torso
-from catalogue.demo.torso import sleeves
+from demo.curves import Points, band, disc, join, line, mirror, offset, spline
+from demo.pieces import Crease, Folds, Garment, Piece, Stroke
+from demo.tops import arm, torso
+from demo.torso import sleeves
 
 Attributes = Mapping[str, str]
 

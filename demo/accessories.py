@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from catalogue.demo.curves import (
+from demo.curves import (
     Points,
     band,
     disc,
@@ -19,7 +19,7 @@ from catalogue.demo.curves import (
     spline,
     symmetric,
 )
-from catalogue.demo.pieces import Crease, Folds, Garment, Piece, Stroke
+from demo.pieces import Crease, Folds, Garment, Piece, Stroke
 
 Attributes = Mapping[str, str]
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL.Image import Image
 
-from catalogue.demo.accessories import bag, hat, sneaker
-from catalogue.demo.backdrops import Backdrop
-from catalogue.demo.bottoms import dress, shorts, skirt, trousers
-from catalogue.demo.fabrics import Cloth, cloth
-from catalogue.demo.palette import RGB, SHADES, luminance, mix
-from catalogue.demo.pieces import Garment
-from catalogue.demo.products import DemoProduct
-from catalogue.demo.studio import View, shoot
-from catalogue.demo.tops import coat, hoodie, knitwear, shirt, t_shirt
+from demo.accessories import bag, hat, sneaker
+from demo.backdrops import Backdrop
+from demo.bottoms import dress, shorts, skirt, trousers
+from demo.fabrics import Cloth, cloth
+from demo.palette import RGB, SHADES, luminance, mix
+from demo.pieces import Garment
+from demo.products import DemoProduct
+from demo.studio import View, shoot
+from demo.tops import coat, hoodie, knitwear, shirt, t_shirt
 
 QUALITY = 85
 FRAME = (452.0, 610.0)  # pixels of the picture that a product may fill

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from catalogue.demo.palette import SHADES
-from catalogue.demo.photos import photos, shade
-from catalogue.demo.products import DemoProduct, products
+from demo.palette import SHADES
+from demo.photos import photos, shade
+from demo.products import DemoProduct, products
 from tests.interpreter import python
 
 SAMPLE = list(products(12))
@@ -56,8 +56,8 @@ def test_no_two_products_look_the_same(drawn: dict[str, list[bytes]]) -> None:
 def test_another_process_draws_the_same_bytes(drawn: dict[str, list[bytes]]) -> None:
     script = (
         "import hashlib\n"
-        "from catalogue.demo.photos import photos\n"
-        "from catalogue.demo.products import products\n"
+        "from demo.photos import photos\n"
+        "from demo.products import products\n"
         "for p in list(products(12))[::4]:\n"
         "    print(p.sku, *(hashlib.sha256(photo).hexdigest() for photo in photos(p)))\n"
     )

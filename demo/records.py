@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from catalogue.demo.products import DemoProduct
 from catalogue.importers.records import BytesPhoto, ProductRecord
+from demo.products import DemoProduct
 
 
 def record(product: DemoProduct, drawn: list[bytes]) -> ProductRecord:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from catalogue.management.commands.load_demo import Command
 from catalogue.models import Brand, Category, Product, ProductImage
+from demo.management.commands.load_demo import Command
 from tests import shop
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from catalogue.demo.curves import Points, band, join, line, mirror, offset, rungs, spline, symmetric
-from catalogue.demo.pieces import Crease, Folds, Piece, Stroke
+from demo.curves import Points, band, join, line, mirror, offset, rungs, spline, symmetric
+from demo.pieces import Crease, Folds, Piece, Stroke
 
 Point = tuple[float, float]
 
