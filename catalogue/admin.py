@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -20,6 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -394,10 +396,6 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     def load_demo_view(self, request: HttpRequest) -> HttpResponse:
         """Fill an empty shop with a few drawn products: in a few seconds, while the request waits."""
-        from demo.photos import photos
-        from demo.products import products
-        from demo.records import record
-
         if not may_import(request):
             raise PermissionDenied
         if Product.objects.exists():
@@ -405,8 +403,8 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
             self.message_user(request, text, messages.WARNING)
         else:
             refused: list[Reject] = []
-            drawn = (record(product, photos(product)) for product in products(DEMO_PRODUCTS))
-            summary = Importer(reject=refused.append).run(drawn)
+            records = import_string(settings.DEMO_RECORDS)
+            summary = Importer(reject=refused.append).run(records(DEMO_PRODUCTS))
             text = ngettext(
                 "%d demo product is in the shop. It can be searched with in a moment.",
                 "%d demo products are in the shop. They can be searched with in a moment.",

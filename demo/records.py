@@ -1,9 +1,17 @@
-"""The demo's products as an import takes them."""
+"""Demo products as import records."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from catalogue.importers.records import BytesPhoto, ProductRecord
-from demo.products import DemoProduct
+from demo.photos import photos
+from demo.products import DemoProduct, products
+
+
+def records(count: int) -> Iterator[ProductRecord]:
+    """The first `count` demo products, each drawn when it is asked for (about a fifth of a second)."""
+    return (record(product, photos(product)) for product in products(count))
 
 
 def record(product: DemoProduct, drawn: list[bytes]) -> ProductRecord:

@@ -14,8 +14,10 @@ RUN python -m pip install --disable-pip-version-check --quiet --require-hashes -
     python -m pip uninstall --yes --quiet pip
 COPY manage.py manage.py
 COPY catalogue catalogue
+COPY demo demo
 COPY deploy deploy
 COPY endpoint endpoint
+COPY evaluation evaluation
 COPY locale locale
 COPY search search
 COPY static static

@@ -11,7 +11,7 @@ import pytest
 
 from tests.interpreter import ROOT, python
 
-APPS = ("catalogue", "search", "visualsearch")
+APPS = ("catalogue", "search", "evaluation", "demo", "visualsearch")
 #: what of the model server the site may import: what needs nothing but NumPy and, when used, OpenVINO
 SHARED = {"inference", "manifest", "package", "pooling", "precision"}
 #: what of the model server may know the site: fine-tuning on its catalogue
@@ -131,7 +131,8 @@ def test_starting_the_site_loads_no_heavy_library(tmp_path: Path) -> None:
         "import sys, django\n"
         "django.setup()\n"
         "from django.core.checks import run_checks\n"
-        "import visualsearch.urls, visualsearch.api_urls, search.receivers, search.writing.indexing, search.reading.querying\n"
+        "import visualsearch.urls, visualsearch.api_urls, search.receivers\n"
+        "import search.writing.indexing, search.reading.querying\n"
         "run_checks()\n"
         "loaded = {name.partition('.')[0] for name in sys.modules if sys.modules[name]}\n"
         f"print(*sorted(loaded & set({HEAVY + PRODUCTION!r})))"

@@ -42,7 +42,7 @@ links and forms holds. Which one, and whether any, differs between databases."""
 BAD_VALUES = (IncorrectLookupParameters, FieldDoesNotExist, ValidationError, DataError, OverflowError, ValueError)
 """Those of them that a form's values raise; the admin reads a field's name from one of them (`_to_field`)."""
 
-OWN = {"catalogue", "search", "visualsearch"}
+OWN = {"catalogue", "demo", "evaluation", "search", "visualsearch"}
 """The project's packages: what they raise themselves is a mistake in them."""
 
 EXPENSIVE = ("__regex", "__iregex")

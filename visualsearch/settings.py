@@ -87,7 +87,9 @@ INSTALLED_APPS = [
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
-    # Before `catalogue`: its `import_catalogue` and `load_demo` index what the catalogue's have imported.
+    "demo",
+    "evaluation",
+    # Before `catalogue`: search's `import_catalogue` indexes what the catalogue's has imported.
     "search",
     "catalogue",
 ]
@@ -354,6 +356,8 @@ if "OPENSEARCH_URL" in env:
     }
 # What workers forget beside the index's own: functions without arguments, called every minute or so.
 HOUSEKEEPING = ["visualsearch.guesses.forget_old", "visualsearch.sessions.forget_ended"]
+# Fills an empty shop from the admin: a function that takes a number of products and returns their import records.
+DEMO_RECORDS = "demo.records.records"
 QUERY_LIFETIME_HOURS = env.number("QUERY_LIFETIME_HOURS", 24, minimum=1)
 SEARCH_RATE = env.rate("SEARCH_RATE", "60/min")
 

@@ -13,12 +13,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from catalogue.importers.command import ImportCommand, positive
+from catalogue.importers.command import positive
 from catalogue.importers.records import ProductRecord
 from catalogue.models import Brand, Category, Product
 from demo.photos import photos
 from demo.products import BRANDS, DemoProduct, products
 from demo.records import record
+from search.management.importing import IndexedImport
 
 PRODUCTS = 240
 SKU = r"^DEMO-[0-9]{4,}$"
@@ -28,7 +29,7 @@ AHEAD = 16
 """Products that are drawn before they are needed, a few for each processor."""
 
 
-class Command(ImportCommand):
+class Command(IndexedImport):
     help = "Fill the catalogue with invented products and drawn photos; a second run changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
