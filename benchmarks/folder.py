@@ -20,8 +20,8 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from PIL import Image
 
-    from evaluation.evaluation import Photos
     from evaluation.metrics import Floats, Indices
+    from evaluation.photos import Photos
     from search.vision.embedders import Embedder
 
 BATCH = 64
@@ -54,7 +54,8 @@ def photos_of(files: list[Path], embedder: Embedder) -> tuple[Photos, Floats]:
     from django.conf import settings
 
     from catalogue import images
-    from evaluation import evaluation
+    from evaluation.colour import dominant_colour
+    from evaluation.photos import Photos
     from search.vision import pictures
     from search.vision.blocks import blocks
     from search.vision.colours import COLOURS_VERSION
@@ -76,14 +77,14 @@ def photos_of(files: list[Path], embedder: Embedder) -> tuple[Photos, Floats]:
                 # In half precision, as the database keeps them.
                 embeddings.append(embedder.embed(np.stack([one.square for one in seen])).astype(np.float16))
                 colour += [one.colour.astype(np.float16) for one in seen]
-                lab += [evaluation.dominant_colour(one.square) for one in seen]
+                lab += [dominant_colour(one.square) for one in seen]
                 shown.update(len(seen))
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".partial.npz")
         np.savez(partial, embeddings=np.concatenate(embeddings), colours=np.stack(colour), lab=np.stack(lab))
         partial.replace(kept)
     with np.load(kept) as stored:
-        photos = evaluation.Photos(
+        photos = Photos(
             stored["embeddings"], stored["colours"], [path.parent.name for path in files], np.arange(len(files))
         )
         return photos, stored["lab"]

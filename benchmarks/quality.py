@@ -29,17 +29,23 @@ SAMPLE = 200
 
 def measure(folder: Path) -> dict[str, Any]:
     """All figures of the folder's photos, with the processor they were measured on."""
-    from evaluation import evaluation
+    from evaluation.acceptance import let_through
+    from evaluation.colour import colour_differences
+    from evaluation.feedback import feedback
+    from evaluation.held_out import held_out
+    from evaluation.originals import find_originals
+    from evaluation.photos import split
+    from evaluation.report import report
     from search.vision.embedders import embedders
 
     embedder = embedders["default"]
     files = files_of(folder)
     photos, lab = photos_of(files, embedder)
     with bar(len(photos), "Learning") as shown:
-        parts = evaluation.split(photos, progress=shown.update)
-    found = evaluation.held_out(photos, parts)
+        parts = split(photos, progress=shown.update)
+    found = held_out(photos, parts)
     with bar(len(photos), "Liking and disliking") as shown:
-        judged = evaluation.feedback(photos, parts, progress=shown.update)
+        judged = feedback(photos, parts, progress=shown.update)
 
     def dominant(rows: Indices) -> Floats:
         return lab[rows]
@@ -48,15 +54,15 @@ def measure(folder: Path) -> dict[str, Any]:
     learnt, calibration = photos.fit(everything), photos.calibrate(everything)
     sample = np.random.default_rng(0).permutation(len(photos))[:SAMPLE]
     with bar(len(sample), "Finding originals") as shown:
-        originals = evaluation.find_originals(
+        originals = find_originals(
             photos, originals_of(files, sample), embedder, learnt, calibration, progress=shown.update
         )
-    differences = evaluation.colour_differences(found, dominant)
+    differences = colour_differences(found, dominant)
     return {
         "processor": processor(),
         "model": embedder.fingerprint,
-        **evaluation.report(photos, found, differences, originals, judged=judged),
-        "let_through": float(evaluation.let_through(photos, parts).mean()),
+        **report(photos, found, differences, originals, judged=judged),
+        "let_through": float(let_through(photos, parts).mean()),
     }
 
 
@@ -64,7 +70,7 @@ def main() -> None:
     options = arguments(parser(__doc__))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "visualsearch.settings")
     django.setup()
-    from evaluation import evaluation
+    from evaluation.report import tables
     from search.exceptions import SearchError
 
     try:
@@ -75,7 +81,7 @@ def main() -> None:
         print(json.dumps(figures, ensure_ascii=False))
         return
     print(f"{figures['processor']}; {figures['model']}")
-    print(evaluation.tables(figures))
+    print(tables(figures))
     print(f"\nHeld-out photos taken for something the catalogue has: {100 * figures['let_through']:.1f} %.")
 
 

@@ -26,8 +26,8 @@ from benchmarks.machine import processor
 from benchmarks.other_things import other_things
 
 if TYPE_CHECKING:
-    from evaluation.evaluation import Fold, Photos
     from evaluation.metrics import Floats
+    from evaluation.photos import Fold, Photos
 
 DISTORTED = 300  # photos, each in every distortion
 SIZES = (25, 50, 100, 400, 1_000)
@@ -37,29 +37,29 @@ BATCH = 64
 
 def measure(folder: Path) -> dict[str, Any]:
     """All figures, with the processor they were measured on."""
-    from evaluation import evaluation
     from evaluation.distortions import DISTORTIONS, encoded
-    from evaluation.metrics import roc
+    from evaluation.originals import see
+    from evaluation.photos import split
     from search.vision.embedders import embedders
 
     embedder = embedders["default"]
     files = files_of(folder)
     photos, _lab = photos_of(files, embedder)
     with bar(len(photos), "Learning") as shown:
-        parts = evaluation.split(photos, progress=shown.update)
+        parts = split(photos, progress=shown.update)
 
     things = list(other_things())
     kinds = np.array([thing.kind for thing in things])
     others = _seen((encoded(thing.image) for thing in things), embedder)
     rejected = np.stack([_margins(photos, part, others) for part in parts])  # (folds, pictures)
     kept = np.concatenate([_margins(photos, part, photos.embeddings[part.queries]) for part in parts])
-    whole = roc(kept, rejected)
+    wrong, right = _curve(kept, rejected)
 
     sample = np.random.default_rng(0).permutation(len(photos))[:DISTORTED]
     copies = []
     with bar(len(sample), "Distorting") as shown:
         for _row, picture in originals_of(files, sample):
-            copies.append(evaluation.see([distort(picture) for distort in DISTORTIONS.values()], embedder)[0])
+            copies.append(see([distort(picture) for distort in DISTORTIONS.values()], embedder)[0])
             shown.update(1)
     distorted = np.empty((len(sample), len(DISTORTIONS)))
     for part in parts:
@@ -75,8 +75,8 @@ def measure(folder: Path) -> dict[str, Any]:
         "bound": [photos.calibrate(part.gallery).loosely_similar for part in parts],
         "let_through": _mean(kept >= 0),
         "refused": _mean(refused.mean(axis=0)),
-        "area": whole.area,
-        "curve": [whole.wrong.round(5).tolist(), whole.right.round(5).tolist()],
+        "area": _area(wrong, right),
+        "curve": [wrong.round(5).tolist(), right.round(5).tolist()],
         "kinds": {
             str(kind): {
                 "pictures": int((kinds == kind).sum()),
@@ -95,18 +95,33 @@ def measure(folder: Path) -> dict[str, Any]:
     }
 
 
+def _curve(kept: Any, rejected: Any) -> tuple[Floats, Floats]:
+    """The receiver operating characteristic: false and true positive rates at each threshold."""
+    from sklearn.metrics import roc_curve
+
+    scores = np.concatenate([np.ravel(kept), np.ravel(rejected)])
+    belongs = np.arange(len(scores)) < np.size(kept)
+    wrong, right, _thresholds = roc_curve(belongs, scores)
+    return wrong, right
+
+
+def _area(wrong: Floats, right: Floats) -> float:
+    from sklearn.metrics import auc
+
+    return float(auc(wrong, right))
+
+
 def _margins(photos: Photos, part: Fold, embeddings: Any) -> Floats:
     """How far above the bound of the fold's catalogue each of `embeddings` (q, d) is: (q,)."""
-    from evaluation import evaluation
+    from evaluation.acceptance import best_cosines
 
-    best = evaluation.best_cosines(photos, part.gallery, part.learnt, embeddings)
+    best = best_cosines(photos, part.gallery, part.learnt, embeddings)
     return np.asarray(best - photos.calibrate(part.gallery).loosely_similar, np.float64)
 
 
 def _smaller(photos: Photos, others: Any, size: int) -> dict[str, Any]:
     """The same with catalogues of `size` photos, drawn from all; every other photo stands for a shopper's."""
-    from evaluation.evaluation import Fold
-    from evaluation.metrics import roc
+    from evaluation.photos import Fold
 
     kept, rejected, bounds = [], [], []
     for seed in range(DRAWS):
@@ -123,18 +138,16 @@ def _smaller(photos: Photos, others: Any, size: int) -> dict[str, Any]:
         "bound": [min(bounds), max(bounds)],
         "let_through": [float(np.mean(through)), min(through), max(through)],
         "refused": [float(np.mean(refused)), min(refused), max(refused)],
-        "area": float(np.mean([roc(k, r).area for k, r in zip(kept, rejected, strict=True)])),
+        "area": float(np.mean([_area(*_curve(k, r)) for k, r in zip(kept, rejected, strict=True)])),
     }
 
 
 def _seen(files: Iterator[bytes], embedder: Any) -> Any:
     """The embeddings of pictures (n, d), by the way of a shopper's picture."""
-    from evaluation import evaluation
+    from evaluation.originals import see
 
     held = list(files)
-    return np.concatenate(
-        [evaluation.see(held[start : start + BATCH], embedder)[0] for start in range(0, len(held), BATCH)]
-    )
+    return np.concatenate([see(held[start : start + BATCH], embedder)[0] for start in range(0, len(held), BATCH)])
 
 
 def _mean(values: Any) -> list[float]:
@@ -150,7 +163,7 @@ def _percent(mean: list[float]) -> str:
 
 def show(figures: dict[str, Any]) -> str:
     """The report for a person."""
-    from evaluation.evaluation import table
+    from evaluation.report import table
 
     pictures = sum(kind["pictures"] for kind in figures["kinds"].values())
     return "\n\n".join(

@@ -103,14 +103,11 @@ def retrieval(
     scores: Iterable[Floats],
     query_labels: Sequence[Any] | NDArray[Any],
     gallery_labels: Sequence[Any] | NDArray[Any],
-    query_products: Sequence[Any] | NDArray[Any] | None = None,
-    gallery_products: Sequence[Any] | NDArray[Any] | None = None,
 ) -> Retrieval:
     """Measure the rankings that `scores` make, where an item is relevant if it has the query's label.
 
     `scores` gives the queries' similarities to the gallery, block by block, (b, g) each, as `similarities`
-    does. Where products are given, the gallery's photos of the query's own product are left out of its
-    ranking.
+    does.
     """
     labels, wanted = np.asarray(gallery_labels), np.asarray(query_labels)
     first: list[Floats] = []
@@ -121,11 +118,7 @@ def retrieval(
         rows = slice(start, start + len(block))
         start += len(block)
         relevant: Bools = labels == wanted[rows, None]
-        leave_out: Bools | None = None
-        if query_products is not None and gallery_products is not None:
-            leave_out = np.asarray(gallery_products) == np.asarray(query_products)[rows, None]
-            relevant &= ~leave_out
-        ranked = np.take_along_axis(relevant, rank(block, leave_out=leave_out), axis=1)
+        ranked = np.take_along_axis(relevant, rank(block), axis=1)
         first.append(precision_at(1, ranked))
         ten.append(precision_at(10, ranked))
         average.append(average_precision(ranked))
@@ -137,39 +130,6 @@ def retrieval(
         average_precision=ap[counts],
         unanswerable=int((~counts).sum()),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Roc:
-    """What a threshold lets through, from letting nothing through to all: (m,) each, rising.
-
-    `right` is the share of what belongs that scores at or above the threshold, `wrong` the share of what does not.
-    """
-
-    wrong: Floats
-    right: Floats
-
-    @property
-    def area(self) -> float:
-        """The chance that what belongs scores higher than what does not; of two equals, half of one."""
-        steps = np.diff(self.wrong) * (self.right[1:] + self.right[:-1]) / 2
-        return float(steps.sum())
-
-
-def roc(belonging: ArrayLike, other: ArrayLike) -> Roc:
-    """The receiver operating characteristic of scores: of what belongs, and of what does not.
-
-    Raises ValueError where either is empty.
-    """
-    inside, outside = (np.sort(np.asarray(scores, np.float64).ravel()) for scores in (belonging, other))
-    if not inside.size or not outside.size:
-        raise ValueError("A receiver operating characteristic needs scores of both kinds.")
-    thresholds = np.unique(np.concatenate([inside, outside]))[::-1]
-    right, wrong = (
-        np.concatenate([[0.0], 1 - np.searchsorted(scores, thresholds, side="left") / scores.size])
-        for scores in (inside, outside)
-    )
-    return Roc(wrong, right)
 
 
 def colour_difference(query: ArrayLike, results: ArrayLike) -> Floats:

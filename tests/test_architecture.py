@@ -110,7 +110,7 @@ def test_one_module_resizes_for_the_model() -> None:
         str(path) for path, tree in modules("search") if {name for _value, name in calls(tree)} & {"resize", "reduce"}
     }
     # Those that look at a small copy of the square, and the one that spoils pictures to measure search with.
-    others = {"search/vision/colours.py", "evaluation/evaluation.py", "evaluation/distortions.py"}
+    others = {"search/vision/colours.py", "evaluation/colour.py", "evaluation/distortions.py"}
     assert resizing - others == {"search/vision/pictures.py"}
 
 

@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation import evaluation
+from evaluation.acceptance import alike, best_cosines, let_through
+from evaluation.colour import colour_differences, dominant_colour
 from evaluation.distortions import DISTORTIONS, screenshot
-from evaluation.evaluation import HeldOut, Photos, TooFewPhotos
+from evaluation.feedback import Feedback, feedback
+from evaluation.held_out import HeldOut, held_out
 from evaluation.metrics import Retrieval, ciede2000
+from evaluation.originals import find_originals, see
+from evaluation.photos import Photos, TooFewPhotos, folds, split
+from evaluation.report import report, tables
 from search.vision import vectors
 from search.vision.matches import DEFAULT
 from tests.drawing import KINDS, picture
@@ -28,7 +33,7 @@ def catalogue(embeddings: Any, categories: Any, products: Any = None) -> Photos:
 
 
 def measured(photos: Photos, *weights: float) -> list[HeldOut]:
-    return evaluation.held_out(photos, evaluation.split(photos), weights or (0.0,))
+    return held_out(photos, split(photos), weights or (0.0,))
 
 
 def test_a_perfect_embedding_gives_one() -> None:
@@ -59,15 +64,15 @@ def test_what_is_held_out_teaches_the_projection_nothing() -> None:
     # Labels without any relation to the embeddings: a projection that had seen a query's label would beat chance.
     rng = np.random.default_rng(0)
     photos = catalogue(rng.normal(size=(520, 32)), rng.integers(0, 2, 520))
-    parts = evaluation.split(photos)
-    found = evaluation.held_out(photos, parts, [0.0])[0].retrieval
+    parts = split(photos)
+    found = held_out(photos, parts, [0.0])[0].retrieval
     assert found.summary()["P@10"][0] == pytest.approx(0.5, abs=0.05)
     assert sorted(np.concatenate([part.queries for part in parts])) == list(range(520))
 
 
 def test_folds_keep_products_together_and_are_of_like_size() -> None:
     products = np.repeat(np.arange(50), 3)
-    fold = evaluation.folds(products)
+    fold = folds(products)
     assert all(len(set(fold[products == product])) == 1 for product in range(50))
     assert list(np.bincount(fold)) == [30] * 5
 
@@ -87,7 +92,7 @@ def test_weight_makes_the_colour_count() -> None:
 )
 def test_too_small_a_catalogue_is_refused_with_what_to_do(count: int, categories: list[int | None]) -> None:
     with pytest.raises(TooFewPhotos, match="Add products"):
-        evaluation.split(catalogue(np.ones((count, 4)), categories[:count]))
+        split(catalogue(np.ones((count, 4)), categories[:count]))
 
 
 def test_categories_of_single_products_leave_nothing_to_find() -> None:
@@ -106,7 +111,7 @@ def test_colour_differences_are_means_over_the_results_and_leave_out_what_cannot
         asked.append(list(rows))
         return lab[rows]
 
-    (differences,) = evaluation.colour_differences([found], dominant)
+    (differences,) = colour_differences([found], dominant)
     assert asked == [[0, 1, 2, 3]]
     assert differences == pytest.approx([(ciede2000(lab[0], lab[1]) + ciede2000(lab[0], lab[2])) / 2])
 
@@ -117,14 +122,14 @@ def test_the_dominant_colour_is_the_garments_not_the_grounds(colour: str) -> Non
 
     square = np.asarray(picture("shirt", colour, size=(224, 224)))
     expected = colours.lab(np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)]], np.uint8))[0]
-    assert ciede2000(evaluation.dominant_colour(square), expected) < 4
+    assert ciede2000(dominant_colour(square), expected) < 4
 
 
 def test_a_plain_square_has_its_own_colour() -> None:
     from search.vision import colours
 
     square = np.full((64, 64, 3), 255, np.uint8)
-    assert evaluation.dominant_colour(square) == pytest.approx(colours.lab(square)[0, 0], abs=0.01)
+    assert dominant_colour(square) == pytest.approx(colours.lab(square)[0, 0], abs=0.01)
 
 
 # Likes and dislikes -----------------------------------------------------------------------------------------
@@ -138,8 +143,8 @@ def mingled() -> Photos:
     return catalogue(rows, categories)
 
 
-def fed_back(photos: Photos, *weights: float) -> list[evaluation.Feedback]:
-    return evaluation.feedback(photos, evaluation.split(photos), weights or (0.0,))
+def fed_back(photos: Photos, *weights: float) -> list[Feedback]:
+    return feedback(photos, split(photos), weights or (0.0,))
 
 
 def test_likes_and_dislikes_bring_more_of_the_kind() -> None:
@@ -161,8 +166,8 @@ def test_what_was_judged_is_none_of_the_next_ten() -> None:
     # Of each kind there are eight photos: the next ten hold those that were not judged, and no more are right.
     categories = np.arange(80) // 8
     photos = catalogue(np.eye(10, 16)[categories], categories)
-    parts = evaluation.split(photos)
-    (found,) = evaluation.feedback(photos, parts, (0.0,))
+    parts = split(photos)
+    (found,) = feedback(photos, parts, (0.0,))
     left = np.concatenate(
         [(categories[part.queries][:, None] == categories[part.gallery]).sum(axis=1) for part in parts]
     )
@@ -178,8 +183,8 @@ def test_a_judged_photo_leaves_with_its_whole_product() -> None:
     photos = catalogue(
         np.concatenate([np.eye(20)[categories], 0.5 * np.eye(60)[products]], axis=1), categories, products
     )
-    parts = evaluation.split(photos)
-    (found,) = evaluation.feedback(photos, parts, (0.0,))
+    parts = split(photos)
+    (found,) = feedback(photos, parts, (0.0,))
     right = np.concatenate(
         [(categories[part.queries][:, None] == categories[part.gallery]).sum(axis=1) for part in parts]
     )
@@ -199,7 +204,7 @@ def test_a_query_that_finds_nothing_wrong_dislikes_nothing() -> None:
 
 def test_each_weight_has_feedback_of_its_own_and_progress_counts_all_photos() -> None:
     photos, done = mingled(), []
-    found = evaluation.feedback(photos, evaluation.split(photos), (0.0, 0.5), progress=done.append)
+    found = feedback(photos, split(photos), (0.0, 0.5), progress=done.append)
     assert [one.weight for one in found] == [0.0, 0.5]
     assert [len(one.before) for one in found] == [200, 200]
     assert sum(done) == 200
@@ -218,9 +223,9 @@ def test_the_best_cosine_is_of_the_raw_embeddings_with_the_gallery_alone() -> No
     photos = catalogue(np.eye(60, 64), np.arange(60) % 2)
     asked = vectors.unit([np.eye(64)[3], np.eye(64)[3] + np.eye(64)[60], np.eye(64)[61]])
     gallery = np.arange(30)
-    assert evaluation.best_cosines(photos, gallery, None, asked) == pytest.approx([1, 0.5**0.5, 0])
-    assert evaluation.best_cosines(photos, np.arange(30, 60), None, asked) == pytest.approx([0, 0, 0])
-    assert list(evaluation.alike(photos, gallery, None, asked)) == [True, True, True]  # at right angles all alike
+    assert best_cosines(photos, gallery, None, asked) == pytest.approx([1, 0.5**0.5, 0])
+    assert best_cosines(photos, np.arange(30, 60), None, asked) == pytest.approx([0, 0, 0])
+    assert list(alike(photos, gallery, None, asked)) == [True, True, True]  # at right angles all alike
 
 
 def test_other_things_are_refused_and_held_out_photos_let_through() -> None:
@@ -229,8 +234,8 @@ def test_other_things_are_refused_and_held_out_photos_let_through() -> None:
         np.concatenate([2 + rng.normal(size=(200, 16)), np.zeros((200, 16))], axis=1), np.arange(200) % 2
     )
     others = vectors.unit(np.concatenate([np.zeros((50, 16)), 2 + rng.normal(size=(50, 16))], axis=1))
-    assert not evaluation.alike(photos, np.arange(200), None, others).any()
-    assert evaluation.let_through(photos, evaluation.split(photos)).mean() > 0.9
+    assert not alike(photos, np.arange(200), None, others).any()
+    assert let_through(photos, split(photos)).mean() > 0.9
 
 
 # Originals --------------------------------------------------------------------------------------------------
@@ -239,16 +244,14 @@ def test_other_things_are_refused_and_held_out_photos_let_through() -> None:
 def drawn() -> tuple[Photos, list[Image.Image]]:
     pictures = [picture(kind, colour, seed=1) for kind in KINDS for colour in ("#b03030", "#2050b0", "#308040")]
     files = [DISTORTIONS["160 pixels"](image) for image in pictures]
-    embeddings, colours = evaluation.see(files, Grid("default"))
+    embeddings, colours = see(files, Grid("default"))
     return Photos(embeddings, colours, [None] * len(pictures), np.arange(len(pictures))), pictures
 
 
 def test_compressed_copies_find_their_originals_and_are_the_same_item() -> None:
     photos, pictures = drawn()
     done: list[int] = []
-    found = evaluation.find_originals(
-        photos, enumerate(pictures), Grid("default"), None, DEFAULT, progress=done.append
-    )
+    found = find_originals(photos, enumerate(pictures), Grid("default"), None, DEFAULT, progress=done.append)
     assert list(found) == list(DISTORTIONS)
     assert found["JPEG quality 30"].found.all()
     assert found["JPEG quality 30"].same_item.all()
@@ -259,14 +262,14 @@ def test_compressed_copies_find_their_originals_and_are_the_same_item() -> None:
 def test_a_copy_that_shows_another_product_does_not_find_its_original() -> None:
     photos, pictures = drawn()
     wrong = [(row, pictures[(row + 1) % len(pictures)]) for row in range(len(pictures))]
-    found = evaluation.find_originals(photos, wrong, Grid("default"), None, DEFAULT)
+    found = find_originals(photos, wrong, Grid("default"), None, DEFAULT)
     assert not found["JPEG quality 30"].found.any()
 
 
 def test_products_that_share_a_picture_are_as_good_as_each_other() -> None:
     photos, pictures = drawn()
     photos.embeddings[1], photos.colours[1] = photos.embeddings[0], photos.colours[0]
-    found = evaluation.find_originals(photos, [(0, pictures[0]), (1, pictures[0])], Grid("default"), None, DEFAULT)
+    found = find_originals(photos, [(0, pictures[0]), (1, pictures[0])], Grid("default"), None, DEFAULT)
     assert list(found["JPEG quality 30"].found) == [True, True]
 
 
@@ -308,12 +311,12 @@ def test_figures_of_categories_and_columns_that_line_up() -> None:
     categories = np.arange(60) % 2
     photos = catalogue(np.eye(2, 8)[categories], categories)
     found = measured(photos)
-    figures = evaluation.report(photos, found, [np.array([3.0, 5.0])], {}, names={0: "Shoes", 1: "Hats"})
+    figures = report(photos, found, [np.array([3.0, 5.0])], {}, names={0: "Shoes", 1: "Hats"})
     assert figures["held_out"][0]["P@1"] == (1, 1, 1)
     assert figures["held_out"][0]["colour_difference"][0] == 4
     assert figures["held_out"][0]["categories"]["Hats"]["queries"] == 30
     assert figures["feedback"] == []
-    text = evaluation.tables(figures)
+    text = tables(figures)
     assert "liked" not in text
     assert "1.000 [1.000, 1.000]" in text
     for part in text.split("\n\n")[2::2]:
@@ -323,10 +326,10 @@ def test_figures_of_categories_and_columns_that_line_up() -> None:
 def test_feedback_is_told_of_all_queries_and_of_those_that_judged_two_of_each() -> None:
     photos = mingled()
     found, judged = measured(photos), fed_back(photos)
-    figures = evaluation.report(photos, found, [np.array([3.0])], {}, judged=judged)
+    figures = report(photos, found, [np.array([3.0])], {}, judged=judged)
     every, full, fewer = figures["feedback"]
     assert every["queries"] == full["queries"] + fewer["queries"] == 200
     mean, low, high = full["gain"]
     assert mean == pytest.approx(full["after"][0] - full["before"][0])
     assert low < mean < high
-    assert "two right, two wrong" in evaluation.tables(figures)
+    assert "two right, two wrong" in tables(figures)

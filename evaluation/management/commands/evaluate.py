@@ -12,9 +12,14 @@ from PIL import Image
 
 from catalogue import images
 from catalogue.models import Category, ProductImage
-from evaluation import evaluation
-from evaluation.evaluation import Photos
+from evaluation.acceptance import let_through
+from evaluation.colour import colour_differences, dominant_colour
+from evaluation.feedback import feedback
+from evaluation.held_out import WEIGHTS, held_out
 from evaluation.metrics import Floats, Indices
+from evaluation.originals import find_originals
+from evaluation.photos import FOLDS, Photos, split
+from evaluation.report import report, tables
 from search.management.base import SearchCommand
 from search.models import Embedding, IndexVersion
 from search.vision import colours, pictures
@@ -35,13 +40,13 @@ class Command(SearchCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--folds", type=_folds, default=evaluation.FOLDS, help="Parts to hold out in turn (default: %(default)s)."
+            "--folds", type=_folds, default=FOLDS, help="Parts to hold out in turn (default: %(default)s)."
         )
         parser.add_argument(
             "--colour-weight",
             type=_weight,
             nargs="+",
-            default=list(evaluation.WEIGHTS),
+            default=list(WEIGHTS),
             metavar="WEIGHT",
             help="Positions of the colour slider to measure (default: %(default)s).",
         )
@@ -57,20 +62,20 @@ class Command(SearchCommand):
         embedder = indexing.embedder_of(version)
         photos, ids = load(version)
         with self.bar(len(photos), "Learning") as bar:
-            parts = evaluation.split(photos, options["folds"], progress=bar.update)
+            parts = split(photos, options["folds"], progress=bar.update)
         with self.bar(len(photos), "Searching") as bar:
-            found = evaluation.held_out(photos, parts, options["colour_weight"], progress=bar.update)
+            found = held_out(photos, parts, options["colour_weight"], progress=bar.update)
         with self.bar(len(photos), "Liking and disliking") as bar:
-            judged = evaluation.feedback(photos, parts, options["colour_weight"], progress=bar.update)
+            judged = feedback(photos, parts, options["colour_weight"], progress=bar.update)
 
         def dominant(rows: Indices) -> Floats:
             with self.bar(len(rows), "Looking at colours") as bar:
                 return _dominant_colours([ids[row] for row in rows], embedder, bar.update)
 
-        differences = evaluation.colour_differences(found, dominant, options["sample"])
+        differences = colour_differences(found, dominant, options["sample"])
         sample = np.random.default_rng(0).permutation(len(photos))[: options["sample"]]
         with self.bar(len(sample), "Finding originals") as bar:
-            originals = evaluation.find_originals(
+            originals = find_originals(
                 photos,
                 _readable(sample, ids),
                 embedder,
@@ -82,15 +87,13 @@ class Command(SearchCommand):
         return {
             "version": version.pk,
             "model": version.fingerprint,
-            "let_through": float(evaluation.let_through(photos, parts).mean()),
-            **evaluation.report(
-                photos, found, differences, originals if len(sample) else {}, judged=judged, names=names
-            ),
+            "let_through": float(let_through(photos, parts).mean()),
+            **report(photos, found, differences, originals if len(sample) else {}, judged=judged, names=names),
         }
 
     def show(self, result: dict[str, Any]) -> None:
         self.stdout.write(f"Index version {result['version']}, model {result['model']}.")
-        self.stdout.write(evaluation.tables(result))
+        self.stdout.write(tables(result))
         self.stdout.write(
             f"\nHeld-out photos that are taken for something the shop has: {100 * result['let_through']:.1f} %."
         )
@@ -143,7 +146,7 @@ def _dominant_colours(ids: list[int], embedder: Embedder, progress: Callable[[in
     for row, pk in enumerate(ids):
         image = _open(pk, pictures.short_side(embedder.size))
         if image is not None:
-            lab[row] = evaluation.dominant_colour(pictures.square(image, embedder.size))
+            lab[row] = dominant_colour(pictures.square(image, embedder.size))
         progress(1)
     return lab
 
