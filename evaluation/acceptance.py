@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from evaluation.held_out import DEPTH
 from evaluation.metrics import Bools, Indices, rank, similarities
 from evaluation.photos import Fold, Photos, style
-from search.vision import projection
-from search.vision.projection import Projection
+from search.vision.projection import Embeddings, Projection
 
 
 def let_through(photos: Photos, parts: Sequence[Fold]) -> Bools:
@@ -22,7 +21,7 @@ def let_through(photos: Photos, parts: Sequence[Fold]) -> Bools:
     return answers
 
 
-def alike(photos: Photos, gallery: Indices, learnt: Projection | None, embeddings: projection.Embeddings) -> Bools:
+def alike(photos: Photos, gallery: Indices, learnt: Projection | None, embeddings: Embeddings) -> Bools:
     """Whether anything among the photos at `gallery` is like each of `embeddings` (q, d), as search decides it: (q,).
 
     By the best raw cosine of the ten photos that are nearest in style.
@@ -32,7 +31,7 @@ def alike(photos: Photos, gallery: Indices, learnt: Projection | None, embedding
 
 
 def best_cosines(
-    photos: Photos, gallery: Indices, learnt: Projection | None, embeddings: projection.Embeddings
+    photos: Photos, gallery: Indices, learnt: Projection | None, embeddings: Embeddings
 ) -> NDArray[np.float32]:
     """The best raw cosine of each of `embeddings` (q, d) with the ten photos that are nearest in style: (q,)."""
     known = style(learnt, photos.embeddings[gallery])

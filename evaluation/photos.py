@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from evaluation.metrics import Indices
 from search.exceptions import SearchError
-from search.vision import matches, projection, vectors
+from search.vision import fitting, matches, vectors
 from search.vision.matches import Calibration
-from search.vision.projection import Projection
+from search.vision.projection import Embeddings, Projection
 
 Progress: TypeAlias = Callable[[int], object]
 
@@ -31,7 +31,7 @@ class TooFewPhotos(SearchError):
 class Photos:
     """A catalogue's photos, a row each."""
 
-    embeddings: projection.Embeddings  # (n, d), unit rows
+    embeddings: Embeddings  # (n, d), unit rows
     colours: NDArray[np.floating[Any]]  # (n, 125), unit rows
     categories: Sequence[Hashable | None]  # what makes two photos alike; None: not known
     products: NDArray[np.integer]  # (n,)
@@ -43,7 +43,7 @@ class Photos:
     def fit(self, rows: Indices) -> Projection | None:
         """What the photos at `rows` teach, as a build of the index would learn it."""
         groups = [self.categories[row] for row in rows]
-        return projection.fit(self.embeddings[rows], groups, self.parents, list(self.products[rows])).projection
+        return fitting.fit(self.embeddings[rows], groups, self.parents, list(self.products[rows])).projection
 
     def calibrate(self, rows: Indices) -> Calibration:
         """What cosines mean among the photos at `rows`."""
@@ -89,7 +89,7 @@ def split(photos: Photos, count: int = FOLDS, seed: int = 0, progress: Progress 
     return parts
 
 
-def style(learnt: Projection | None, embeddings: projection.Embeddings) -> NDArray[np.float32]:
+def style(learnt: Projection | None, embeddings: Embeddings) -> NDArray[np.float32]:
     """Embeddings (n, d) -> style blocks (n, w): projected, where a projection was learnt."""
     return vectors.unit(embeddings) if learnt is None else learnt.apply(embeddings)
 

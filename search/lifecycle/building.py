@@ -28,7 +28,7 @@ from search.indexes import index_of
 from search.lifecycle import activation, runs
 from search.lifecycle.runs import Progress
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
-from search.vision import colours, matches, projection
+from search.vision import colours, fitting, matches
 from search.vision.embedders import Embedder, embedders
 from search.writing import indexing
 
@@ -209,7 +209,7 @@ def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
     report("fit", 0, 1)
     lesson = study(embedder, lambda: report("fit", 0, 1))
     parents = dict(Category.objects.values_list("pk", "parent_id"))
-    fit = projection.fit(lesson.embeddings, lesson.categories, parents, lesson.products)
+    fit = fitting.fit(lesson.embeddings, lesson.categories, parents, lesson.products)
     calibration = matches.calibrate(lesson.embeddings, lesson.products)
     style = fit.projection.width if fit.projection else embedder.dimensions
     fingerprint = embedder.fingerprint

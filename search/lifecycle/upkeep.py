@@ -14,7 +14,7 @@ from search.indexes import InvalidIndex, index_of
 from search.lifecycle import activation, audit, building, runs
 from search.lifecycle.runs import Progress
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
-from search.vision import projection
+from search.vision import fitting
 from search.writing import indexing
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
 def _due(live: IndexVersion, photos: int, gone: int = 0) -> bool:
     """Whether a refit is due: since the last fit, or since one was refused or gone back from."""
     held = live.quality.get("held", {"photos": live.photos, "gone": 0})
-    return projection.due(photos, held["photos"], gone - held["gone"])
+    return fitting.is_due(photos, held["photos"], gone - held["gone"])
 
 
 def _refit(live: IndexVersion, progress: Progress | None) -> IndexVersion | None:

@@ -15,7 +15,7 @@ from search.indexes import index_of
 from search.indexes.embedded import EmbeddedIndex
 from search.lifecycle import activation, building, upkeep
 from search.models import Embedding, IndexEntry, IndexVersion
-from search.vision import colours, matches, projection
+from search.vision import colours, fitting, matches, projection
 from search.vision.embedders import embedders
 from search.writing import indexing
 from tests import shop
@@ -96,8 +96,8 @@ def test_what_a_build_learns_from_is_what_is_stored_photo_by_photo() -> None:
     assert np.array_equal(lesson.embeddings[np.array([50, 2, 2])], wanted[[50, 2, 2]])
     assert lesson.products.tolist() == [image.product_id for image in photos]
     assert lesson.categories == [image.product.category_id for image in photos]
-    whole = projection.fit(wanted, lesson.categories, {}, lesson.products)
-    assert projection.fit(lesson.embeddings, lesson.categories, {}, lesson.products).report == whole.report
+    whole = fitting.fit(wanted, lesson.categories, {}, lesson.products)
+    assert fitting.fit(lesson.embeddings, lesson.categories, {}, lesson.products).report == whole.report
     assert matches.calibrate(lesson.embeddings, lesson.products) == matches.calibrate(wanted, lesson.products)
 
 
@@ -113,8 +113,8 @@ def test_no_more_embeddings_are_in_memory_than_are_asked_for_at_a_time(monkeypat
     many(500)
     monkeypatch.setattr(building.StoredRows, "__getitem__", asked)
     monkeypatch.setattr(matches, "BLOCK", 100)
-    monkeypatch.setattr(projection, "MAX_FITTED", 420)
-    monkeypatch.setattr(projection._blocks, "__defaults__", (100,))
+    monkeypatch.setattr(fitting, "MAX_FITTED", 420)
+    monkeypatch.setattr(projection.blocks, "__defaults__", (100,))
     calibrate = matches.calibrate
     monkeypatch.setattr(matches, "calibrate", lambda *given: calibrate(*given, sample=50))
     stages: list[str] = []

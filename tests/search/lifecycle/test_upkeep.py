@@ -14,7 +14,7 @@ from search.exceptions import BuildInterrupted, IndexMissing, IndexUnavailable
 from search.indexes import index_of
 from search.lifecycle import building, runs, upkeep
 from search.models import KEPT, Embedding, IndexDelta, IndexRun, IndexVersion
-from search.vision import matches, projection
+from search.vision import fitting, matches
 from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
@@ -31,7 +31,7 @@ def test_a_refit_keeps_the_model_and_what_staff_ask_for_takes_the_default(
     shop.product("a", photo())
     indexing.reconcile()
     settings.EMBEDDERS = {"default": configured("new"), "former": configured()}
-    monkeypatch.setattr(projection, "due", lambda *_: True)
+    monkeypatch.setattr(fitting, "is_due", lambda *_: True)
     refitted = upkeep.maintain()
     assert refitted is not None
     assert (refitted.embedder, refitted.fingerprint) == ("former", "grid")
@@ -120,7 +120,7 @@ def test_a_refit_that_is_interrupted_keeps_no_worker_from_its_audit(
     shop.product("a", photo())
     indexing.reconcile()
     IndexVersion.objects.update(created=timezone.now() - timedelta(days=2))
-    monkeypatch.setattr(projection, "due", lambda *_: True)
+    monkeypatch.setattr(fitting, "is_due", lambda *_: True)
     monkeypatch.setattr(building, "rebuild", interrupted)
     assert upkeep.maintain() is None
     assert "The build has stopped." in caplog.messages

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from search.exceptions import SpaceMismatch
-from search.vision import projection
-from search.vision.projection import Fit, Projection, due, fit
+from search.vision import fitting, projection
+from search.vision.fitting import Fit, fit, is_due
+from search.vision.projection import Projection
 from search.vision.vectors import unit
 
 WIDTH = 96
@@ -75,22 +76,22 @@ def test_class_scores_are_dropped_where_originals_would_be_lost() -> None:
     fitted = fit(embeddings, kinds.tolist(), {}, range(800))
     precision, recall = (fitted.report[name] for name in ("held_out_precision_at_10", "distorted_recall_at_1"))
     assert precision["components and classes"] > precision["components"]
-    assert recall["components and classes"] < recall["nothing"] - projection.RECALL_MARGIN
+    assert recall["components and classes"] < recall["nothing"] - fitting.RECALL_MARGIN
     assert fitted.report["kept"] == "components"
     assert "originals less often" in fitted.report["reason"]
 
 
 def test_no_projection_is_kept_that_loses_what_tells_photos_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projection, "COMPONENTS", 4)
+    monkeypatch.setattr(fitting, "COMPONENTS", 4)
     fitted = fit(photos(800)[0], [None] * 800, {}, range(800))
     recall = fitted.report["distorted_recall_at_1"]
-    assert recall["components"] < recall["nothing"] - projection.RECALL_MARGIN
+    assert recall["components"] < recall["nothing"] - fitting.RECALL_MARGIN
     assert fitted.projection is None
     assert fitted.report["kept"] == "nothing"
 
 
 def test_under_400_photos_there_is_no_projection() -> None:
-    embeddings, kinds = photos(projection.MIN_PHOTOS)
+    embeddings, kinds = photos(fitting.MIN_PHOTOS)
     assert fit(embeddings, kinds.tolist(), {}, range(400)).projection is not None
     fitted = fit(embeddings[1:], kinds[1:].tolist(), {}, range(399))
     assert fitted.projection is None
@@ -113,7 +114,7 @@ def test_a_small_category_counts_as_its_parent() -> None:
     ]
     parts = {name: split.count(name) for name in split if "part" in name}
     assert len(parts) == 10
-    assert max(parts.values()) < projection.MIN_CLASS
+    assert max(parts.values()) < fitting.MIN_CLASS
     whole = fit(embeddings, plain, {}, range(800))
     risen = fit(embeddings, split, dict.fromkeys(parts, "kind 0"), range(800))
     assert whole.report["classes"] == KINDS
@@ -151,7 +152,7 @@ def test_all_photos_with_a_category_may_be_held_out_at_once(seed: int) -> None:
 def test_at_most_64_classes_are_learnt() -> None:
     embeddings, _ = photos(1_400)
     groups = [i % 70 for i in range(1_400)]
-    assert fit(embeddings, groups, {}, range(1_400)).report["classes"] == projection.MAX_CLASSES
+    assert fit(embeddings, groups, {}, range(1_400)).report["classes"] == fitting.MAX_CLASSES
 
 
 def test_photos_of_one_product_are_never_split_between_learning_and_holding_out() -> None:
@@ -184,7 +185,7 @@ def test_embeddings_stored_as_float16_teach_the_same(fitted: Fit, learnt: Projec
 
 
 def test_a_large_catalogue_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projection, "MAX_FITTED", 500)
+    monkeypatch.setattr(fitting, "MAX_FITTED", 500)
     embeddings, kinds = photos(800)
     fitted = fit(embeddings, kinds.tolist(), {}, range(800))
     assert (fitted.report["photos"], fitted.report["fitted"]) == (800, 500)
@@ -195,7 +196,7 @@ def test_the_report_can_be_stored_as_json(fitted: Fit) -> None:
 
 
 @given(st.integers(1, 20), st.sampled_from([np.float16, np.float32]), st.integers(0, 2**32 - 1))
-def test_style_blocks_are_unit_rows(learnt: Projection, count: int, dtype: type, seed: int) -> None:
+def test_styleblocks_are_unit_rows(learnt: Projection, count: int, dtype: type, seed: int) -> None:
     rows = unit(np.random.default_rng(seed).normal(size=(count, WIDTH)))
     style = learnt.apply(rows.astype(dtype))
     assert style.dtype == np.float32
@@ -219,14 +220,14 @@ def test_the_components_are_those_of_the_centred_embeddings(learnt: Projection) 
 
 def test_components_of_wide_embeddings_explain_as_much_as_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     x, _labels = photos(450)
-    wide = np.concatenate([x] * (projection.MAX_WHOLE // x.shape[1] + 1), axis=1) / 8
-    assert wide.shape[1] > projection.MAX_WHOLE
+    wide = np.concatenate([x] * (fitting.MAX_WHOLE // x.shape[1] + 1), axis=1) / 8
+    assert wide.shape[1] > fitting.MAX_WHOLE
     wide += np.random.default_rng(1).standard_normal(wide.shape, np.float32) / 200
     unit = wide / np.linalg.norm(wide, axis=1, keepdims=True)
     products, groups = list(range(len(unit))), [None] * len(unit)
 
     def explained() -> float:
-        learnt = projection.fit(unit, groups, {}, products).projection
+        learnt = fitting.fit(unit, groups, {}, products).projection
         assert learnt is not None
         components = learnt.matrix[:, : learnt.components]
         assert components.T @ components == pytest.approx(np.eye(learnt.components), abs=1e-3)
@@ -234,7 +235,7 @@ def test_components_of_wide_embeddings_explain_as_much_as_the_exact_ones(monkeyp
 
     quick = explained()
     assert quick == explained()
-    monkeypatch.setattr(projection, "MAX_WHOLE", unit.shape[1])
+    monkeypatch.setattr(fitting, "MAX_WHOLE", unit.shape[1])
     # Half of them are noise here, alike in every direction, where which are found matters least.
     assert quick == pytest.approx(explained(), rel=5e-3)
 
@@ -242,7 +243,7 @@ def test_components_of_wide_embeddings_explain_as_much_as_the_exact_ones(monkeyp
 def test_rows_are_projected_alike_alone_and_among_many(learnt: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, _ = photos(30)
     whole = learnt.apply(embeddings)
-    monkeypatch.setattr(projection, "BLOCK", 7)
+    monkeypatch.setattr(projection.blocks, "__defaults__", (7,))
     assert np.concatenate([learnt.apply(row[None]) for row in embeddings]) == pytest.approx(whole, abs=1e-6)
     assert learnt.apply(embeddings) == pytest.approx(whole, abs=1e-6)
     assert learnt.apply(embeddings[:0]).shape == (0, learnt.width)
@@ -316,18 +317,18 @@ def test_truncated_bytes_are_refused_wherever_they_end(learnt: Projection) -> No
 def test_fits_are_due_at_25_photos_at_400_and_at_each_doubling() -> None:
     fits, at = [], None
     for count in range(2_000):
-        if due(count, at):
+        if is_due(count, at):
             fits.append(count)
             at = count
     assert fits == [25, 50, 100, 200, 400, 800, 1600]
 
 
 def test_a_fit_is_due_when_a_catalogue_passes_400_photos() -> None:
-    assert due(400, 399)
-    assert not due(399, 398)
-    assert not due(799, 400)
-    assert due(30, 0)
-    assert not due(24, None)
+    assert is_due(400, 399)
+    assert not is_due(399, 398)
+    assert not is_due(799, 400)
+    assert is_due(30, 0)
+    assert not is_due(24, None)
 
 
 def test_applying_a_projection_loads_no_learning_library() -> None:
@@ -351,4 +352,4 @@ def test_applying_a_projection_loads_no_learning_library() -> None:
 def test_a_fit_is_due_when_half_of_what_it_learnt_from_has_gone(
     now: int, at_fit: int, gone: int, wanted: bool
 ) -> None:
-    assert due(now, at_fit, gone) is wanted
+    assert is_due(now, at_fit, gone) is wanted
