@@ -110,7 +110,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(sentence)
         pytest.fail(sentence, pytrace=False)
     folder = tmp_path_factory.mktemp("sources")
-    for name in ("catalogue", "search", "visualsearch", "templates", "locale", "static"):
+    for name in ("catalogue", "demo", "evaluation", "search", "visualsearch", "templates", "locale", "static"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     shutil.copy(ROOT / "manage.py", folder)
     return folder
