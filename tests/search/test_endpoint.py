@@ -19,7 +19,7 @@ from search.lifecycle import building, runs, upkeep
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion, Query
 from search.reading import querying
 from search.reading.querying import Refinement
-from search.vision import projection
+from search.vision import fitting
 from search.vision.blocks import blocks
 from search.vision.embedders import embedders, sagemaker
 from search.vision.pictures import Box
@@ -268,7 +268,7 @@ def test_a_rebuild_takes_the_model_that_the_endpoint_has_by_then(
 def test_a_refit_that_nobody_asked_for_takes_no_other_model(
     sold: ProductImage, endpoint: scripted.Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projection, "due", lambda *_counts: True)
+    monkeypatch.setattr(fitting, "is_due", lambda *_counts: True)
     endpoint.manifest = scripted.OTHER
     upkeep.maintain()
     assert indexing.live_version().fingerprint.startswith(scripted.MANIFEST.fingerprint)
