@@ -71,6 +71,7 @@ def photos_of(files: list[Path], embedder: Embedder) -> tuple[Photos, Floats]:
                     blocks(
                         images.read(path.read_bytes(), short_side=pictures.short_side(embedder.size)).image,
                         embedder.size,
+                        COLOURS_VERSION,
                     )
                     for path in files[start : start + BATCH]
                 ]

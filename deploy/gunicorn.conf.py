@@ -94,11 +94,11 @@ def make_ready(worker: Worker) -> None:
 def _warm(live: IndexVersion | None, worker: Worker) -> None:
     from django.db import connections
 
+    from search import versions
     from search.vision.embedders import embedders
-    from search.writing import indexing
 
     try:
-        (embedders["default"] if live is None else indexing.embedder_of(live)).warm()
+        (embedders["default"] if live is None else versions.embedder_of(live)).warm()
     except Exception:
         worker.log.exception(UNREADY)
     finally:

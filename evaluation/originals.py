@@ -13,7 +13,7 @@ from catalogue import images
 from evaluation.distortions import DISTORTIONS, Distortion
 from evaluation.metrics import Bools
 from evaluation.photos import Photos, Progress, style
-from search.vision import pictures, vectors
+from search.vision import colours, pictures, vectors
 from search.vision.blocks import blocks
 from search.vision.embedders.base import Embedder
 from search.vision.matches import Calibration, Match
@@ -38,6 +38,7 @@ def find_originals(
     calibration: Calibration,
     *,
     weight: float = vectors.DEFAULT_COLOUR_WEIGHT,
+    colours_version: int = colours.COLOURS_VERSION,
     distortions: Mapping[str, Distortion] = DISTORTIONS,
     progress: Progress | None = None,
 ) -> dict[str, Originals]:
@@ -50,7 +51,9 @@ def find_originals(
     found: dict[str, list[bool]] = {name: [] for name in distortions}
     same: dict[str, list[bool]] = {name: [] for name in distortions}
     for row, picture in originals:
-        embeddings, seen_colours = see([distort(picture) for distort in distortions.values()], embedder)
+        embeddings, seen_colours = see(
+            [distort(picture) for distort in distortions.values()], embedder, colours_version
+        )
         scores = vectors.query(style(learnt, embeddings), seen_colours, weight) @ documents.T
         own = photos.products == photos.products[row]
         rival = scores[:, ~own].max(axis=1, initial=-np.inf)
@@ -64,11 +67,13 @@ def find_originals(
     return {name: Originals(np.array(found[name], bool), np.array(same[name], bool)) for name in distortions}
 
 
-def see(files: Sequence[bytes], embedder: Embedder) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def see(
+    files: Sequence[bytes], embedder: Embedder, colours_version: int = colours.COLOURS_VERSION
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Embeddings (n, d) and colour blocks (n, 125) of pictures, by the way of a shopper's picture.
 
     Raises ImageRefused and EmbedderError.
     """
     side = pictures.short_side(embedder.size)
-    seen = [blocks(images.read(data, short_side=side).image, embedder.size) for data in files]
+    seen = [blocks(images.read(data, short_side=side).image, embedder.size, colours_version) for data in files]
     return embedder.embed(np.stack([one.square for one in seen])), np.stack([one.colour for one in seen])

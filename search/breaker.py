@@ -39,8 +39,8 @@ class Breaker:
         try:
             yield
         except self._unavailable as error:
-            in_vain = time.monotonic() - began > timeout / 2
-            self._note(str(error) if in_vain else "")
+            nothing_done = time.monotonic() - began > timeout / 2
+            self._note(str(error) if nothing_done else "")
             raise
         except Exception:
             self._note("")

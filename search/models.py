@@ -14,7 +14,7 @@ import numpy.typing as npt
 from django.conf import settings
 from django.core.files.storage import storages
 from django.db import connections, models, transaction
-from django.db.models import Exists, F, Q
+from django.db.models import Exists, F, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -35,8 +35,24 @@ KEPT = timedelta(days=7)
 SMALLER = 8
 
 
+class EmbeddingQuerySet(models.QuerySet["Embedding"]):
+    def of(self, version: IndexVersion, digests: Iterable[str] | None = None) -> EmbeddingQuerySet:
+        """The embeddings in the space of a version, which need not be saved: of these contents, or all."""
+        rows = self.filter(fingerprint=version.fingerprint, colours_version=version.colours_version)
+        return rows if digests is None else rows.filter(digest__in=list(digests))
+
+    def of_live(self) -> EmbeddingQuerySet:
+        """The embeddings in the space of the live version, in one query; none where there is no index."""
+        live = IndexVersion.objects.filter(state=IndexVersion.State.LIVE)
+        space = {name: Subquery(live.values(name)) for name in ("fingerprint", "colours_version")}
+        return self.filter(**space)
+
+
 class Embedding(models.Model):
-    """What the model and the colour block say of one content, stored once whichever photos share it."""
+    """What one model and one version of the colour code say of one content, however many photos share it.
+
+    Read through `objects.of(version)` only: rows of different models or colours must never be compared.
+    """
 
     digest = models.CharField(max_length=64)
     fingerprint = models.CharField(max_length=120)
@@ -45,8 +61,14 @@ class Embedding(models.Model):
     colours_version = models.PositiveSmallIntegerField()
     colours = models.JSONField(default=list, help_text="named colours with their shares, the largest first")
 
+    objects: ClassVar[EmbeddingQuerySet] = EmbeddingQuerySet.as_manager()  # type: ignore[assignment]
+
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["digest", "fingerprint"], name="embedding_once_per_content")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["digest", "fingerprint", "colours_version"], name="embedding_once_per_space"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.digest[:12]} by {self.fingerprint}"
@@ -259,7 +281,7 @@ class IndexEntryQuerySet(models.QuerySet["IndexEntry"]):
                     generation=F("generation") + 1,
                     state=IndexEntry.State.PENDING,
                     attempts=0,
-                    losses=0,
+                    worker_crashes=0,
                     next_try=timezone.now(),
                     reason="",
                     leased_until=None,
@@ -299,13 +321,14 @@ class IndexEntryQuerySet(models.QuerySet["IndexEntry"]):
                 due = due.select_for_update(skip_locked=True)
             entries = list(due.filter(leased_until=None)[:limit])
             left = due.filter(leased_until__isnull=False)
-            if not entries and (first := left.order_by("losses", "pk").first()):
-                entries = list(left.filter(losses=first.losses)[: max(1, limit // SMALLER ** (first.losses + 1))])
-            lost = int(bool(entries and entries[0].leased_until))
+            if not entries and (first := left.order_by("worker_crashes", "pk").first()):
+                crashes = first.worker_crashes
+                entries = list(left.filter(worker_crashes=crashes)[: max(1, limit // SMALLER ** (crashes + 1))])
+            crashed = int(bool(entries and entries[0].leased_until))
             for entry in entries:
-                entry.losses += lost
+                entry.worker_crashes += crashed
             claimed = self.model.objects.filter(pk__in=[entry.pk for entry in entries])
-            claimed.update(leased_until=timezone.now() + lease, losses=F("losses") + lost)
+            claimed.update(leased_until=timezone.now() + lease, worker_crashes=F("worker_crashes") + crashed)
         return entries
 
 
@@ -328,8 +351,8 @@ class IndexEntry(models.Model):
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     next_try = models.DateTimeField(_("next try"), default=timezone.now)
     leased_until = models.DateTimeField(_("held until"), null=True)
-    #: Workers that have died while they held it
-    losses = models.PositiveSmallIntegerField(default=0)
+    #: Workers that crashed while they held it
+    worker_crashes = models.PositiveSmallIntegerField(default=0)
     reason = models.TextField(_("reason"), blank=True)
 
     objects: ClassVar[IndexEntryQuerySet] = IndexEntryQuerySet.as_manager()  # type: ignore[assignment]

@@ -21,7 +21,7 @@ from search.lifecycle import audit, building, rollback, runs, upkeep
 from search.models import IndexEntry, IndexRun, IndexVersion
 from search.reading import querying
 from search.web import throttling
-from search.writing import indexing
+from search.writing import indexing, ledger
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Shift:
 
     def maintain(self) -> None:
         """Write down photos that the ledger does not know, and keep the index in shape; refit if that is due."""
-        indexing.add_missing(indexing.live_version())
+        ledger.add_missing(ledger.ensure_live_version())
         upkeep.maintain(self.progress)
 
     def serve(self) -> None:
@@ -82,7 +82,7 @@ class Shift:
 
     def index(self, ids: list[int]) -> None:
         """Index the pending ones of these photos, in the first version too where there is none yet."""
-        indexing.live_version()
+        ledger.ensure_live_version()
         indexing.sync(ids, self.alive)
 
     def step(self) -> indexing.Outcome:
@@ -120,7 +120,7 @@ def perform(run: IndexRun, progress: runs.Progress | None = None) -> None:
         case IndexRun.Kind.ROLLBACK:
             rollback.roll_back(progress, run, force=force)
         case _:
-            indexing.hasten()
+            ledger.retry_now()
             try:
                 building.rebuild(run.options.get("model", "default"), progress, run, force=force)
             except BuildPaused as paused:

@@ -115,10 +115,22 @@ def test_one_module_resizes_for_the_model() -> None:
 
 
 def test_catalogue_and_queries_are_prepared_by_the_same_function() -> None:
-    for path in ("search/writing/indexing.py", "search/reading/querying.py"):
+    for path in ("search/writing/embedding.py", "search/reading/querying.py"):
         tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
         assert "search.vision.blocks.blocks" in set(imports(tree)), path
         assert ("pictures", "square") not in set(calls(tree)), path
+
+
+def test_embeddings_are_read_by_their_version_alone() -> None:
+    """So no caller compares rows of different models or colours; one place writes them, and one deletes orphans."""
+    others = {
+        (str(path), name)
+        for app in APPS
+        for path, tree in modules(app)
+        for value, name in calls(tree)
+        if value == "Embedding.objects" and "migrations" not in path.parts and name not in {"of", "of_live"}
+    }
+    assert others == {("search/writing/embedding.py", "bulk_create"), ("search/lifecycle/upkeep.py", "filter")}
 
 
 def test_no_module_is_a_drawer_for_everything() -> None:

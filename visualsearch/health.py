@@ -13,10 +13,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from search import versions
 from search.exceptions import EmbedderError, IndexMissing, SearchError
 from search.indexes import index_of
 from search.models import IndexVersion
-from search.writing import indexing
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def embedder() -> None:
     One that is elsewhere counts as ready while it is away, once it has said what it is: whatever was seen before can
     still be answered.
     """
-    indexing.embedder_of(_live())
+    versions.embedder_of(_live())
 
 
 def index() -> None:

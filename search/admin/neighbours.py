@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
+from search import versions
 from search.admin.states import LABELS
 from search.exceptions import SearchError
 from search.indexes import index_of
@@ -21,7 +22,6 @@ from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision import colours, vectors
 from search.vision.matches import Match
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
-from search.writing import indexing
 
 NEAREST = 50
 
@@ -99,14 +99,14 @@ def compare(photo: Any, weight: float, *, visible: bool) -> Comparison:
     version = IndexVersion.objects.live()
     if version is None:
         return Comparison(reason=gettext("There is no index yet."))
-    own = Embedding.objects.filter(digest=photo.sha256, fingerprint=version.fingerprint).first()
+    own = Embedding.objects.of(version, [photo.sha256]).first()
     if own is None:
         reason = photo.index_reason or gettext("The worker has not come to it yet.")
         return Comparison(version=version, reason=reason)
     try:
         embedding = vectors.unit(Embedding.unpack([own.embedding]))
         colour = Embedding.unpack([own.colour])[0]
-        style = indexing.style_of(version, embedding)[0]
+        style = versions.style_of(version, embedding)[0]
         where = Filter(visible_at=timezone.now()) if visible else None
         vector = vectors.scale(vectors.query(style, colour, weight))
         hits = index_of(version).search(vector, NEAREST, where)
@@ -129,12 +129,12 @@ def _described(
         for entry in IndexEntry.objects.filter(version=version, photo_id__in=[hit.photo_id for hit in hits])
     }
     digests = {photo.sha256 for photo in photos.values()}
-    stored = list(Embedding.objects.filter(digest__in=digests, fingerprint=version.fingerprint))
+    stored = list(Embedding.objects.of(version, digests))
     rows = {row.digest: number for number, row in enumerate(stored)}
     if stored:
         raw = Embedding.unpack(row.embedding for row in stored)
         cosines = raw @ embedding
-        styles = indexing.style_of(version, raw) @ style
+        styles = versions.style_of(version, raw) @ style
         shades = Embedding.unpack(row.colour for row in stored) @ colour
     found = []
     for rank, hit in enumerate(hits, 1):

@@ -24,8 +24,9 @@ from search.exceptions import SearchError
 from search.indexes import index_of
 from search.lifecycle import audit, gate, runs
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
+from search.versions import rebuild_hint
 from search.vision.matches import BOUNDED
-from search.writing import indexing
+from search.writing import throughput
 
 STAGES = {
     "embed": _("looking at photos"),
@@ -101,8 +102,7 @@ def coverage(version: IndexVersion | None, states: dict[str, int]) -> Coverage:
     unknown = max(0, photos - indexed - failed - states.get(IndexEntry.State.PENDING, 0))
     return Coverage(
         photos=photos,
-        # By fingerprint alone: that is answered from the key, without reading the embeddings.
-        embedded=Embedding.objects.filter(fingerprint=version.fingerprint).count() if version else 0,
+        embedded=Embedding.objects.of(version).count() if version else 0,
         indexed=indexed,
         waiting=states.get(IndexEntry.State.PENDING, 0) + unknown,
         failed=failed,
@@ -142,7 +142,7 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
     audited = runs.last(Kind.AUDIT)
     worker = workers(asked=waiting is not None)
     there = worker["there"]
-    minutes = runs.minutes(MINUTES)
+    minutes = throughput.minutes(MINUTES)
     postponed = _reasons(live, IndexEntry.State.PENDING) if live else []
     return {
         "coverage": found,
@@ -153,7 +153,7 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "failures": _reasons(live, IndexEntry.State.FAILED) if live else [],
         "postponed": postponed,
         "live": live,
-        "other_model": indexing.other_model(live) if live else "",
+        "other_model": rebuild_hint(live) if live else "",
         "bounds": [(match.label, getattr(live.calibration, match.value)) for match in BOUNDED] if live else [],
         "versions": versions,
         "running": _running(running) if running else None,

@@ -16,14 +16,14 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
+from search import versions
 from search.admin.keys import is_key
 from search.admin.overview import Kind, State, has_indexed, lasted, numbers, title
 from search.admin.states import try_again
 from search.exceptions import SearchError
-from search.lifecycle import runs
+from search.lifecycle import building, runs
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision.embedders import embedders
-from search.writing import indexing
 
 
 class IndexPages:
@@ -206,13 +206,13 @@ def _name(alias: str) -> str:
 def _model(live: IndexVersion | None) -> dict[str, Any]:
     """Which model a rebuild takes, and how many photos that model has to look at."""
     try:
-        fingerprint = embedders["default"].fingerprint
+        draft = building.draft("default")
     except (SearchError, ImproperlyConfigured) as error:
         return {"trouble": str(error)}
-    known = Embedding.objects.filter(digest=OuterRef("sha256"), fingerprint=fingerprint)
+    known = Embedding.objects.of(draft).filter(digest=OuterRef("sha256"))
     return {
-        "model": fingerprint,
-        "same_model": live is not None and live.fingerprint == fingerprint,
+        "model": draft.fingerprint,
+        "same_model": live is not None and live.fingerprint == draft.fingerprint,
         "unseen": ProductImage.objects.filter(~Exists(known)).count(),
     }
 
@@ -226,7 +226,7 @@ def _model_of(version: IndexVersion | None) -> str:
 def _trouble(former: IndexVersion) -> str:
     """Why a version cannot be gone back to, as far as that can be told without opening its index; else empty."""
     try:
-        indexing.embedder_of(former)
+        versions.embedder_of(former)
     except (SearchError, ImproperlyConfigured) as error:
         return str(error)
     unfinished = IndexVersion.objects.unfinished()

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from catalogue.models import ProductImage
 from search.models import IndexEntry, IndexVersion
-from search.writing import indexing
+from search.writing import ledger
 
 SHOWN_STATES = (IndexEntry.State.INDEXED, IndexEntry.State.PENDING, IndexEntry.State.FAILED)
 """What a photo that exists can be in; `gone` is for those that do not."""
@@ -78,7 +78,7 @@ def may_try_again(request: HttpRequest) -> bool:
 def try_again(model_admin: Any, request: HttpRequest, photo_ids: Iterable[int]) -> None:
     """Make photos pending, and say so."""
     ids = set(photo_ids)
-    indexing.try_again(ids)
+    ledger.retry(ids)
     text = ngettext("%d photo will be indexed again shortly.", "%d photos will be indexed again shortly.", len(ids))
     messages.success(request, text % len(ids))
 

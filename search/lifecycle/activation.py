@@ -17,7 +17,7 @@ from search.indexes import index_of
 from search.lifecycle import gate
 from search.lifecycle.runs import Progress
 from search.models import IndexEntry, IndexVersion
-from search.writing import indexing
+from search.writing import indexing, ledger
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ LOOKS, LOOK = 5, 0.2
 def bring_up_to_date(version: IndexVersion, report: Progress) -> None:
     """Bring the version up to date, then look again for photos that came or went meanwhile, until none does."""
     pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
-    while indexing.add_missing(version) + indexing.add_gone(version) or pending.exists():
+    while ledger.add_missing(version) + ledger.add_gone(version) or pending.exists():
         if postponed := indexing.drain(version, report, wait=True):
             raise interrupted(postponed)
 

@@ -25,7 +25,7 @@ from search.indexes import index_of
 from search.lifecycle import runs
 from search.lifecycle.runs import Progress
 from search.models import IndexEntry, IndexRun, IndexVersion
-from search.writing import indexing
+from search.writing import indexing, ledger
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def run(progress: Progress | None = None, run: IndexRun | None = None, *, repair
     IndexMissing where the index is lost as a whole, which a rebuild mends.
     """
     with runs.recorded(IndexRun.Kind.AUDIT, progress, run, {"repair": repair}) as report:
-        version = indexing.live_version()
+        version = ledger.ensure_live_version()
         repaired = 0
         findings = look(version, report, mend=repair)
         for turn in range(1, ROUNDS):

@@ -29,8 +29,9 @@ from search.lifecycle import activation, runs
 from search.lifecycle.runs import Progress
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision import colours, fitting, matches
-from search.vision.embedders import Embedder, embedders
-from search.writing import indexing
+from search.vision.embedders import embedders
+from search.writing import embedding, indexing, ledger
+from search.writing.embedding import Failure, Kind
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,11 @@ class StoredRows:
     """Embeddings (n, d), float16, that are read from the database as they are asked for: those of a million photos
     need gigabytes."""
 
-    def __init__(self, keys: npt.NDArray[np.int64], dimensions: int, alive: Callable[[], object]) -> None:
+    def __init__(self, draft: IndexVersion, keys: npt.NDArray[np.int64], alive: Callable[[], object]) -> None:
+        self._stored = Embedding.objects.of(draft)
         #: (n,), the key of each row's `Embedding`; photos of one content share it
         self._keys = keys
-        self.shape = (len(keys), dimensions)
+        self.shape = (len(keys), embedders[draft.embedder].dimensions)
         #: told of every query: to read all takes minutes
         self._alive = alive
 
@@ -59,7 +61,7 @@ class StoredRows:
         for start in range(0, len(keys), BATCH):
             self._alive()
             batch = keys[start : start + BATCH]
-            stored = list(Embedding.objects.filter(pk__in=batch.tolist()).values_list("pk", "embedding"))
+            stored = list(self._stored.filter(pk__in=batch.tolist()).values_list("pk", "embedding"))
             numbers = np.searchsorted(batch, np.array([key for key, _data in stored], np.int64))
             read = np.frombuffer(b"".join(data for _key, data in stored), "<f2")
             found[start + numbers] = read.reshape(len(stored), self.shape[1])
@@ -67,8 +69,8 @@ class StoredRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """What a catalogue's photos teach a version from, a row per photo."""
+class TrainingSet:
+    """What a version is fitted to: a row per photo."""
 
     embeddings: StoredRows
     categories: list[int | None]
@@ -100,13 +102,13 @@ def rebuild(
             raise BuildRunning(_("The index goes back to its former version just now: try again when that is done."))
         if anew:
             embedders[embedder_alias].ask_anew()
-        indexing.live_version()
+        ledger.ensure_live_version()
         began = timezone.now()
-        embedder = embedders[embedder_alias]
-        version = _unfinished(embedder_alias, embedder)
+        wanted = draft(embedder_alias)
+        version = _unfinished(wanted)
         if version is None:
-            _embed_all(embedder, report, backwards=shared)
-            version = _ended(embedder, began) or _begin(embedder_alias, embedder, report)
+            _embed_all(wanted, report, backwards=shared)
+            version = _ended(wanted, began) or _begin(wanted, report)
         activation.bring_up_to_date(version, report)
         version = activation.activate(version, report, force=force)
         report.of(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
@@ -133,16 +135,27 @@ def discard(run: IndexRun | None = None) -> IndexVersion | None:
     return version
 
 
-def _unfinished(alias: str, embedder: Embedder) -> IndexVersion | None:
+def draft(alias: str) -> IndexVersion:
+    """The version that a rebuild with a model would make, not saved. Raises what the model raises."""
+    embedder = embedders[alias]
+    return IndexVersion(
+        backend=settings.VECTOR_INDEX,
+        embedder=alias,
+        fingerprint=embedder.fingerprint,
+        colours_version=colours.COLOURS_VERSION,
+        width=embedder.dimensions + colours.WIDTH,
+    )
+
+
+def _unfinished(draft: IndexVersion) -> IndexVersion | None:
     """A build of the same model that was interrupted; one of another model, or in another index, is given up."""
     version = IndexVersion.objects.unfinished()
     if version is None:
         return None
-    space = (version.backend, version.embedder, version.fingerprint, version.colours_version)
-    wanted = (settings.VECTOR_INDEX, alias, embedder.fingerprint, colours.COLOURS_VERSION)
+    space, wanted = ((one.backend, one.embedder, one.fingerprint, one.colours_version) for one in (version, draft))
     if space == wanted and not version.returning:
         try:
-            indexing.make_index(version)  # the process that began it may have come no further
+            ledger.make_index(version)  # the process that began it may have come no further
             index_of(version).count()
         except IndexMissing:  # what the ledger says of it is no longer true
             logger.warning("The unfinished index version %s was lost; it is begun anew.", version.pk)
@@ -159,93 +172,84 @@ def retire(version: IndexVersion) -> None:
     standing.update(state=IndexVersion.State.RETIRED, **values)
 
 
-def _ended(embedder: Embedder, began: datetime) -> IndexVersion | None:
+def _ended(draft: IndexVersion, began: datetime) -> IndexVersion | None:
     """What another process has built meanwhile: the same was wanted."""
     return (
         IndexVersion.objects.filter(
             state=IndexVersion.State.LIVE,
             activated__gt=began,
-            fingerprint=embedder.fingerprint,
-            colours_version=colours.COLOURS_VERSION,
+            fingerprint=draft.fingerprint,
+            colours_version=draft.colours_version,
         )
         .defer("projection_bytes")
         .first()
     )
 
 
-def _embed_all(embedder: Embedder, report: Progress, *, backwards: bool = False) -> None:
-    """Make the embeddings that are missing for this model; `backwards` meets another process half-way.
+def _embed_all(draft: IndexVersion, report: Progress, *, backwards: bool = False) -> None:
+    """Make the embeddings that are missing in the space of a draft; `backwards` meets another process half-way.
 
     What cannot be had now is left out of the fit, and tried again when it is indexed.
     """
-    stored = Embedding.objects.filter(
-        digest=OuterRef("sha256"), fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION
-    )
+    stored = Embedding.objects.of(draft).filter(digest=OuterRef("sha256"))
     missing = ProductImage.objects.filter(~Exists(stored)).order_by("pk")
     total = missing.count()
     ids = list(missing.values_list("pk", flat=True))
     if backwards:
         ids.reverse()
     begun = 0  # of the claim that is being embedded
+    batch_size = embedders[draft.embedder].batch_size
 
     def alive(_photos: int) -> None:
         """Told after each batch of a claim."""
         nonlocal begun
-        begun += embedder.batch_size
+        begun += batch_size
         report("embed", min(total - len(ids) + begun, total), total)
 
     while ids:
         begun = 0
         photos = list(ProductImage.objects.filter(pk__in=ids[: indexing.CLAIM]))
-        embedded = indexing.embed(photos, embedder, alive)
-        if embedded.postponed and not embedded.found:
-            raise activation.interrupted(next(iter(embedded.postponed.values())))
-        ids = [photo.pk for photo in photos if photo.sha256 in embedded.left] + ids[indexing.CLAIM :]
+        embedded = embedding.embed(draft, photos, alive)
+        failures = {digest: one for digest, one in embedded.items() if isinstance(one, Failure)}
+        waiting = [one.reason for one in failures.values() if one.kind is Kind.TEMPORARY]
+        if waiting and len(failures) == len(embedded):
+            raise activation.interrupted(waiting[0])
+        not_reached = {digest for digest, one in failures.items() if one.kind is Kind.NOT_REACHED}
+        ids = [photo.pk for photo in photos if photo.sha256 in not_reached] + ids[indexing.CLAIM :]
         report("embed", total - len(ids), total)
 
 
-def _begin(alias: str, embedder: Embedder, report: Progress) -> IndexVersion:
-    """Fit to what is embedded, and write down the new version with every photo pending."""
+def _begin(draft: IndexVersion, report: Progress) -> IndexVersion:
+    """Fit to what is embedded, and save the new version with every photo pending."""
     report("fit", 0, 1)
-    lesson = study(embedder, lambda: report("fit", 0, 1))
+    training = load(draft, lambda: report("fit", 0, 1))
     parents = dict(Category.objects.values_list("pk", "parent_id"))
-    fit = fitting.fit(lesson.embeddings, lesson.categories, parents, lesson.products)
-    calibration = matches.calibrate(lesson.embeddings, lesson.products)
-    style = fit.projection.width if fit.projection else embedder.dimensions
-    fingerprint = embedder.fingerprint
+    fit = fitting.fit(training.embeddings, training.categories, parents, training.products)
+    calibration = matches.calibrate(training.embeddings, training.products)
     report("fit", 1, 1)
+    draft.photos, draft.quality = len(training.products), fit.report
+    draft.calibration_json = calibration.to_json() if calibration else ""
+    if fit.projection:
+        draft.projection_bytes, draft.width = fit.projection.to_bytes(), fit.projection.width + colours.WIDTH
     try:
         with IndexVersion.objects.listed():
-            version = IndexVersion.objects.create(
-                backend=settings.VECTOR_INDEX,
-                embedder=alias,
-                fingerprint=fingerprint,
-                colours_version=colours.COLOURS_VERSION,
-                projection_bytes=fit.projection.to_bytes() if fit.projection else None,
-                width=style + colours.WIDTH,
-                photos=len(lesson.products),
-                calibration_json=calibration.to_json() if calibration else "",
-                quality=fit.report,
-            )
+            draft.save(force_insert=True)
     except IntegrityError as error:
         # Another process was as far a moment before: go on with its version, together.
-        begun = _unfinished(alias, embedder)
+        begun = _unfinished(draft)
         if begun is None:
             raise BuildRunning("Another build of the index has just ended; try again.") from error
         return begun
-    indexing.make_index(version)
-    return version
+    ledger.make_index(draft)
+    return draft
 
 
-def study(embedder: Embedder, alive: Callable[[], object] = lambda: None) -> Lesson:
+def load(draft: IndexVersion, alive: Callable[[], object] = lambda: None) -> TrainingSet:
     """Which embeddings the catalogue's photos have, with each photo's category and product: some fifty bytes a photo.
 
-    Who learns from it takes of the embeddings what it needs: the projection its sample, the calibration a block at
-    a time.
+    The embeddings are read as they are asked for: the projection takes a sample, the calibration a block at a time.
     """
-    stored = Embedding.objects.filter(
-        digest=OuterRef("sha256"), fingerprint=embedder.fingerprint, colours_version=colours.COLOURS_VERSION
-    )
+    stored = Embedding.objects.of(draft).filter(digest=OuterRef("sha256"))
     photos = ProductImage.objects.annotate(embedding=Subquery(stored.values("pk"))).order_by("pk")
     rows = photos.values_list("embedding", "product_id", "product__category_id")
     keys, products = array("q"), array("q")
@@ -255,8 +259,8 @@ def study(embedder: Embedder, alive: Callable[[], object] = lambda: None) -> Les
             keys.append(key)
             products.append(product)
             categories.append(category)
-    return Lesson(
-        embeddings=StoredRows(np.array(keys, np.int64), embedder.dimensions, alive),
+    return TrainingSet(
+        embeddings=StoredRows(draft, np.array(keys, np.int64), alive),
         categories=categories,
         products=np.array(products, np.int64),
     )

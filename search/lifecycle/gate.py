@@ -17,10 +17,10 @@ from django.utils.translation import gettext as _
 
 from catalogue.models import ProductImage
 from evaluation.metrics import confidence_interval
+from search import versions
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision import vectors
-from search.writing import indexing
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Int64s: TypeAlias = npt.NDArray[np.int64]
@@ -233,11 +233,8 @@ def _read(ids: Int64s, version: IndexVersion, live: IndexVersion | None) -> _Pho
 def _stored(digests: Sequence[str], version: IndexVersion) -> dict[str, tuple[bytes, bytes]]:
     found: dict[str, tuple[bytes, bytes]] = {}
     for start in range(0, len(digests), BLOCK):
-        rows = Embedding.objects.filter(
-            digest__in=digests[start : start + BLOCK],
-            fingerprint=version.fingerprint,
-            colours_version=version.colours_version,
-        ).values_list("digest", "embedding", "colour")
+        stored = Embedding.objects.of(version, digests[start : start + BLOCK])
+        rows = stored.values_list("digest", "embedding", "colour")
         found |= {digest: (bytes(style), bytes(colour)) for digest, style, colour in rows}
     return found
 
@@ -245,7 +242,7 @@ def _stored(digests: Sequence[str], version: IndexVersion) -> dict[str, tuple[by
 def _space(rows: Sequence[tuple[bytes, bytes]], version: IndexVersion) -> _Space:
     if not rows:
         return _Space(np.zeros((0, version.width), np.float32), np.zeros((0, 0), np.float32))
-    style = indexing.style_of(version, Embedding.unpack(style for style, _colour in rows))
+    style = versions.style_of(version, Embedding.unpack(style for style, _colour in rows))
     return _Space(style, Embedding.unpack(colour for _style, colour in rows))
 
 

@@ -9,12 +9,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from search import versions
 from search.exceptions import IndexMissing, RollbackRefused, SearchError
 from search.indexes import index_of
 from search.lifecycle import activation, runs
 from search.lifecycle.runs import Progress
 from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
-from search.writing import indexing
+from search.writing import ledger
 
 
 def roll_back(progress: Progress | None = None, run: IndexRun | None = None, *, force: bool = False) -> IndexVersion:
@@ -39,7 +40,7 @@ def roll_back(progress: Progress | None = None, run: IndexRun | None = None, *, 
                 )
             ) from error
         version.refresh_from_db(fields=["state"])
-        indexing.hasten([version])
+        ledger.retry_now([version])
         activation.bring_up_to_date(version, report)
         version = activation.activate(version, report, force=force, compare=False)
         # What would be learnt from the same photos again is what was just gone back from.
@@ -56,7 +57,7 @@ def _former() -> IndexVersion:
         text = _("There is no version to go back to: the one that was live before is kept for %(days)d days.")
         raise RollbackRefused(text % {"days": KEPT.days})
     try:
-        indexing.embedder_of(version)
+        versions.embedder_of(version)
         index_of(version).count()
     except IndexMissing as error:
         text = _("The index of version %(number)d is lost, so it cannot be gone back to. %(reason)s")

@@ -337,33 +337,6 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-# Throughput -------------------------------------------------------------------------------------------------
-
-
-def count(photos: int) -> None:
-    """Add settled photos to the present minute: an UPDATE for each claim of some hundred photos."""
-    if not photos:
-        return
-    minute = timezone.now().replace(second=0, microsecond=0)
-    row = IndexedMinute.objects.filter(minute=minute)
-    if row.update(photos=F("photos") + photos):
-        return
-    try:
-        with transaction.atomic():
-            IndexedMinute.objects.create(minute=minute, photos=photos)
-    except IntegrityError:  # another process was first
-        row.update(photos=F("photos") + photos)
-
-
-def minutes(number: int, now: datetime | None = None) -> list[int]:
-    """The photos settled in each of the last minutes, the oldest first; the present one, begun only, is last."""
-    present = (now or timezone.now()).replace(second=0, microsecond=0)
-    first = present - timedelta(minutes=number - 1)
-    rows = IndexedMinute.objects.filter(minute__gte=first, minute__lte=present)
-    known = dict(rows.values_list("minute", "photos"))
-    return [known.get(first + timedelta(minutes=step), 0) for step in range(number)]
-
-
 # Workers ----------------------------------------------------------------------------------------------------
 
 

@@ -9,13 +9,14 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from catalogue.models import ProductImage
+from search import versions
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
 from search.lifecycle import activation, audit, building, runs
 from search.lifecycle.runs import Progress
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision import fitting
-from search.writing import indexing
+from search.writing import indexing, ledger
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +31,12 @@ def sync(progress: Progress | None = None, run: IndexRun | None = None) -> index
     `run` is a request that was taken.
     """
     with runs.recorded(IndexRun.Kind.SYNC, progress, run) as report:
-        live = indexing.live_version()
-        indexing.hasten()
+        live = ledger.ensure_live_version()
+        ledger.retry_now()
         outcome = indexing.reconcile(report)
         report.of(live, outcome.total - outcome.postponed)
         if outcome.postponed:
-            raise PhotosPostponed(indexing.why_waiting(live))
+            raise PhotosPostponed(ledger.why_waiting(live))
     return outcome
 
 
@@ -44,9 +45,9 @@ def catch_up(progress: Progress | None = None) -> None:
 
     Where so much has come that a refit is due, the new version is built at once: each photo is indexed only once.
     """
-    live = indexing.live_version()
+    live = ledger.ensure_live_version()
     if not (_due(live, ProductImage.objects.count()) and _refit(live, progress)):
-        indexing.add_missing(live)
+        ledger.add_missing(live)
         indexing.drain(live, progress, wait=True)
     maintain(progress)
 
@@ -57,12 +58,12 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
 
     Returns the new version if one was built. Cheap when there is nothing to do.
     """
-    live = indexing.live_version()
-    indexing.make_index(live)  # of an empty shop, where no write does it
+    live = ledger.ensure_live_version()
+    ledger.make_index(live)  # of an empty shop, where no write does it
     index_of(live).maintain()
     activation.publish(live)  # where that failed, or somebody moved it
     drop_retired()
-    forget_orphans()
+    delete_orphans()
     entries = IndexEntry.objects.filter(version=live)
     gone = entries.filter(state=IndexEntry.State.GONE).count()
     # A refit waits until the photos at hand are in.
@@ -88,7 +89,7 @@ def _refit(live: IndexVersion, progress: Progress | None) -> IndexVersion | None
 
     What staff have paused, or begun with another model, is theirs to decide about.
     """
-    embedder = indexing.embedder_of(live)
+    embedder = versions.embedder_of(live)
     unfinished = IndexVersion.objects.unfinished()
     if runs.paused() or (unfinished and (unfinished.returning or unfinished.fingerprint != embedder.fingerprint)):
         return None
@@ -128,9 +129,12 @@ def _drop(version: IndexVersion) -> None:
         # The site has left that service; it must not keep the version for ever.
         logger.warning("The index of version %s stays where it is: %s", version.pk, error)
     version.delete()
+    space = IndexVersion.objects.filter(fingerprint=version.fingerprint, colours_version=version.colours_version)
+    if not space.exists():
+        Embedding.objects.of(version).delete()
 
 
-def forget_orphans() -> int:
+def delete_orphans() -> int:
     """Delete embeddings of contents that no photo has any more; returns how many."""
     used = ProductImage.objects.filter(sha256=OuterRef("digest"))
     return Embedding.objects.filter(~Exists(used)).delete()[0]

@@ -12,7 +12,7 @@ from search.exceptions import SearchError
 from search.lifecycle import upkeep
 from search.management.base import stages
 from search.models import IndexEntry
-from search.writing import indexing
+from search.writing import ledger
 
 
 class IndexedImport(ImportCommand):
@@ -36,6 +36,7 @@ class IndexedImport(ImportCommand):
                 f"The products are in, but not all of their photos can be searched with yet: {error} "
                 "What is pending is kept: “manage.py sync_index” goes on with it."
             ) from error
-        waiting = IndexEntry.objects.filter(version=indexing.live_version(), state=IndexEntry.State.PENDING).count()
+        live = ledger.ensure_live_version()
+        waiting = IndexEntry.objects.filter(version=live, state=IndexEntry.State.PENDING).count()
         if waiting:
             self.stderr.write(f"{waiting} photos wait for another try: “manage.py index_status” says why.")

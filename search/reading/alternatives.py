@@ -14,14 +14,13 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
-from search.exceptions import IndexMissing
+from search import versions
 from search.indexes import index_of
 from search.indexes.base import Filter
 from search.models import Embedding, IndexVersion
 from search.vision import vectors
 from search.vision.matches import Match
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT
-from search.writing import indexing
 
 #: Products of a row at the most.
 LONGEST_ROW = 10
@@ -73,9 +72,7 @@ def alternatives(product: Product) -> Alternatives:
 
     `product` should have its photos prefetched. Raises `IndexMissing` and what the index raises.
     """
-    version = IndexVersion.objects.live()
-    if version is None:
-        raise IndexMissing("There is no index yet.")
+    version = versions.live_version()
     if (own := _stored_of(product, version)) is None:
         return Alternatives()
     like, same_style = _search(own, product, version)
@@ -95,7 +92,9 @@ def alternatives(product: Product) -> Alternatives:
 def colours_of(product: Product) -> list[str]:
     """The names of a product's colours, the foremost first, as its first photo shows them; none if not known yet."""
     cover = product.cover
-    stored = cover and Embedding.objects.filter(digest=cover.sha256).values_list("colours", flat=True).first()
+    stored = (
+        cover and Embedding.objects.of_live().filter(digest=cover.sha256).values_list("colours", flat=True).first()
+    )
     return [name for name, _share in stored or ()]
 
 
@@ -123,13 +122,13 @@ class _Rows:
 def _stored_of(product: Product, version: IndexVersion) -> Embedding | None:
     """What is stored of a product's first photo that search knows."""
     digests = [photo.sha256 for photo in product.photos.all()]
-    stored = Embedding.objects.filter(digest__in=digests, fingerprint=version.fingerprint)
+    stored = Embedding.objects.of(version, digests)
     return min(stored, key=lambda row: digests.index(row.digest), default=None)
 
 
 def _search(own: Embedding, product: Product, version: IndexVersion) -> tuple[list[int], list[int]]:
     """The nearest photos by style and colour, and by style alone."""
-    style = indexing.style_of(version, vectors.unit(Embedding.unpack([own.embedding])))[0]
+    style = versions.style_of(version, vectors.unit(Embedding.unpack([own.embedding])))[0]
     colour = Embedding.unpack([own.colour])[0]
     index = index_of(version)
     where = Filter(visible_at=timezone.now(), exclude_products=frozenset([product.pk]))
@@ -148,9 +147,7 @@ def _known(photo_ids: Iterable[int], own: Embedding, version: IndexVersion) -> d
     rows = list(
         photos.values_list("pk", "sha256", "product_id", "product__price", "product__currency", "product__category")
     )
-    stored = Embedding.objects.filter(
-        digest__in={digest for _pk, digest, *_ in rows}, fingerprint=version.fingerprint
-    )
+    stored = Embedding.objects.of(version, {digest for _pk, digest, *_ in rows})
     said = list(stored.values_list("digest", "embedding", "colours"))
     if not said:
         return {}

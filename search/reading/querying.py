@@ -30,19 +30,18 @@ from catalogue.files import StorageError
 from catalogue.models import Brand, Product, ProductImage
 from catalogue.querysets import ProductQuerySet
 from catalogue.tree import CategoryTree
-from search import derived
-from search.exceptions import FetchesBusy, IndexMissing, NotIndexed, QueryGone
+from search import derived, versions
+from search.exceptions import FetchesBusy, NotIndexed, QueryGone
 from search.indexes import index_of
 from search.indexes.base import Facets, Filter, Hit
 from search.models import Embedding, IndexVersion, Query
-from search.vision import colours, pictures, vectors
+from search.vision import pictures, vectors
 from search.vision.blocks import Blocks, blocks
 from search.vision.embedders import Embedder
 from search.vision.embedders.haste import haste
 from search.vision.matches import Match
 from search.vision.pictures import Box
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT
-from search.writing import indexing
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +154,7 @@ class _Seen:
 @haste()
 def ask_with_picture(data: bytes) -> Query:
     """Make a query of a picture's bytes. Raises `images.ImageRefused` and what the model raises."""
-    query, stored = _look_at(data, _live(), keep=True)
+    query, stored = _look_at(data, versions.live_version(), keep=True)
     # The row first: whatever happens next, the purge knows of the picture.
     query.picture.name = f"{query.pk}.jpg"
     query.save(force_insert=True)
@@ -170,15 +169,15 @@ def ask_with_picture(data: bytes) -> Query:
 
 def _look_at(data: bytes, version: IndexVersion, *, keep: bool) -> tuple[Query, bytes]:
     """A query of a picture's bytes in the space of a version, not saved, and the JPEG to store if it is kept."""
-    embedder = indexing.embedder_of(version)
+    embedder = versions.embedder_of(version)
     # Decoded once, at the scale that storing it takes: the model's square is cut from the same pixels.
     side = max(pictures.short_side(embedder.size), STORED_SIDE // 2)
     with images.reading(data, short_side=side, wait=images.REQUEST_WAIT) as picture:
         size = {"width": picture.width, "height": picture.height}
-        seen = blocks(picture.image, embedder.size)
+        seen = blocks(picture.image, embedder.size, version.colours_version)
         stored = images.encode(picture.image, STORED_SIDE) if keep else b""
     del picture  # it may be large, and a model that is elsewhere takes its time
-    return Query(**size, **_fields(seen, embedder)), stored
+    return Query(**size, **_fields(seen, embedder, version)), stored
 
 
 def ask_with_address(address: str) -> Query:
@@ -211,14 +210,14 @@ _fetches = threading.BoundedSemaphore(MOST_FETCHES)
 
 def ask_with_product(product: Product) -> Query:
     """Make a query of a product: of its first photo that search knows. Raises `NotIndexed` where there is none."""
-    query = _query_of(product, _live())
+    query = _query_of(product, versions.live_version())
     query.save(force_insert=True)
     return query
 
 
 def similar_to(product: Product, size: int, refinement: Refinement | None = None) -> list[Result]:
     """Products like a product, best first; nothing is stored. Raises `NotIndexed` as `ask_with_product` does."""
-    version = _live()
+    version = versions.live_version()
     return _similar(_query_of(product, version), version, size, refinement or Refinement())
 
 
@@ -226,7 +225,7 @@ def similar_to(product: Product, size: int, refinement: Refinement | None = None
 def similar_to_picture(data: bytes, size: int) -> list[Result]:
     """Products like a picture, best first; nothing is stored. Raises what `ask_with_picture` does."""
     # Once for all of it: what nobody stores cannot be looked at again where another model goes live meanwhile.
-    version = _live()
+    version = versions.live_version()
     query, _stored = _look_at(data, version, keep=False)
     return _similar(query, version, size, Refinement())
 
@@ -240,7 +239,7 @@ def _similar(query: Query, version: IndexVersion, size: int, refinement: Refinem
 
 def _query_of(product: Product, version: IndexVersion) -> Query:
     photos = {photo.sha256: photo for photo in product.photos.all()}
-    stored = Embedding.objects.filter(digest__in=photos, fingerprint=version.fingerprint)
+    stored = Embedding.objects.of(version, photos)
     known = {row.digest: row for row in stored}
     for digest, photo in photos.items():
         if row := known.get(digest):
@@ -291,13 +290,13 @@ def forget_expired() -> int:
     return count
 
 
-def _fields(seen: Blocks, embedder: Embedder) -> dict[str, Any]:
+def _fields(seen: Blocks, embedder: Embedder, version: IndexVersion) -> dict[str, Any]:
     row = embedder.embed(seen.square[np.newaxis])[0]
     return {
         "fingerprint": embedder.fingerprint,
         "embedding": Embedding.pack(row),
         "colour": Embedding.pack(seen.colour),
-        "colours_version": colours.COLOURS_VERSION,
+        "colours_version": version.colours_version,
         "colours": seen.names,
     }
 
@@ -307,7 +306,7 @@ def _fields(seen: Blocks, embedder: Embedder) -> dict[str, Any]:
 
 def rank(query: Query, refinement: Refinement | None = None) -> Ranking:
     """Everything that a query and its refinement find, ranked; frozen in the cache under its key."""
-    version = _live()
+    version = versions.live_version()
     refinement = refinement or Refinement()
     seen = _see(query, refinement.box, version)
     rows = _search(query, seen, refinement, version)
@@ -332,7 +331,7 @@ def _nearest(query: Query, refinement: Refinement, seen: _Seen, version: IndexVe
 
 def facets(query: Query, refinement: Refinement, version: IndexVersion | None = None) -> Facets:
     """What a search could be narrowed to, with the number of products that each choice would leave."""
-    return index_of(version or _live()).facets(_where(query, refinement))
+    return index_of(version or versions.live_version()).facets(_where(query, refinement))
 
 
 def find_ranking(query: Query, key: str) -> Ranking:
@@ -340,7 +339,7 @@ def find_ranking(query: Query, key: str) -> Ranking:
     frozen = derived.ranking(query.pk, key)
     if frozen is None:
         raise QueryGone(_("This list of results is no longer kept. Start again at its first page."))
-    return Ranking(key, _live(), *frozen)
+    return Ranking(key, versions.live_version(), *frozen)
 
 
 def page(query: Query, ranking: Ranking, refinement: Refinement, start: int = 0, size: int = DEFAULT_PAGE) -> Page:
@@ -365,18 +364,11 @@ def page(query: Query, ranking: Ranking, refinement: Refinement, start: int = 0,
     return Page(results, position if position < len(ranking) else None)
 
 
-def _live() -> IndexVersion:
-    version = IndexVersion.objects.live()
-    if version is None:
-        raise IndexMissing(_("There is no index yet. Import a catalogue, or run “manage.py sync_index”."))
-    return version
-
-
 def _search(
     query: Query, seen: _Seen, refinement: Refinement, version: IndexVersion, *, at_most: int = LONGEST
 ) -> list[tuple[int, int, float]]:
     """Up to `at_most` products with their best photo and its score, best first."""
-    style = indexing.style_of(version, seen.embedding[np.newaxis])[0]
+    style = versions.style_of(version, seen.embedding[np.newaxis])[0]
     if refinement.like or refinement.dislike:
         liked, disliked = (_styles(skus, version) for skus in (refinement.like, refinement.dislike))
         style = vectors.refine(style, liked, disliked)
@@ -401,12 +393,12 @@ def _where(query: Query, refinement: Refinement) -> Filter:
 
 def _best(query: Query, seen: _Seen, version: IndexVersion) -> float | None:
     """The raw cosine of the nearest visible photo, without filters, without colour; None where there is none."""
-    style = indexing.style_of(version, seen.embedding[np.newaxis])[0]
+    style = versions.style_of(version, seen.embedding[np.newaxis])[0]
     vector = vectors.scale(vectors.query(style, seen.colour, 0))
     where = Filter(visible_at=timezone.now(), exclude_products=frozenset(_asking(query)))
     hits = index_of(version).search(vector, NEAREST, where)
     digests = ProductImage.objects.filter(pk__in=[hit.photo_id for hit in hits]).values("sha256")
-    stored = Embedding.objects.filter(digest__in=digests, fingerprint=version.fingerprint)
+    stored = Embedding.objects.of(version).filter(digest__in=digests)
     found = Embedding.unpack(stored.values_list("embedding", flat=True))
     return float((found @ seen.embedding).max()) if len(found) else None
 
@@ -418,7 +410,7 @@ def _asking(query: Query) -> list[int]:
 
 def has_seen(query: Query, box: Box) -> bool:
     """Whether a box was looked at already, so that the model need not be asked."""
-    return derived.box(query.pk, _look(box, _live())) is not None
+    return derived.box(query.pk, _look(box, versions.live_version())) is not None
 
 
 @haste()
@@ -431,15 +423,15 @@ def _see(query: Query, box: Box | None, version: IndexVersion) -> _Seen:
     if box is None and current:
         packed = (bytes(query.embedding), bytes(query.colour))
     elif box is None:  # the index is of another model by now
-        embedder = indexing.embedder_of(version)
-        fields = _fields(_blocks_of(query, embedder, None), embedder)
+        embedder = versions.embedder_of(version)
+        fields = _fields(_blocks_of(query, embedder, None, version), embedder, version)
         Query.objects.filter(pk=query.pk).update(**fields)
         packed = (fields["embedding"], fields["colour"])
     elif (kept := derived.box(query.pk, _look(box, version))) is not None:
         packed = kept
     else:
-        embedder = indexing.embedder_of(version)
-        fields = _fields(_blocks_of(query, embedder, box), embedder)
+        embedder = versions.embedder_of(version)
+        fields = _fields(_blocks_of(query, embedder, box, version), embedder, version)
         packed = (fields["embedding"], fields["colour"])
         derived.keep_box(query.pk, _look(box, version), packed)
     embedding, colour = (Embedding.unpack([data])[0] for data in packed)
@@ -455,7 +447,7 @@ def _edges(box: Box | None) -> str:
     return "" if box is None else ",".join(f"{edge:.4f}" for edge in asdict(box).values())
 
 
-def _blocks_of(query: Query, embedder: Embedder, box: Box | None) -> Blocks:
+def _blocks_of(query: Query, embedder: Embedder, box: Box | None, version: IndexVersion) -> Blocks:
     """What the model is shown of a query's picture."""
     file = query.photo.file if query.photo is not None else query.picture
     try:
@@ -467,7 +459,7 @@ def _blocks_of(query: Query, embedder: Embedder, box: Box | None) -> Blocks:
     limits = replace(images.Limits.from_settings(), min_side=1)
     side = pictures.short_side(embedder.size, box)
     with images.reading(data, short_side=side, limits=limits, wait=images.REQUEST_WAIT) as picture:
-        return blocks(picture.image, embedder.size, box)
+        return blocks(picture.image, embedder.size, version.colours_version, box)
 
 
 def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float32]:
@@ -481,7 +473,7 @@ def _styles(skus: Sequence[str], version: IndexVersion) -> npt.NDArray[np.float3
             first.setdefault(product_id, known[digest])
     if not first:
         return np.zeros((0, 0), np.float32)
-    return indexing.style_of(version, Embedding.unpack(first.values()))
+    return versions.style_of(version, Embedding.unpack(first.values()))
 
 
 def _matches(seen: _Seen, photos: Sequence[ProductImage], version: IndexVersion) -> list[Match]:
@@ -499,7 +491,7 @@ def _matches(seen: _Seen, photos: Sequence[ProductImage], version: IndexVersion)
 
 def _embeddings(digests: Iterable[str], version: IndexVersion) -> dict[str, bytes]:
     """The stored embeddings of contents by their digests, as far as there are any."""
-    stored = Embedding.objects.filter(digest__in=list(digests), fingerprint=version.fingerprint)
+    stored = Embedding.objects.of(version, digests)
     return {digest: bytes(data) for digest, data in stored.values_list("digest", "embedding")}
 
 

@@ -27,8 +27,11 @@ class Blocks:
     names: list[tuple[str, float]]
 
 
-def blocks(image: Image.Image, size: int, box: Box | None = None) -> Blocks:
-    """The blocks of an upright RGB picture, or of a box of it, for a model that sees `size` pixels."""
+def blocks(image: Image.Image, size: int, colours_version: int, box: Box | None = None) -> Blocks:
+    """The blocks of an upright RGB picture, or of a box of it, for a model that sees `size` pixels.
+
+    `colours_version` is that of the index version they are for, a key of `colours.EXTRACTORS`.
+    """
     square = pictures.square(image, size, box)
-    colour, named = colours.look(square, boxed=box is not None)
+    colour, named = colours.EXTRACTORS[colours_version](square, boxed=box is not None)
     return Blocks(square, colour, [(name, round(share, 3)) for name, share in named])

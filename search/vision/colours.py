@@ -6,8 +6,9 @@ garment: what is near the centre counts more, and a colour that fills the pictur
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from PIL import Image
 
 COLOURS_VERSION = 1
-"""Part of an index version's space: raise it with any change here that changes a block or a name."""
+"""The colour code of new index versions: raise it with any change that changes a block or a name (`EXTRACTORS`)."""
 
 WIDTH = 125
 """Dimensions of the colour block: five steps of each of L, a and b."""
@@ -277,3 +278,10 @@ _TINY = np.float32(1e-12)
 _CENTRE = _centre_weights()
 _FRAME = _frame_weights()
 _SMOOTHING = _smoothing()
+
+Extractor: TypeAlias = Callable[..., tuple[_FloatArray, list[Named]]]
+"""As `look`: a square uint8 (s, s, 3), and whether it was cut from a box -> the colour block, and the names."""
+
+EXTRACTORS: dict[int, Extractor] = {COLOURS_VERSION: look}
+"""The colour code by version. Code that is replaced stays here for one release: until the index is rebuilt, the live
+version is searched, and added to, with the code that it was built with."""

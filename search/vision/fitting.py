@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from evaluation.metrics import precision_at, rank
 from search.vision import matches
-from search.vision.projection import Floats, Projection, blocks
+from search.vision.projection import Floats, Projection, batches
 from search.vision.vectors import Rows, unit
 
 Integers: TypeAlias = NDArray[np.intp]
@@ -167,7 +167,7 @@ def _reason(kept: list[str], precision: Mapping[str, float]) -> str:
 
 def _float32(embeddings: Rows, chosen: Integers) -> Floats:
     x = np.empty((len(chosen), embeddings.shape[1]), np.float32)
-    for rows in blocks(len(chosen)):
+    for rows in batches(len(chosen)):
         x[rows] = embeddings[chosen[rows]]
     return x
 
@@ -233,7 +233,7 @@ def _precision(space: Floats, labels: Integers, learnt: int, queries: Integers) 
     if not len(queries):
         return 0.0
     found = []
-    for rows in blocks(len(queries), 256):
+    for rows in batches(len(queries), 256):
         nearest = rank(space[queries[rows]] @ space[:learnt].T, depth=10)
         found.append(precision_at(10, labels[nearest] == labels[queries[rows], None]))
     return float(np.concatenate(found).mean())
@@ -255,7 +255,7 @@ def _distorted(x: Floats, originals: Integers, learnt: int, rng: np.random.Gener
 def _recall(space: Floats, product: Integers, originals: Integers, distorted: Floats) -> float:
     """The share of `distorted` (q, w) to whom the original is nearer than any other product's photo."""
     found = 0
-    for rows in blocks(len(originals), 128):
+    for rows in batches(len(originals), 128):
         own = originals[rows]
         scores = distorted[rows] @ space.T
         own_scores = np.take_along_axis(scores, own[:, None], axis=1)[:, 0]

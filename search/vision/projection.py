@@ -30,7 +30,7 @@ _BLOCK = 4_096
 _FORMAT = 1
 
 
-def blocks(total: int, size: int = _BLOCK) -> Iterator[slice]:
+def batches(total: int, size: int = _BLOCK) -> Iterator[slice]:
     """Slices of at most `size` rows: what keeps a projection of many photos to a few hundred megabytes."""
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))
@@ -86,7 +86,7 @@ class Projection:
             )
             raise SpaceMismatch(msg)
         style = np.empty((len(embeddings), self.width), np.float32)
-        for rows in blocks(len(embeddings)):
+        for rows in batches(len(embeddings)):
             projected = embeddings[rows].astype(np.float32, copy=False) @ self.matrix - self.offset
             z, r = np.split(projected, [self.components], axis=1)
             share = self.ridge_share if self.classes else 0.0

@@ -18,7 +18,7 @@ from catalogue.files import StorageRefused, StorageUnavailable
 from catalogue.models import Product, ProductImage
 from search.exceptions import IndexUnavailable
 from search.indexes.embedded import EmbeddedIndex
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.search import scripted
 from tests.search.grid import Grid, configured
@@ -104,7 +104,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Files:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has to wait for another try does not wait long."""
-    monkeypatch.setattr(indexing, "FIRST_PAUSE", timedelta(milliseconds=10))
+    monkeypatch.setattr(ledger, "FIRST_PAUSE", timedelta(milliseconds=10))
 
 
 @pytest.fixture

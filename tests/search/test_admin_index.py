@@ -22,7 +22,7 @@ from search.admin import overview
 from search.lifecycle import building, runs
 from search.models import Embedding, IndexedMinute, IndexEntry, IndexRun, IndexVersion, Worker
 from search.worker import Shift
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import configured
@@ -257,7 +257,7 @@ def test_a_failed_rebuild_shows_its_reason_and_can_be_tried_again(
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(building, "study", full)
+        patch.setattr(building, "load", full)
         shift.serve()
     page = shown(admin_client)
     assert "OSError: No space left on device" in page
@@ -436,7 +436,7 @@ def test_the_first_page_says_nothing_of_the_index_to_those_who_may_not_see_it() 
 @pytest.mark.parametrize("address", [INDEX, "/admin/"])
 def test_an_index_that_does_not_answer_is_told_first(admin_client: Client, settings: Any, address: str) -> None:
     shop.product("a", photo())
-    live = indexing.live_version()
+    live = ledger.ensure_live_version()
     indexing.reconcile()
     assert "Searches are not answered now" not in words(shown(admin_client, address))
     options = {"hosts": ["http://127.0.0.1:1"]}
@@ -452,7 +452,7 @@ def test_an_index_that_does_not_answer_is_told_first(admin_client: Client, setti
 def test_workers_that_cannot_be_told_are_not_taken_for_missing(
     admin_client: Client, settings: Any, address: str
 ) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     seen = words(shown(admin_client, address))
     assert "Redis (REDIS_URL) does not answer" in seen

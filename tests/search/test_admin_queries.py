@@ -23,7 +23,7 @@ from search.reading import querying
 from search.reading.querying import Criteria, Refinement
 from search.vision.matches import Match
 from search.vision.pictures import Box
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 
@@ -112,7 +112,7 @@ def test_a_box_says_nothing_of_the_whole_picture() -> None:
 
 
 def test_an_empty_catalogue_has_no_best_score() -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     asked = querying.ask_with_picture(photo())
     querying.rank(asked)
     asked.refresh_from_db()

@@ -15,7 +15,6 @@ from search import worker
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused
 from search.lifecycle import audit, building, gate, rollback, runs
 from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
-from search.vision.embedders import embedders
 from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
@@ -118,7 +117,7 @@ def test_how_far_a_paused_rebuild_is_is_told_where_it_has_more_than_one_step(
 
 
 def test_a_build_that_was_left_is_gone_on_with_its_own_model(admin_client: Client) -> None:
-    build = building._begin("other", embedders["other"], lambda *_: None)
+    build = building._begin(building.draft("other"), lambda *_: None)
     assert f"The build of version {build.pk} is not finished. Go on Discard" in words(shown(admin_client))
     press(admin_client, ask="rebuild")
     work()
@@ -209,7 +208,7 @@ def test_what_stands_in_the_way_of_going_back_is_told_instead_of_a_button(
 ) -> None:
     assert "There is no version to go back to." in words(shown(admin_client, ROLLBACK))
     building.rebuild("other")
-    building._begin("other", embedders["other"], lambda *_: None)
+    building._begin(building.draft("other"), lambda *_: None)
     assert "A build is not finished" in words(shown(admin_client, ROLLBACK))
     settings.EMBEDDERS = {"default": configured("other")}
     page = shown(admin_client, ROLLBACK)

@@ -20,7 +20,7 @@ from search.admin.neighbours import Comparison, compare
 from search.admin.states import with_entries
 from search.indexes import index_of
 from search.models import IndexVersion
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid
@@ -85,7 +85,7 @@ def test_hidden_products_are_found_only_if_asked_for(first: ProductImage) -> Non
 
 
 def test_a_photo_without_embedding_is_told_why(admin_client: Client) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     image = shop.product("a", photo()).photos.get()
     assert "cannot be compared. The worker has not come to it yet." in words(admin_client, address(image))
     image.file.storage.delete(image.file.name)

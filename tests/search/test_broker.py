@@ -18,7 +18,7 @@ from django.urls import reverse
 from catalogue.models import Product, ProductImage
 from search import broker
 from search.models import IndexEntry
-from search.writing import indexing
+from search.writing import ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.workplace import Databases, Workplace
@@ -101,7 +101,7 @@ def editor(
     """Somebody of the staff who has signed in, in a shop whose broker is `own_redis`."""
     open_workplace(sqlite_databases, own_redis.url)
     user = get_user_model().objects.create_superuser("staff", password="long enough")
-    indexing.live_version()
+    ledger.ensure_live_version()
     shop.product("a", photo())
     client = Client()
     client.force_login(user)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from catalogue.models import Product
 from search.models import IndexEntry, Query
 from search.reading import querying
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.moto import BUCKET, S3, failing, use
@@ -87,7 +87,7 @@ def test_photos_wait_while_s3_is_away_and_are_indexed_when_it_is_back(
     assert waiting.count() == 3
     assert all(entry.reason.endswith(".") and entry.next_try for entry in waiting)
     use(s3.url, settings, monkeypatch)
-    indexing.hasten()
+    ledger.retry_now()
     assert indexing.reconcile().indexed == 3
 
 
@@ -100,7 +100,7 @@ def test_an_archived_photo_waits_alone_and_is_indexed_when_it_is_restored(s3: S3
     assert (outcome.indexed, outcome.failed, outcome.postponed) == (2, 0, 1)
     assert "Restore it" in IndexEntry.objects.get(photo_id=photos[0].pk).reason
     s3.client.restore_object(Bucket=BUCKET, Key=key, RestoreRequest={"Days": 1})
-    indexing.hasten()
+    ledger.retry_now()
     assert indexing.reconcile().indexed == 1
 
 

@@ -25,8 +25,8 @@ from search import worker as work
 from search.lifecycle import building, gate, runs
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision import matches
-from search.vision.embedders import embedders
-from search.writing import indexing
+from search.writing import indexing, ledger
+from search.writing.embedding import Embedded
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid, configured
@@ -95,9 +95,9 @@ def test_index_status_tells_of_an_index_of_another_model_than_the_configured(set
 def test_rebuild_index_switches_to_a_new_version_with_every_photo() -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    before = indexing.live_version()
+    before = ledger.ensure_live_version()
     answer = figures("rebuild_index")
-    assert answer["version"] == indexing.live_version().pk != before.pk
+    assert answer["version"] == ledger.ensure_live_version().pk != before.pk
     assert answer["photos"] == 1
     assert answer["projection"] == "nothing"
     assert "fewer than 400" in answer["reason"]
@@ -127,17 +127,17 @@ def other(two_grids: None) -> str:
 def test_rebuild_index_builds_with_another_model_and_goes_back(other: str) -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    before = indexing.live_version()
+    before = ledger.ensure_live_version()
     assert figures("rebuild_index", "--model", other)["model"] == "other"
     assert figures("index_status")["former"] == before.pk
     answer = figures("rebuild_index", "--rollback")
     assert (answer["version"], answer["model"]) == (before.pk, "grid")
-    assert indexing.live_version() == before
+    assert ledger.ensure_live_version() == before
 
 
 @pytest.mark.django_db
 def test_rebuild_index_tells_why_it_cannot_go_back() -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     with pytest.raises(CommandError, match="no version to go back to"):
         told("rebuild_index", "--rollback")
 
@@ -150,21 +150,21 @@ def test_rebuild_index_pauses_and_goes_on_with_the_model_it_was_begun_with(
     shop.product("a", photo())
     indexing.reconcile()
     with pytest.raises(CommandError, match="rebuild_index --resume"), monkeypatch.context() as patch:
-        patch.setattr(building, "study", paused_in_between(building.study))
+        patch.setattr(building, "load", paused_in_between(building.load))
         told("rebuild_index", "--model", other)
     assert figures("index_status")["paused"]
     assert figures("rebuild_index", "--resume")["model"] == "other"
     assert not figures("index_status")["paused"]
 
 
-def paused_in_between(study: Any) -> Any:
+def paused_in_between(load: Any) -> Any:
     """Another terminal pauses the build while it is learning."""
 
-    def studied(*args: Any) -> Any:
+    def loaded(*args: Any) -> Any:
         told("rebuild_index", "--pause")
-        return study(*args)
+        return load(*args)
 
-    return studied
+    return loaded
 
 
 @pytest.mark.django_db
@@ -173,7 +173,7 @@ def paused_in_between(study: Any) -> Any:
     [("--pause", "nothing to pause"), ("--resume", "No build is paused"), ("--discard", "no build to be discarded")],
 )
 def test_rebuild_index_says_so_where_there_is_no_build(option: str, sentence: str) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     with pytest.raises(CommandError, match=sentence):
         told("rebuild_index", option)
 
@@ -182,9 +182,9 @@ def test_rebuild_index_says_so_where_there_is_no_build(option: str, sentence: st
 def test_rebuild_index_goes_on_with_an_unfinished_build_of_another_model_or_discards_it(other: str) -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    build = building._begin(other, embedders[other], lambda *_: None)
+    build = building._begin(building.draft(other), lambda *_: None)
     assert figures("rebuild_index")["version"] == build.pk
-    build = building._begin("default", embedders["default"], lambda *_: None)
+    build = building._begin(building.draft("default"), lambda *_: None)
     assert figures("rebuild_index", "--discard") == {"discarded": build.pk}
     assert figures("index_status")["building"] is None
 
@@ -290,7 +290,7 @@ def test_evaluate_refuses_options_out_of_range(options: tuple[str, str]) -> None
 
 @pytest.mark.django_db
 def test_what_is_evaluated_is_in_the_order_of_the_photos(products: list[Product]) -> None:
-    photos, ids = evaluate.load(indexing.live_version())
+    photos, ids = evaluate.load(ledger.ensure_live_version())
     assert ids == list(ProductImage.objects.order_by("pk").values_list("pk", flat=True))
     row = ids.index(products[7].photos.get().pk)
     assert photos.products[row] == products[7].pk
@@ -304,7 +304,7 @@ def test_what_is_evaluated_is_in_the_order_of_the_photos(products: list[Product]
 @pytest.mark.django_db
 def test_the_worker_drains_the_ledger_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "STEP", 2)
-    indexing.live_version()
+    ledger.ensure_live_version()
     for seed in range(5):
         shop.product(f"p{seed}", photo(seed=seed))
     work.Shift(threading.Event().is_set).drain()
@@ -314,13 +314,13 @@ def test_the_worker_drains_the_ledger_in_steps(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.django_db
 def test_a_worker_that_is_told_to_stop_begins_no_further_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "STEP", 2)
-    indexing.live_version()
+    ledger.ensure_live_version()
     for seed in range(5):
         shop.product(f"p{seed}", photo("hat", seed=seed))
     stop = threading.Event()
     embed = indexing.embed
 
-    def then_stop(*args: Any) -> indexing.Embedded:
+    def then_stop(*args: Any) -> Embedded:
         stop.set()
         return embed(*args)
 
@@ -332,7 +332,7 @@ def test_a_worker_that_is_told_to_stop_begins_no_further_step(monkeypatch: pytes
 
 @pytest.mark.django_db
 def test_the_worker_does_not_ask_a_model_that_is_away_over_and_over(grid: type[Grid]) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     shop.product("a", photo())
     grid.unavailable = True
     work.Shift(threading.Event().is_set).drain()
@@ -341,7 +341,7 @@ def test_the_worker_does_not_ask_a_model_that_is_away_over_and_over(grid: type[G
 
 @pytest.mark.django_db
 def test_the_worker_refits_once_the_catalogue_has_grown_enough() -> None:
-    first = indexing.live_version()
+    first = ledger.ensure_live_version()
     for seed in range(matches.MIN_PHOTOS):
         shop.product(f"p{seed}", photo(seed=seed))
     work.Shift(threading.Event().is_set).drain()

@@ -19,7 +19,7 @@ from search.indexes import index_of
 from search.indexes.base import Document
 from search.lifecycle import building
 from search.models import IndexDelta, IndexEntry, IndexVersion
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.workplace import Databases, Workplace, assert_agreement, searchable
@@ -62,7 +62,7 @@ def fill(number: int) -> None:
 
 
 def test_a_claimer_passes_over_what_another_is_claiming(place: Workplace, beside: Callable[..., Future[Any]]) -> None:
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     entries = IndexEntry.objects.filter(version=version)
     IndexEntry.objects.change(version, list(range(1, 11)))
     with transaction.atomic():
@@ -73,7 +73,7 @@ def test_a_claimer_passes_over_what_another_is_claiming(place: Workplace, beside
 
 
 def test_two_claimers_never_share_an_entry(place: Workplace, beside: Callable[..., Future[Any]]) -> None:
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     IndexEntry.objects.change(version, list(range(1, 401)))
     begin = threading.Barrier(4)
 
@@ -94,7 +94,7 @@ def test_two_claimers_never_share_an_entry(place: Workplace, beside: Callable[..
 def test_whoever_has_seen_a_number_has_missed_nothing_before_it(
     place: Workplace, beside: Callable[..., Future[Any]]
 ) -> None:
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     index = index_of(version)
     vector = np.ones(version.width, np.float32)
     version.refresh_from_db()
@@ -135,7 +135,7 @@ def raised(version: IndexVersion, photo_id: int) -> None:
 def test_a_worker_and_a_change_of_many_photos_do_not_wait_for_each_other(
     place: Workplace, beside: Callable[..., Future[Any]]
 ) -> None:
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     raised(version, 1)
     raised(version, 1)
     raised(version, 2)
@@ -155,7 +155,7 @@ def test_a_worker_and_a_change_of_many_photos_do_not_wait_for_each_other(
 def test_whoever_writes_to_several_entries_begins_with_the_first_photo(
     place: Workplace, beside: Callable[..., Future[Any]], work: str
 ) -> None:
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     raised(version, 2)
     raised(version, 1)  # stored behind the other
     entries = list(IndexEntry.objects.order_by("pk"))
@@ -192,7 +192,7 @@ def test_a_change_that_is_under_way_when_a_build_begins_reaches_the_new_version(
     made = shop.product("a", photo(), stock=1)
     fill(3)
     indexing.reconcile()
-    before = indexing.live_version()
+    before = ledger.ensure_live_version()
     written, finish = threading.Event(), threading.Event()
 
     def writer() -> None:
@@ -213,7 +213,7 @@ def test_a_change_that_is_under_way_when_a_build_begins_reaches_the_new_version(
     assert build.result(timeout=60).pk != before.pk
     indexing.reconcile()
     assert_agreement()
-    deltas = IndexDelta.objects.filter(version=indexing.live_version()).exclude(vector=None)
+    deltas = IndexDelta.objects.filter(version=ledger.ensure_live_version()).exclude(vector=None)
     stock = {delta.photo_id: delta.attributes["in_stock"] for delta in deltas}
     wanted = {image.pk: product.in_stock for product in Product.objects.all() for image in product.photos.all()}
     assert stock == wanted
@@ -250,6 +250,6 @@ def test_a_build_notices_a_photo_that_went_without_a_word(place: Workplace) -> N
     indexing.reconcile()
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM catalogue_productimage WHERE id = (SELECT min(id) FROM catalogue_productimage)")
-    assert indexing.add_gone(indexing.live_version()) == 1
+    assert ledger.add_gone(ledger.ensure_live_version()) == 1
     indexing.sync()
     assert_agreement()

@@ -10,7 +10,7 @@ from django.db import DatabaseError, close_old_connections, connection, transact
 from search import tasks
 from search.lifecycle import runs
 from search.models import IndexEntry, IndexRun
-from search.writing import indexing
+from search.writing import ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.workplace import Databases, Workplace, assert_agreement, held, leases_end, settled
@@ -39,7 +39,7 @@ def place(
 ) -> Workplace:
     databases = Databases(tmp_path_factory.mktemp("databases"), own_postgresql.url)
     place = open_workplace(databases, redis_url)
-    indexing.live_version()
+    ledger.ensure_live_version()
     return place
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from catalogue import images
 from catalogue.models import ProductImage
-from search import worker
+from search import versions, worker
 from search.exceptions import SpaceMismatch
 from search.indexes import index_of
 from search.lifecycle import building, runs, upkeep
@@ -21,9 +21,10 @@ from search.reading import querying
 from search.reading.querying import Refinement
 from search.vision import fitting
 from search.vision.blocks import blocks
+from search.vision.colours import COLOURS_VERSION
 from search.vision.embedders import embedders, sagemaker
 from search.vision.pictures import Box
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search import scripted
@@ -82,7 +83,7 @@ def due_at_once() -> None:
 def middle(data: bytes) -> tuple[int, ...]:
     """The colour in the middle of the square that the model is given of a photo."""
     size = scripted.MANIFEST.size
-    return tuple(blocks(images.read(data, short_side=size).image, size).square[32, 32].tolist())
+    return tuple(blocks(images.read(data, short_side=size).image, size, COLOURS_VERSION).square[32, 32].tolist())
 
 
 def waits_for_another_try(sentence: str, admin_client: Client) -> None:
@@ -237,10 +238,10 @@ def test_an_endpoint_that_was_given_another_model_wants_a_rebuild(
     assert indexing.reconcile().postponed == 1
     assert "rebuild_index" in IndexEntry.objects.get(state="pending").reason
     with pytest.raises(SpaceMismatch, match="rebuild_index"):
-        indexing.embedder_of(indexing.live_version())
+        versions.embedder_of(ledger.ensure_live_version())
     shoppers_are_told_plainly(client)
     assert upload(client).status_code == 503
-    assert set(Embedding.objects.values_list("fingerprint", flat=True)) == {indexing.live_version().fingerprint}
+    assert set(Embedding.objects.values_list("fingerprint", flat=True)) == {ledger.ensure_live_version().fingerprint}
     assert client.post("/search/", {"product": "a"}).status_code == 303
     version = building.rebuild()
     assert version.fingerprint.startswith(scripted.OTHER.fingerprint)
@@ -261,7 +262,7 @@ def test_a_rebuild_takes_the_model_that_the_endpoint_has_by_then(
         worker.perform(run)
     else:
         building.rebuild()
-    assert indexing.live_version().fingerprint.startswith(scripted.OTHER.fingerprint)
+    assert ledger.ensure_live_version().fingerprint.startswith(scripted.OTHER.fingerprint)
     assert upload(Client()).status_code == 303
 
 
@@ -271,7 +272,7 @@ def test_a_refit_that_nobody_asked_for_takes_no_other_model(
     monkeypatch.setattr(fitting, "is_due", lambda *_counts: True)
     endpoint.manifest = scripted.OTHER
     upkeep.maintain()
-    assert indexing.live_version().fingerprint.startswith(scripted.MANIFEST.fingerprint)
+    assert ledger.ensure_live_version().fingerprint.startswith(scripted.MANIFEST.fingerprint)
 
 
 def test_an_update_that_is_taken_back_is_noticed_soon(
@@ -290,7 +291,7 @@ def test_an_update_that_is_taken_back_is_noticed_soon(
 def test_a_shopper_is_not_told_where_an_index_that_is_lost_was(
     sold: ProductImage, endpoint: scripted.Endpoint, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    index_of(indexing.live_version()).drop()
+    index_of(ledger.ensure_live_version()).drop()
     IndexVersion.objects.all().delete()
     for address in ("/search/", "/api/v1/search/"):
         response = upload(client, address)
@@ -317,9 +318,9 @@ def test_a_new_process_with_an_index_of_its_own_model_does_not_wait_for_an_endpo
 ) -> None:
     grid = configured()
     settings.EMBEDDERS = {"default": grid}
-    live = indexing.live_version()
+    live = ledger.ensure_live_version()
     settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": OPTIONS}, "grid": grid}
-    assert indexing.embedder_of(live).alias == "grid"
+    assert versions.embedder_of(live).alias == "grid"
     assert endpoint.seen == []
 
 
@@ -331,25 +332,23 @@ def test_an_index_of_the_model_in_process_goes_on_until_it_is_rebuilt(
     shop.product("a", photo())
     indexing.reconcile()
     settings.EMBEDDERS = {"default": {"BACKEND": BACKEND, "OPTIONS": OPTIONS}, "grid": grid}
-    live = indexing.live_version()
-    assert indexing.embedder_of(live).alias == "grid"
+    live = ledger.ensure_live_version()
+    assert versions.embedder_of(live).alias == "grid"
     shop.product("b", photo("hat"))
     assert indexing.reconcile().indexed == 1
     assert upload(client).status_code == 303
     assert endpoint.asked == []
     shown = admin_client.get(reverse("admin:search_index")).content.decode()
-    assert "goes on answering with it" in shown
+    assert "keeps answering with it" in shown
     building.rebuild()
-    assert indexing.embedder_of(indexing.live_version()).alias == "default"
-    assert "goes on answering with it" not in admin_client.get(reverse("admin:search_index")).content.decode()
+    assert versions.embedder_of(ledger.ensure_live_version()).alias == "default"
+    assert "keeps answering with it" not in admin_client.get(reverse("admin:search_index")).content.decode()
 
 
 def test_an_endpoint_that_nobody_has_reached_yet_makes_no_index_and_tells_no_shopper_its_name(
     endpoint: scripted.Endpoint, client: Client
 ) -> None:
-    IndexVersion.objects.create(
-        fingerprint="x-p1", colours_version=indexing.colours.COLOURS_VERSION, width=317, state="live"
-    )
+    IndexVersion.objects.create(fingerprint="x-p1", colours_version=COLOURS_VERSION, width=317, state="live")
     endpoint.script.extend([scripted.dropped] * 99)
     shoppers_are_told_plainly(client)
     told = client.get("/readyz").json()["parts"]["embedder"]

@@ -17,7 +17,7 @@ from search.models import IndexEntry
 from search.reading import querying
 from search.reading.querying import Refinement
 from search.vision.matches import MIN_PHOTOS
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import KINDS, photo
 from tests.search.grid import Grid
@@ -51,7 +51,7 @@ def test_an_import_ends_with_its_photos_searchable(tmp_path: Path) -> None:
 def test_a_large_import_is_learnt_from_and_each_photo_is_embedded_once(tmp_path: Path, grid: type[Grid]) -> None:
     run(folder(tmp_path, MIN_PHOTOS + 3))
     assert grid.calls == MIN_PHOTOS + 3
-    assert indexing.live_version().calibration.photos == MIN_PHOTOS + 3
+    assert ledger.ensure_live_version().calibration.photos == MIN_PHOTOS + 3
 
 
 def test_a_second_import_indexes_nothing_anew(tmp_path: Path, grid: type[Grid]) -> None:

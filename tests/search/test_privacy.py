@@ -13,6 +13,7 @@ from search.models import Query
 from search.reading import alternatives, querying
 from search.reading.querying import Refinement
 from search.writing import indexing
+from search.writing.embedding import embed
 from tests import shop
 from tests.catalogue.test_metadata import SECRET, dirty
 from tests.catalogue.test_privacy import answer, hide
@@ -230,11 +231,12 @@ def test_an_embedding_is_the_same_whether_made_before_or_after_the_metadata_went
     image = shop.product("new", data).photos.get()
     version = IndexVersion.objects.live()
     assert version is not None
-    embedder = indexing.embedder_of(version)
-    stored = indexing.embed([image], embedder).found[image.sha256]
+    stored = embed(version, [image])[image.sha256]
     Embedding.objects.filter(digest=image.sha256).delete()
     ProductImage.objects.filter(pk=image.pk).update(stripped=False)
     with open(image.file.path, "wb") as file:  # noqa: PTH123 - as the version before has stored it
         file.write(data)
-    again = indexing.embed([image], embedder).found[image.sha256]
+    again = embed(version, [image])[image.sha256]
+    assert isinstance(stored, Embedding)
+    assert isinstance(again, Embedding)
     assert (bytes(again.embedding), bytes(again.colour)) == (bytes(stored.embedding), bytes(stored.colour))

@@ -21,7 +21,7 @@ from search import tasks
 from search.indexes import index_of
 from search.lifecycle import runs
 from search.models import IndexRun
-from search.writing import indexing
+from search.writing import ledger
 from tests import shop
 from tests.drawing import KINDS, photo
 from tests.search.workplace import Databases, Workplace, assert_agreement, leases_end, settled
@@ -143,7 +143,7 @@ def test_nothing_is_lost_doubled_or_brought_back(
     assert_agreement()
     assert fate.kills > 1
     assert ProductImage.objects.exists()
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     hits = index_of(version).search(np.ones(version.width, np.float32), 10_000)
     assert {hit.product_id for hit in hits} == set(Product.objects.values_list("pk", flat=True))
     assert not {hit.product_id for hit in hits} & fate.deleted

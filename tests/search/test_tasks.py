@@ -15,7 +15,7 @@ from catalogue.models import Product, ProductImage
 from search import tasks
 from search.lifecycle import runs
 from search.models import IndexEntry, IndexRun, Worker
-from search.writing import indexing
+from search.writing import ledger
 from tests import shop
 from tests.drawing import encoded, photo
 from tests.interpreter import python
@@ -66,7 +66,7 @@ def test_what_was_saved_while_redis_was_down_is_taken_up_later(
 ) -> None:
     workplace = open_workplace(postgresql_databases, own_redis.url)
     worker = workplace.worker("interactive")
-    indexing.live_version()
+    ledger.ensure_live_version()
     own_redis.stop()
     fill(2)
     own_redis.start().wait()
@@ -103,7 +103,7 @@ def test_a_killed_process_of_the_pool_is_replaced_and_the_worker_goes_on(workpla
 
 
 def test_a_photo_that_its_worker_dies_of_is_given_up_and_holds_nothing_back(workplace: Workplace) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     fill(12)
     deadly = shop.product("deadly", encoded(Image.new("RGB", (80, 80), (201, 0, 0)), "PNG")).photos.get()
     app.control.purge()
@@ -120,7 +120,7 @@ def test_a_photo_that_its_worker_dies_of_is_given_up_and_holds_nothing_back(work
 
 
 def test_a_worker_that_is_told_to_stop_gives_back_what_it_is_at(workplace: Workplace) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     fill(40)
     app.control.purge()
     worker = workplace.worker("bulk", slow=0.1)
@@ -151,7 +151,7 @@ def test_a_long_reindex_does_not_delay_a_new_photo(workplace: Workplace) -> None
 
 
 def test_beat_has_staffs_requests_done(workplace: Workplace) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     runs.ask(IndexRun.Kind.REBUILD)
     workplace.worker("bulk")
     workplace.beat()

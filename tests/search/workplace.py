@@ -24,7 +24,7 @@ from django.utils import timezone
 from catalogue.models import ProductImage
 from search.indexes import index_of
 from search.models import Embedding, IndexEntry, IndexVersion
-from search.writing import indexing
+from search.writing import ledger
 from tests.servers.process import Process
 from tests.waiting import until
 from visualsearch.environment import Environment
@@ -48,7 +48,7 @@ def leases_end() -> None:
 
 def searchable() -> dict[int, int]:
     """The photos in the live index, with their generations."""
-    found = list(index_of(indexing.live_version()).ids())
+    found = list(index_of(ledger.ensure_live_version()).ids())
     assert len(found) == len(dict(found))
     return dict(found)
 
@@ -56,7 +56,7 @@ def searchable() -> dict[int, int]:
 def assert_agreement() -> None:
     """Database, ledger and index say the same of the live version, and every photo's embedding is there."""
     photos = dict(ProductImage.objects.values_list("pk", "sha256"))
-    entries = IndexEntry.objects.filter(version=indexing.live_version())
+    entries = IndexEntry.objects.filter(version=ledger.ensure_live_version())
     assert dict(entries.filter(state="indexed").values_list("photo_id", "generation")) == searchable()
     assert searchable().keys() == photos.keys()
     assert not entries.exclude(photo_id__in=photos).exclude(state="gone").exists()

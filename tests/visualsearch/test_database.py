@@ -44,7 +44,9 @@ def test_what_needs_the_database_says_that_it_is_out_of_reach(
     assert "Try again in a minute" in response.content.decode()
 
 
-def test_after_one_request_has_waited_in_vain_others_do_not(away: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_one_request_has_waited_nothing_done_others_do_not(
+    away: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = Client()
     monkeypatch.setattr(database, "LONG", 0.0)
     for _turn in range(3):

@@ -9,7 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from search.models import IndexVersion
-from search.writing import indexing
+from search.writing import ledger
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +22,7 @@ def test_a_living_process_says_so_without_asking_the_database(client: Client, dj
 
 
 def test_a_site_with_an_index_is_ready(client: Client) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     response = client.get("/readyz")
     assert response.status_code == 200
     assert response.json() == {
@@ -41,7 +41,7 @@ def test_a_site_without_an_index_is_not_ready(client: Client) -> None:
 
 
 def test_a_missing_migration_is_told(client: Client) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     last = MigrationRecorder(connection).migration_qs.filter(app="search").order_by("-name").first()
     assert last is not None
     last.delete()
@@ -51,7 +51,7 @@ def test_a_missing_migration_is_told(client: Client) -> None:
 
 
 def test_an_index_of_another_model_is_told(client: Client) -> None:
-    IndexVersion.objects.filter(pk=indexing.live_version().pk).update(fingerprint="another-model")
+    IndexVersion.objects.filter(pk=ledger.ensure_live_version().pk).update(fingerprint="another-model")
     response = client.get("/readyz")
     assert response.status_code == 503
     parts = response.json()["parts"]
@@ -60,7 +60,7 @@ def test_an_index_of_another_model_is_told(client: Client) -> None:
 
 
 def test_an_index_whose_files_are_gone_is_told(client: Client, settings: Any) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     shutil.rmtree(settings.VECTOR_INDEXES["default"]["OPTIONS"]["folder"])
     # Another process, which has not read the files yet.
     settings.VECTOR_INDEXES = {"default": {**settings.VECTOR_INDEXES["default"]}}
@@ -70,7 +70,7 @@ def test_an_index_whose_files_are_gone_is_told(client: Client, settings: Any) ->
 
 
 def test_a_model_whose_weights_are_missing_is_told(client: Client, settings: Any) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     options = {"variant": "lite2"}  # not among the requirements
     settings.EMBEDDERS = {"default": {**settings.EMBEDDERS["default"], "OPTIONS": options}}
     response = client.get("/readyz")
@@ -81,7 +81,7 @@ def test_a_model_whose_weights_are_missing_is_told(client: Client, settings: Any
 def test_what_a_database_driver_says_is_logged_and_not_shown(
     client: Client, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE search_indexversion RENAME TO hidden_table")
     response = client.get("/readyz")

@@ -20,12 +20,13 @@ from evaluation.metrics import Floats, Indices
 from evaluation.originals import find_originals
 from evaluation.photos import FOLDS, Photos, split
 from evaluation.report import report, tables
+from search import versions
 from search.management.base import SearchCommand
 from search.models import Embedding, IndexVersion
 from search.vision import colours, pictures
 from search.vision.embedders import Embedder
 from search.vision.vectors import MAX_COLOUR_WEIGHT
-from search.writing import indexing
+from search.writing import ledger
 
 SAMPLE = 200
 
@@ -58,8 +59,8 @@ class Command(SearchCommand):
         )
 
     def run(self, **options: Any) -> dict[str, Any]:
-        version = indexing.live_version()
-        embedder = indexing.embedder_of(version)
+        version = ledger.ensure_live_version()
+        embedder = versions.embedder_of(version)
         photos, ids = load(version)
         with self.bar(len(photos), "Learning") as bar:
             parts = split(photos, options["folds"], progress=bar.update)
@@ -81,6 +82,7 @@ class Command(SearchCommand):
                 embedder,
                 version.projection,
                 version.calibration,
+                colours_version=version.colours_version,
                 progress=bar.update,
             )
         names = dict(Category.objects.values_list("pk", "name"))
@@ -101,7 +103,7 @@ class Command(SearchCommand):
 
 def load(version: IndexVersion) -> tuple[Photos, list[int]]:
     """The photos that a version's model has seen, from stored embeddings, and the id of each."""
-    stored = Embedding.objects.filter(fingerprint=version.fingerprint, colours_version=version.colours_version)
+    stored = Embedding.objects.of(version)
     rows: dict[str, int] = {}
     embeddings, blocks = [], []
     for digest, embedding, colour in stored.values_list("digest", "embedding", "colour").iterator():

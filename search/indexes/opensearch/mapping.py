@@ -22,7 +22,7 @@ _SPACES: dict[Space, str] = {"cosine": "cosinesimil", "l2": "l2"}
 
 _GC_DELETES = "1h"
 """How long OpenSearch remembers a deletion, so that a late write does not bring a photo back. By default it is 60 s;
-a worker's claim may take minutes. After that, the ledger is looked at once more (`indexing._look_again`)."""
+a worker's claim may take minutes. After that, the ledger is looked at once more (`ledger._repeat_newer`)."""
 
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 

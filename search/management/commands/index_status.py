@@ -7,18 +7,19 @@ from typing import Any
 from django.db.models import Count
 
 from catalogue.models import ProductImage
+from search import versions
 from search.indexes import index_of
 from search.lifecycle import runs
 from search.management.base import SearchCommand
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
-from search.writing import indexing
+from search.writing import ledger
 
 
 class Command(SearchCommand):
     help = "Show the state of the index: coverage, what waits, what failed and why."
 
     def run(self, **options: Any) -> dict[str, Any]:
-        version = indexing.live_version()
+        version = ledger.ensure_live_version()
         entries = IndexEntry.objects.filter(version=version)
         states = dict(entries.order_by().values_list("state").annotate(Count("pk")))
         reasons = entries.exclude(reason="").order_by().values_list("reason").annotate(number=Count("pk"))
@@ -26,13 +27,13 @@ class Command(SearchCommand):
         paused, audited = runs.paused(), runs.last(IndexRun.Kind.AUDIT)
         return {
             "photos": ProductImage.objects.count(),
-            "embeddings": Embedding.objects.filter(fingerprint=version.fingerprint).count(),
+            "embeddings": Embedding.objects.of(version).count(),
             "documents": index_of(version).count(),
             **{state.value: states.get(state.value, 0) for state in IndexEntry.State},
             "reasons": dict(reasons.order_by("-number")[:10]),
             "version": version.pk,
             "model": version.fingerprint,
-            "advice": indexing.other_model(version) or None,
+            "advice": versions.rebuild_hint(version) or None,
             "space": version.space,
             "width": version.width,
             "projection": version.quality.get("kept", "nothing"),

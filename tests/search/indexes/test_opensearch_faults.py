@@ -20,7 +20,7 @@ from search.indexes.opensearch import bulk
 from search.indexes.opensearch.index import OpenSearchIndex
 from search.lifecycle import building, rollback, upkeep
 from search.models import IndexEntry, IndexVersion
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid
@@ -226,7 +226,7 @@ def site(grid: type[Grid], settings: Any, make_backend: MakeBackend) -> str:
 
 
 def seen() -> set[int]:
-    index = index_of(indexing.live_version())
+    index = index_of(ledger.ensure_live_version())
     index.refresh()
     return {hit.photo_id for hit in index.search(np.ones(index.version.width, np.float32), 100)}
 
@@ -268,7 +268,7 @@ def test_an_index_that_somebody_deleted_is_built_again_from_the_database(site: s
     for seed in range(3):
         shop.product(f"p{seed}", photo(seed=seed))
     indexing.reconcile()
-    live = indexing.live_version()
+    live = ledger.ensure_live_version()
     ask(node.port, "DELETE", f"/{site}-{live.pk}")
     shop.product("later", photo(seed=7))
     with pytest.raises(IndexMissing, match="rebuild_index"):
@@ -289,7 +289,7 @@ def test_an_index_in_memory_answers_until_one_on_opensearch_is_built(
     settings.VECTOR_INDEX = "opensearch"
     shop.product("after", photo(seed=2))
     indexing.reconcile()
-    assert indexing.live_version().backend == "default"
+    assert ledger.ensure_live_version().backend == "default"
     assert seen() == photos()
     version = building.rebuild()
     assert (version.backend, version.state) == ("opensearch", "live")
@@ -303,7 +303,7 @@ def test_a_late_write_does_not_bring_a_deleted_product_back(site: str) -> None:
     product = shop.product("p", photo(seed=1))
     [photo_id] = photos()
     indexing.reconcile()
-    live = indexing.live_version()
+    live = ledger.ensure_live_version()
     product.delete()
     indexing.reconcile()
     assert seen() == set()

@@ -21,7 +21,7 @@ from search.indexes.base import Document
 from search.lifecycle import audit, runs, upkeep
 from search.lifecycle.audit import Difference, Entry, Standing
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid
@@ -35,7 +35,7 @@ def version() -> IndexVersion:
     for seed in range(5):
         shop.product(f"p{seed}", photo(seed=seed))
     indexing.reconcile()
-    return indexing.live_version()
+    return ledger.ensure_live_version()
 
 
 def photos() -> list[int]:
@@ -177,7 +177,7 @@ def test_what_is_indexed_between_the_two_looks_is_no_difference(version: IndexVe
         if done == 0:
             indexing.sync()
 
-    seen = indexing.live_version()
+    seen = ledger.ensure_live_version()
     rows = dict(audit._standings(seen))  # what a slow look had seen before
     doubtful = list(rows)
     indexing.sync()

@@ -17,7 +17,7 @@ from search.lifecycle import activation, building, upkeep
 from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision import colours, fitting, matches, projection
 from search.vision.embedders import embedders
-from search.writing import indexing
+from search.writing import embedding, indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Files, Makings
@@ -58,19 +58,19 @@ def many(count: int) -> None:
 
 
 def count() -> int:
-    return index_of(indexing.live_version()).count()
+    return index_of(ledger.ensure_live_version()).count()
 
 
 def test_the_index_can_be_lost_and_built_again_without_the_model(grid: type[Grid]) -> None:
     for seed in range(3):
         shop.product(f"p{seed}", photo(seed=seed))
     indexing.reconcile()
-    index_of(indexing.live_version()).drop()
+    index_of(ledger.ensure_live_version()).drop()
     calls = grid.calls
     version = building.rebuild()
     assert grid.calls == calls
     assert index_of(version).count() == 3
-    assert indexing.live_version().pk == version.pk
+    assert ledger.ensure_live_version().pk == version.pk
 
 
 def test_a_build_learns_a_projection_and_words_for_scores_from_the_catalogue(grid: type[Grid]) -> None:
@@ -87,18 +87,18 @@ def test_what_a_build_learns_from_is_what_is_stored_photo_by_photo() -> None:
     many(60)
     ProductImage.objects.filter(sha256=f"{7:064x}").update(sha256=f"{9:064x}")  # two photos of one content
     Embedding.objects.filter(digest=f"{3:064x}").delete()
-    lesson = building.study(embedders["default"])
+    training = building.load(building.draft("default"))
     photos = ProductImage.objects.exclude(sha256=f"{3:064x}").order_by("pk")
     stored = dict(Embedding.objects.values_list("digest", "embedding"))
     wanted = np.stack([np.frombuffer(stored[image.sha256], "<f2") for image in photos])
-    assert lesson.embeddings.shape == (59, 192)
-    assert np.array_equal(lesson.embeddings[:], wanted)
-    assert np.array_equal(lesson.embeddings[np.array([50, 2, 2])], wanted[[50, 2, 2]])
-    assert lesson.products.tolist() == [image.product_id for image in photos]
-    assert lesson.categories == [image.product.category_id for image in photos]
-    whole = fitting.fit(wanted, lesson.categories, {}, lesson.products)
-    assert fitting.fit(lesson.embeddings, lesson.categories, {}, lesson.products).report == whole.report
-    assert matches.calibrate(lesson.embeddings, lesson.products) == matches.calibrate(wanted, lesson.products)
+    assert training.embeddings.shape == (59, 192)
+    assert np.array_equal(training.embeddings[:], wanted)
+    assert np.array_equal(training.embeddings[np.array([50, 2, 2])], wanted[[50, 2, 2]])
+    assert training.products.tolist() == [image.product_id for image in photos]
+    assert training.categories == [image.product.category_id for image in photos]
+    whole = fitting.fit(wanted, training.categories, {}, training.products)
+    assert fitting.fit(training.embeddings, training.categories, {}, training.products).report == whole.report
+    assert matches.calibrate(training.embeddings, training.products) == matches.calibrate(wanted, training.products)
 
 
 def test_no_more_embeddings_are_in_memory_than_are_asked_for_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_no_more_embeddings_are_in_memory_than_are_asked_for_at_a_time(monkeypat
     monkeypatch.setattr(building.StoredRows, "__getitem__", asked)
     monkeypatch.setattr(matches, "BLOCK", 100)
     monkeypatch.setattr(fitting, "MAX_FITTED", 420)
-    monkeypatch.setattr(projection.blocks, "__defaults__", (100,))
+    monkeypatch.setattr(projection.batches, "__defaults__", (100,))
     calibrate = matches.calibrate
     monkeypatch.setattr(matches, "calibrate", lambda *given: calibrate(*given, sample=50))
     stages: list[str] = []
@@ -128,9 +128,9 @@ def test_no_more_embeddings_are_in_memory_than_are_asked_for_at_a_time(monkeypat
 def test_search_answers_throughout_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    live = indexing.live_version()
+    live = ledger.ensure_live_version()
     counts: list[tuple[int, int]] = []
-    building.rebuild(progress=lambda *_: counts.append((indexing.live_version().pk, count())))
+    building.rebuild(progress=lambda *_: counts.append((ledger.ensure_live_version().pk, count())))
     assert counts
     assert set(counts) == {(live.pk, 1)}
 
@@ -180,10 +180,10 @@ def test_a_build_goes_on_with_what_a_claim_had_no_time_for_also_where_the_model_
     def refuse(_model: Grid, squares: np.ndarray) -> np.ndarray:
         raise PicturesRejected(np.ones((len(squares), 192), np.float32), dict.fromkeys(range(len(squares)), "No."))
 
-    indexing.live_version()
+    ledger.ensure_live_version()
     monkeypatch.setattr(Grid, "_embed", refuse)
     monkeypatch.setattr(Grid, "batch_size", 2)
-    monkeypatch.setattr(indexing, "CLAIM_SECONDS", 0.0)
+    monkeypatch.setattr(embedding, "SECONDS", 0.0)
     shop.product("a", *(photo("shirt", f"#4020{64 + number:02x}", seed=number) for number in range(5)))
     version = building.rebuild()
     states = IndexEntry.objects.filter(version=version).values_list("state", flat=True)
@@ -193,12 +193,12 @@ def test_a_build_goes_on_with_what_a_claim_had_no_time_for_also_where_the_model_
 def test_a_build_without_the_model_stops_and_the_live_version_stays(grid: type[Grid], settings: Any) -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    live = indexing.live_version()
+    live = ledger.ensure_live_version()
     settings.EMBEDDERS = {"default": configured("new")}
     grid.unavailable = True
     with pytest.raises(BuildInterrupted, match="asleep"):
         building.rebuild()
-    assert indexing.live_version().pk == live.pk
+    assert ledger.ensure_live_version().pk == live.pk
     grid.unavailable = False
     version = building.rebuild()
     assert version.fingerprint == "new"
@@ -293,7 +293,7 @@ def test_outsiders_are_led_to_a_version_when_it_is_live(monkeypatch: pytest.Monk
 
 def test_outsiders_are_not_led_to_a_version_that_was_discarded_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     led: list[int] = []
-    indexing.live_version()
+    ledger.ensure_live_version()
 
     def discarded(index: EmbeddedIndex) -> None:
         building.retire(index.version)
@@ -335,7 +335,7 @@ def test_an_unfinished_build_of_another_model_is_given_up_and_dropped() -> None:
 
 
 def test_there_is_one_live_version_and_one_build() -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     with pytest.raises(IntegrityError), transaction.atomic():
         IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="live")
     IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="building")
@@ -350,9 +350,9 @@ def test_a_build_that_finds_another_begun_goes_on_with_it(monkeypatch: pytest.Mo
 
     def begin_first(stage: str, done: int, total: int) -> None:
         if stage == "fit" and done and not begun:
-            begun.append(building._begin("default", embedders["default"], lambda *_: None))
+            begun.append(building._begin(building.draft("default"), lambda *_: None))
 
     version = building.rebuild(progress=begin_first)
     assert version.pk == begun[0].pk
     assert activation.activate(version, lambda *_: None).retired is None
-    assert indexing.live_version().pk == version.pk
+    assert ledger.ensure_live_version().pk == version.pk

@@ -17,8 +17,7 @@ from search.indexes.embedded import EmbeddedBackend, EmbeddedIndex
 from search.lifecycle import activation, building, gate, runs, upkeep
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision import colours
-from search.vision.embedders import embedders
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid
@@ -173,7 +172,7 @@ def test_copies_of_a_photo_may_be_found_before_it(indexed: IndexVersion) -> None
 
 
 def test_a_version_that_fails_photos_which_the_live_one_finds_is_refused(indexed: IndexVersion) -> None:
-    version = building._begin("default", embedders["default"], lambda *_: None)
+    version = building._begin(building.draft("default"), lambda *_: None)
     activation.bring_up_to_date(version, lambda *_: None)
     failed = IndexEntry.objects.filter(version=version)[:2]
     for entry in failed:
@@ -191,7 +190,7 @@ def test_a_lost_live_version_is_still_compared_with_and_replaced(indexed: IndexV
 
 
 def test_an_empty_live_version_is_nothing_to_be_worse_than() -> None:
-    first = indexing.live_version()
+    first = ledger.ensure_live_version()
     many(PHOTOS)
     version = building.rebuild()
     assert live() == version != first
@@ -226,7 +225,7 @@ def test_photos_that_change_meanwhile_do_not_make_an_index_incomplete() -> None:
 
 
 def test_an_empty_catalogue_goes_live() -> None:
-    first = indexing.live_version()
+    first = ledger.ensure_live_version()
     version = building.rebuild()
     assert live() == version != first
     assert version.quality["gate"]["recall_at_10"] is None

@@ -18,8 +18,7 @@ from search.indexes import index_of
 from search.lifecycle import activation, audit, building, gate, rollback, runs, upkeep
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
 from search.reading import querying
-from search.vision.embedders import embedders
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid
@@ -145,7 +144,7 @@ def test_a_build_that_is_not_written_down_is_paused_too(photos: IndexVersion) ->
 
 
 def test_a_build_whose_process_has_died_can_be_paused(photos: IndexVersion) -> None:
-    building._begin("other", embedders["other"], lambda *_: None)
+    building._begin(building.draft("other"), lambda *_: None)
     run = runs.pause()
     assert run is not None
     assert run.options == {"model": "other"}
@@ -212,7 +211,7 @@ def test_a_paused_build_can_be_discarded(photos: IndexVersion) -> None:
 
 
 def test_a_build_under_way_is_not_discarded(photos: IndexVersion) -> None:
-    building._begin("default", embedders["default"], lambda *_: None)
+    building._begin(building.draft("default"), lambda *_: None)
     with runs.recorded(IndexRun.Kind.REBUILD), pytest.raises(BuildRunning, match="pause it first"):
         building.discard()
     assert IndexVersion.objects.filter(state="building").exists()
@@ -356,7 +355,7 @@ def test_a_build_that_is_cut_off_at_any_step_is_gone_on_with_and_loses_nothing(
     photos: IndexVersion, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     with monkeypatch.context() as dead:
-        dead.setattr(indexing, "release", lambda _entries: None)
+        dead.setattr(ledger, "release", lambda _entries: None)
         dead.setattr(runs.Record, "end", lambda *_: None)
         with pytest.raises(Killed):
             building.rebuild("other", Death(step))

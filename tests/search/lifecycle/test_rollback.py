@@ -12,7 +12,7 @@ from search.exceptions import BuildInterrupted, BuildRunning, RollbackRefused
 from search.indexes import index_of
 from search.lifecycle import audit, building, rollback, runs, upkeep
 from search.models import KEPT, IndexDelta, IndexEntry, IndexRun, IndexVersion
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Files
@@ -29,7 +29,7 @@ def former() -> IndexVersion:
     for name in ("kept", "changed", "deleted", "pictured"):
         shop.product(name, photo(seed=len(name)), price=10)
     indexing.reconcile()
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     building.rebuild("other")
     assert live().fingerprint == "other"
     return version
@@ -138,7 +138,7 @@ def test_search_goes_on_with_the_present_version_until_the_former_is_up_to_date(
 
 
 def test_what_was_gone_back_from_is_not_learnt_again_at_once() -> None:
-    first = indexing.live_version()
+    first = ledger.ensure_live_version()
     many(60)
     building.rebuild()
     assert rollback.roll_back() == first == live()
@@ -158,7 +158,7 @@ def refused(match: str) -> None:
 
 
 def test_where_no_version_was_live_before_there_is_none_to_go_back_to() -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     refused("no version to go back to: the one that was live before is kept for 7 days")
 
 
@@ -168,7 +168,7 @@ def test_a_version_that_is_no_longer_kept_cannot_be_gone_back_to(former: IndexVe
 
 
 def test_a_build_that_was_discarded_is_none_to_go_back_to() -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     IndexVersion.objects.create(fingerprint="grid", colours_version=1, width=317)
     building.discard()
     refused("no version to go back to")
@@ -225,14 +225,14 @@ def interrupted(former: IndexVersion, grid: type[Grid]) -> IndexVersion:
 
 
 def test_going_back_that_was_interrupted_is_gone_on_with(interrupted: IndexVersion) -> None:
-    indexing.hasten()
+    ledger.retry_now()
     assert rollback.roll_back() == interrupted == live()
     assert audit.run().agree
 
 
 def test_a_version_half_way_back_is_kept_up_to_date_and_does_not_go_live_by_itself(interrupted: IndexVersion) -> None:
     present = live()
-    indexing.hasten()
+    ledger.retry_now()
     indexing.sync()
     upkeep.maintain()
     assert live() == present
@@ -253,6 +253,6 @@ def test_a_version_half_way_back_can_be_left_where_it_was(interrupted: IndexVers
     assert interrupted.state == "retired"
     assert IndexVersion.objects.former() == interrupted
     change_again = shop.product("later", photo("hat", seed=9))
-    indexing.hasten()
+    ledger.retry_now()
     assert rollback.roll_back() == live() == interrupted
     assert change_again.photos.get().pk in dict(index_of(interrupted).ids())

@@ -17,7 +17,7 @@ from search.exceptions import BuildInterrupted, WorkStopped
 from search.lifecycle import building, runs
 from search.models import IndexedMinute, IndexEntry, IndexRun, IndexVersion, Worker
 from search.worker import Shift
-from search.writing import indexing
+from search.writing import indexing, ledger, throughput
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid
@@ -185,7 +185,7 @@ def test_what_a_dead_worker_left_is_written_off_if_something_else_waits() -> Non
 
 
 def test_the_worker_does_a_sync_that_was_asked_for(shift: Shift) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     shop.product("a", photo(), photo("hat"))
     runs.ask(SYNC)
     shift.serve()
@@ -215,7 +215,7 @@ def test_a_sync_that_the_model_stands_up_tells_why(shift: Shift, grid: type[Grid
 
 def test_the_worker_rebuilds_and_says_what_came_of_it(shift: Shift) -> None:
     shop.product("a", photo(), photo("hat"))
-    before = indexing.live_version()
+    before = ledger.ensure_live_version()
     indexing.reconcile()
     runs.ask(REBUILD)
     shift.serve()
@@ -229,10 +229,10 @@ def test_a_rebuild_that_raises_keeps_its_reason_and_can_be_asked_for_again(
     shift: Shift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.product("a", photo())
-    before = indexing.live_version()
+    before = ledger.ensure_live_version()
     runs.ask(REBUILD)
     with monkeypatch.context() as patch:
-        patch.setattr(building, "study", broken)
+        patch.setattr(building, "load", broken)
         shift.serve()
     assert (only().state, only().reason) == ("failed", "OSError: No space left on device")
     assert IndexVersion.objects.live() == before
@@ -279,7 +279,7 @@ def postponing(do: Any) -> Any:
 
     def claimed(version: IndexVersion, entries: list[IndexEntry], progress: Any) -> indexing.Outcome:
         if next(first, False):
-            indexing._postpone(dict.fromkeys(entries, "The index is away."))
+            ledger.postpone(dict.fromkeys(entries, "The index is away."))
             return indexing.Outcome(postponed=len(entries))
         outcome: indexing.Outcome = do(version, entries, progress)
         return outcome
@@ -289,7 +289,7 @@ def postponing(do: Any) -> Any:
 
 def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(shift: Shift, stop: threading.Event) -> None:
     shop.product("a", photo())
-    indexing.live_version()
+    ledger.ensure_live_version()
     run, _new = runs.ask(REBUILD)
 
     def stopped(*args: Any) -> None:
@@ -309,7 +309,7 @@ def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(shift: Shift, stop
 
 def test_the_worker_leaves_the_ledger_for_a_request(shift: Shift, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "STEP", 1)
-    indexing.live_version()
+    ledger.ensure_live_version()
     for seed in range(4):
         shop.product(f"p{seed}", photo(seed=seed))
     # Someone asks while the first step is done.
@@ -397,9 +397,9 @@ def test_settled_photos_are_counted_by_the_minute() -> None:
     missing = shop.product("b", photo("dress")).photos.get()
     missing.file.storage.delete(missing.file.name)
     indexing.reconcile()
-    assert sum(runs.minutes(5)) == 3
+    assert sum(throughput.minutes(5)) == 3
     now = timezone.now()
-    assert runs.minutes(3, now + timedelta(minutes=60)) == [0, 0, 0]
+    assert throughput.minutes(3, now + timedelta(minutes=60)) == [0, 0, 0]
 
 
 def test_postponed_photos_are_not_counted(grid: type[Grid]) -> None:
@@ -414,7 +414,7 @@ def test_the_minutes_come_oldest_first_with_gaps() -> None:
     start = now.replace(second=0)
     for ago, photos in ((0, 5), (2, 7), (9, 99)):
         IndexedMinute.objects.create(minute=start - timedelta(minutes=ago), photos=photos)
-    assert runs.minutes(4, now) == [0, 7, 0, 5]
+    assert throughput.minutes(4, now) == [0, 7, 0, 5]
 
 
 # Workers ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from search.indexes import index_of
 from search.lifecycle import building, runs, upkeep
 from search.models import KEPT, Embedding, IndexDelta, IndexRun, IndexVersion
 from search.vision import fitting, matches
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Makings
@@ -36,12 +36,12 @@ def test_a_refit_keeps_the_model_and_what_staff_ask_for_takes_the_default(
     assert refitted is not None
     assert (refitted.embedder, refitted.fingerprint) == ("former", "grid")
     upkeep.catch_up()
-    assert indexing.live_version().fingerprint == "grid"
+    assert ledger.ensure_live_version().fingerprint == "grid"
     runs.ask(IndexRun.Kind.REBUILD)
     taken = runs.take()
     assert taken is not None
     worker.perform(taken)
-    assert (indexing.live_version().embedder, indexing.live_version().fingerprint) == ("default", "new")
+    assert (ledger.ensure_live_version().embedder, ledger.ensure_live_version().fingerprint) == ("default", "new")
 
 
 def age(version: IndexVersion, by: timedelta) -> None:
@@ -52,7 +52,7 @@ def age(version: IndexVersion, by: timedelta) -> None:
 def test_a_retired_version_is_dropped_a_grace_period_after_the_next_was_retired() -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    old = indexing.live_version()
+    old = ledger.ensure_live_version()
     former = building.rebuild()
     building.rebuild()
     age(old, timedelta(days=1))
@@ -69,7 +69,7 @@ def test_a_retired_version_is_dropped_a_grace_period_after_the_next_was_retired(
 def test_the_version_that_was_live_before_is_kept_for_days() -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    former = indexing.live_version()
+    former = ledger.ensure_live_version()
     building.rebuild()
     age(former, KEPT)
     assert upkeep.drop_retired() == 0
@@ -105,10 +105,10 @@ def test_the_worker_refits_when_the_catalogue_has_grown_enough() -> None:
 
 def test_the_index_of_an_empty_shop_that_could_not_be_made_is_made_later(makings: Makings) -> None:
     with pytest.raises(IndexUnavailable):
-        indexing.live_version()
+        ledger.ensure_live_version()
     makings.away = False
     upkeep.maintain()
-    assert index_of(indexing.live_version()).count() == 0
+    assert index_of(ledger.ensure_live_version()).count() == 0
 
 
 def test_a_refit_that_is_interrupted_keeps_no_worker_from_its_audit(
@@ -138,7 +138,7 @@ def test_embeddings_that_no_photo_has_any_more_are_deleted() -> None:
     kept, gone = shop.product("a", photo()), shop.product("b", photo("hat"))
     indexing.reconcile()
     gone.delete()
-    assert upkeep.forget_orphans() == 1
+    assert upkeep.delete_orphans() == 1
     assert Embedding.objects.get().digest == kept.photos.get().sha256
 
 

@@ -243,7 +243,7 @@ def test_components_of_wide_embeddings_explain_as_much_as_the_exact_ones(monkeyp
 def test_rows_are_projected_alike_alone_and_among_many(learnt: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, _ = photos(30)
     whole = learnt.apply(embeddings)
-    monkeypatch.setattr(projection.blocks, "__defaults__", (7,))
+    monkeypatch.setattr(projection.batches, "__defaults__", (7,))
     assert np.concatenate([learnt.apply(row[None]) for row in embeddings]) == pytest.approx(whole, abs=1e-6)
     assert learnt.apply(embeddings) == pytest.approx(whole, abs=1e-6)
     assert learnt.apply(embeddings[:0]).shape == (0, learnt.width)

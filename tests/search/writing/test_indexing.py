@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from catalogue.models import Product, ProductImage
+from search import versions
 from search.exceptions import (
     DocumentsRejected,
     IndexMissing,
@@ -22,7 +23,7 @@ from search.indexes.base import Document
 from search.indexes.embedded import EmbeddedIndex
 from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision.embedders import embedders
-from search.writing import indexing
+from search.writing import embedding, indexing, ledger
 from tests import shop
 from tests.drawing import photo
 from tests.search.conftest import Files, Makings
@@ -37,7 +38,7 @@ def states() -> dict[int, str]:
 
 def found() -> set[int]:
     """The photos that a search without filter finds."""
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     vector = np.ones(version.width, np.float32)
     return {hit.photo_id for hit in index_of(version).search(vector, 1_000)}
 
@@ -102,10 +103,10 @@ def test_a_late_write_does_not_bring_a_deleted_photo_back() -> None:
     made = shop.product("a", photo())
     pk = made.photos.get().pk
     indexing.reconcile()
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     entry = IndexEntry.objects.get(photo_id=pk)
-    stored = {row.digest: row for row in Embedding.objects.all()}
-    late = indexing.documents(version, [(entry, made.photos.select_related("product").get())], stored)
+    photo_of_a = made.photos.select_related("product").get()
+    late = indexing.documents(version, [indexing.Result(entry, photo_of_a, Embedding.objects.of(version).get())])
     made.delete()
     indexing.sync()
     index_of(version).upsert(late)
@@ -149,11 +150,12 @@ def test_missing_files_fail_for_one_and_the_same_reason() -> None:
 def test_a_picture_that_the_model_refuses_does_not_hold_back_its_batch(grid: type[Grid]) -> None:
     from catalogue import images
     from search.vision.blocks import blocks
+    from search.vision.colours import COLOURS_VERSION
 
     for seed, colour in enumerate(["#000000", "#404040", "#808080", "#c0c0c0"]):
         shop.product(f"p{seed}", photo("trousers", colour, seed=seed))
     some = ProductImage.objects.order_by("pk")[1]
-    square = blocks(images.read(shop.content(some), short_side=64).image, 64).square
+    square = blocks(images.read(shop.content(some), short_side=64).image, 64, COLOURS_VERSION).square
     grid.rejects = int(square[32, 32, 0])
     outcome = indexing.reconcile()
     assert outcome.failed >= 1
@@ -178,7 +180,7 @@ def test_a_photo_whose_file_is_refused_fails_after_a_few_tries_and_can_be_tried_
     shop.product("a", photo(), photo("hat"))
     refused = ProductImage.objects.earliest("pk")
     files.refuse(refused)
-    indexing.live_version()
+    ledger.ensure_live_version()
     for _turn in range(indexing.MOST_REFUSALS):
         assert states()[refused.pk] == "pending"
         IndexEntry.objects.update(next_try=timezone.now())
@@ -187,7 +189,7 @@ def test_a_photo_whose_file_is_refused_fails_after_a_few_tries_and_can_be_tried_
     assert (entry.state, entry.reason) == ("failed", "The bucket does not allow this.")
     assert files.asked[str(refused.file.name)] == indexing.MOST_REFUSALS
     files.refused.clear()
-    indexing.try_again([refused.pk])
+    ledger.retry([refused.pk])
     indexing.sync()
     assert set(states().values()) == {"indexed"}
 
@@ -222,7 +224,7 @@ def test_pauses_grow_up_to_the_longest(grid: type[Grid]) -> None:
         indexing.reconcile()
         pauses.append(IndexEntry.objects.get().next_try - timezone.now())
     assert pauses[0] < pauses[3] < pauses[6]
-    assert pauses[-1] <= indexing.LONGEST_PAUSE
+    assert pauses[-1] <= ledger.LONGEST_PAUSE
 
 
 def test_while_the_index_is_away_nothing_is_marked_as_indexed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +274,7 @@ def test_a_change_during_the_write_stays_pending(monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as patch:
         patch.setattr(EmbeddedIndex, "upsert", meanwhile)
-        indexing.sync_version(indexing.live_version(), limit=1)
+        indexing.sync_version(ledger.ensure_live_version(), limit=1)
     assert set(states().values()) == {"pending"}
     assert indexing.sync().indexed == 1
     assert set(states().values()) == {"indexed"}
@@ -282,14 +284,14 @@ def test_a_photo_deleted_while_it_is_embedded_is_gone_afterwards(monkeypatch: py
     made = shop.product("a", photo())
     embed = indexing.embed
 
-    def meanwhile(*args: Any) -> indexing.Embedded:
+    def meanwhile(*args: Any) -> embedding.Embedded:
         result = embed(*args)
         Product.objects.filter(pk=made.pk).delete()
         return result
 
     with monkeypatch.context() as patch:
         patch.setattr(indexing, "embed", meanwhile)
-        indexing.sync_version(indexing.live_version(), limit=1)
+        indexing.sync_version(ledger.ensure_live_version(), limit=1)
     indexing.sync()
     assert found() == set()
     assert set(states().values()) == {"gone"}
@@ -302,13 +304,13 @@ def test_a_settled_change_is_looked_at_again_when_a_slow_writer_lands_after_it()
     made.save()
     indexing.sync()
     assert set(states().values()) == {"indexed"}
-    indexing._settle(slow, "indexed")
+    ledger.settle(slow, "indexed")
     assert set(states().values()) == {"pending"}
 
 
 def test_a_dead_workers_photos_come_back_when_the_lease_ends() -> None:
     shop.product("a", photo())
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     assert len(IndexEntry.objects.claim(10, lease=timedelta(minutes=10))) == 1
     assert indexing.sync_version(version).total == 0
     IndexEntry.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
@@ -316,7 +318,7 @@ def test_a_dead_workers_photos_come_back_when_the_lease_ends() -> None:
 
 
 def test_what_dead_workers_have_left_is_taken_last_and_in_ever_smaller_groups() -> None:
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
 
     def change(photo_ids: range) -> None:
         with transaction.atomic():
@@ -342,9 +344,9 @@ def test_what_dead_workers_have_left_is_taken_last_and_in_ever_smaller_groups() 
 
 def test_a_photo_that_workers_die_of_is_given_up_and_a_new_picture_is_tried() -> None:
     kept, fatal = (shop.product(sku, photo(seed=seed)).photos.get() for seed, sku in enumerate("ab"))
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     IndexEntry.objects.filter(photo_id=fatal.pk).update(
-        losses=indexing.MOST_LOSSES, leased_until=timezone.now() - timedelta(seconds=1)
+        worker_crashes=indexing.MOST_CRASHES, leased_until=timezone.now() - timedelta(seconds=1)
     )
     outcome = indexing.sync_version(version)
     assert (outcome.indexed, outcome.failed) == (1, 1)
@@ -352,7 +354,7 @@ def test_a_photo_that_workers_die_of_is_given_up_and_a_new_picture_is_tried() ->
     entry = IndexEntry.objects.get(photo_id=fatal.pk)
     assert (entry.state, entry.reason) == (
         "failed",
-        "Every worker that was at this photo has died. Replace the photo.",
+        "Indexing crashed every time on this photo. Replace the photo.",
     )
     fatal.set_content(photo(seed=7))
     fatal.save()
@@ -393,10 +395,10 @@ def test_a_claim_ends_in_time_and_what_is_left_is_gone_on_with(
     grid: type[Grid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Grid, "batch_size", 2)
-    monkeypatch.setattr(indexing, "CLAIM_SECONDS", 0.0)
+    monkeypatch.setattr(embedding, "SECONDS", 0.0)
     shop.product("a", *(photo("shirt", f"#4020{64 + number:02x}", seed=number) for number in range(5)))
     beats: list[int] = []
-    indexing.live_version()
+    ledger.ensure_live_version()
     outcome = indexing.sync(progress=beats.append)
     assert (outcome.indexed, outcome.postponed) == (5, 0)
     assert beats == [0, 2, 0, 2, 0, 1]
@@ -413,28 +415,28 @@ def test_while_the_model_is_away_it_is_asked_for_one_batch(grid: type[Grid], mon
 
 def test_the_model_of_a_version_is_found_under_whatever_alias_it_has_by_now(settings: Any) -> None:
     settings.EMBEDDERS = {"default": configured("old")}
-    version = indexing.live_version()
+    version = ledger.ensure_live_version()
     settings.EMBEDDERS = {
         "default": configured("new"),
         "broken": {"BACKEND": "no.such.Embedder"},
         "former": configured("old"),
     }
-    assert indexing.embedder_of(version).alias == "former"
-    assert "goes on answering" in indexing.other_model(version)
+    assert versions.embedder_of(version).alias == "former"
+    assert "keeps answering" in versions.rebuild_hint(version)
     version.embedder = "an alias that was taken out"
-    assert indexing.embedder_of(version).alias == "former"
+    assert versions.embedder_of(version).alias == "former"
     version.colours_version += 1
     with pytest.raises(SpaceMismatch, match="rebuild_index"):
-        indexing.embedder_of(version)
+        versions.embedder_of(version)
 
 
 def test_the_default_model_of_a_version_is_nothing_to_tell(settings: Any) -> None:
-    version = indexing.live_version()
-    assert indexing.other_model(version) == ""
+    version = ledger.ensure_live_version()
+    assert versions.rebuild_hint(version) == ""
     settings.EMBEDDERS = {"default": configured("new")}
-    assert "configure the former model" in indexing.other_model(version)
+    assert "configure the former model" in versions.rebuild_hint(version)
     settings.EMBEDDERS = {"default": {"BACKEND": "no.such.Embedder"}}
-    assert "cannot be imported" in indexing.other_model(version)
+    assert "cannot be imported" in versions.rebuild_hint(version)
 
 
 def test_try_again_makes_failed_photos_pending() -> None:
@@ -444,7 +446,7 @@ def test_try_again_makes_failed_photos_pending() -> None:
     indexing.reconcile()
     with made.file.storage.open(made.file.name, "wb") as file:
         file.write(data)
-    indexing.try_again([made.pk])
+    ledger.retry([made.pk])
     assert indexing.sync().indexed == 1
 
 
@@ -456,7 +458,7 @@ def test_photos_that_were_there_before_the_index_are_found_by_the_ledger() -> No
 
 
 def test_the_number_of_queries_does_not_grow_with_the_photos(django_assert_max_num_queries: Any) -> None:
-    indexing.live_version()
+    ledger.ensure_live_version()
     for number in range(20):
         shop.product(f"p{number}", photo(seed=number))
     with django_assert_max_num_queries(45):
@@ -496,7 +498,7 @@ def test_an_index_that_could_not_be_made_is_made_by_the_next_write(makings: Maki
     IndexEntry.objects.update(next_try=timezone.now())
     assert indexing.sync().postponed == 1
     makings.away = False
-    indexing.hasten()
+    ledger.retry_now()
     assert indexing.sync().indexed == 1
     assert len(found()) == 1
 
@@ -504,14 +506,14 @@ def test_an_index_that_could_not_be_made_is_made_by_the_next_write(makings: Maki
 @pytest.mark.django_db(transaction=True)
 def test_the_index_of_the_first_version_is_made_while_nobody_waits(makings: Makings) -> None:
     makings.away = False
-    indexing.live_version()
+    ledger.ensure_live_version()
     assert makings.seen == [False]
 
 
 def test_a_lost_index_is_reported_and_nothing_is_lost() -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    index_of(indexing.live_version()).drop()
+    index_of(ledger.ensure_live_version()).drop()
     shop.product("b", photo("hat"))
     with pytest.raises(IndexMissing, match="rebuild_index"):
         indexing.reconcile()

@@ -327,7 +327,7 @@ def test_an_answer_that_somebody_waits_for_is_not_waited_for_as_long_as_others(e
     assert time.monotonic() - began < 8
 
 
-def test_after_one_has_waited_in_vain_others_in_haste_do_not_wait_until_one_has_an_answer(endpoint, monkeypatch):
+def test_after_one_has_waited_nothing_done_others_in_haste_do_not_wait_until_one_has_an_answer(endpoint, monkeypatch):
     monkeypatch.setattr(breaker, "REST", 60.0)
     embedder = build(query_timeout=20, attempts=1)
     embedder.warm()
