@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 from django.core.files.storage import storages
-from django.db import connections, models, transaction
+from django.db import DatabaseError, connections, models, transaction
 from django.db.models import Exists, F, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
@@ -21,7 +23,6 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
-from search import derived
 from search.vision import vectors
 from search.vision.matches import DEFAULT, Calibration, Match
 from search.vision.projection import Projection
@@ -29,6 +30,10 @@ from search.vision.projection import Projection
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
+logger = logging.getLogger(__name__)
+
+#: How long a `QueryMemo` is kept.
+MEMORY = timedelta(hours=1)
 #: How long the version that was live before the present one is kept to be gone back to.
 KEPT = timedelta(days=7)
 #: By how much each group of entries is smaller that a dead worker has left: 256, 32, 4, 1.
@@ -449,11 +454,65 @@ class Query(models.Model):
         # The file first: if that fails, the row still names it, and the next purge tries again.
         if self.picture:
             self.picture.storage.delete(self.picture.name or "")
-        derived.forget(self.pk)
+        self.memos.all().delete()
         self.picture, self.photo, self.embedding, self.colour, self.colours = "", None, b"", b"", []
         self.expires = min(self.expires, timezone.now())
         # By name: what was noted since this row was read stays.
         self.save(update_fields=["picture", "photo", "embedding", "colour", "colours", "expires"])
+
+
+class QueryMemoQuerySet(models.QuerySet["QueryMemo"]):
+    def keep(self, query: Query, kind: QueryMemo.Kind, name: str, data: bytes) -> None:
+        """Keep something that was derived from a saved query. What cannot be kept now is derived again."""
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        memo = QueryMemo(query=query, kind=kind, slot=int(digest[:2], 16), name=digest, data=data)
+        try:
+            self.bulk_create(
+                [memo],
+                update_conflicts=True,
+                unique_fields=["query", "kind", "slot"],
+                update_fields=["name", "data", "created"],
+            )
+        except DatabaseError as error:
+            logger.warning("What was derived from a query could not be kept: %s", error)
+
+    def find(self, query: Query, kind: QueryMemo.Kind, name: str) -> bytes | None:
+        """What was kept under a name, if it still is: one query."""
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        kept = self.filter(query=query, kind=kind, slot=int(digest[:2], 16), name=digest)
+        data = kept.exclude(created__lte=timezone.now() - MEMORY).values_list("data", flat=True).first()
+        return None if data is None else bytes(data)
+
+    def expired(self) -> QueryMemoQuerySet:
+        return self.filter(created__lte=timezone.now() - MEMORY)
+
+
+class QueryMemo(models.Model):
+    """What was derived from a query and is kept for an hour: rankings, boxes, how near the nearest photo is.
+
+    It is deleted with the query's picture. A query has 256 slots of each kind, more than a shopper makes of one
+    picture: a memo takes the place of the one in its slot, so that nobody fills the database.
+    """
+
+    class Kind(models.TextChoices):
+        RANKING = "ranking"
+        BOX = "box"
+        NEAREST = "nearest"
+
+    query = models.ForeignKey(Query, models.CASCADE, related_name="memos")
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    slot = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=64, help_text="SHA-256 of what it is called")
+    data = models.BinaryField()
+    created = models.DateTimeField(default=timezone.now, db_index=True)
+
+    objects: ClassVar[QueryMemoQuerySet] = QueryMemoQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["query", "kind", "slot"], name="memo_once_per_slot")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.query_id}"
 
 
 class IndexRun(models.Model):

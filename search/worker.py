@@ -19,7 +19,7 @@ from catalogue.importers import uploads
 from search.exceptions import BuildPaused, SearchError, WorkStopped
 from search.lifecycle import audit, building, rollback, runs, upkeep
 from search.models import IndexEntry, IndexRun, IndexVersion
-from search.reading import querying
+from search.reading import queries
 from search.web import throttling
 from search.writing import indexing, ledger
 
@@ -55,7 +55,7 @@ class Shift:
 
     def tidy(self) -> None:
         """Forget what has expired: shoppers' pictures, old notes, abandoned uploads, and what `HOUSEKEEPING` has."""
-        querying.forget_expired()
+        queries.delete_expired()
         throttling.forget_windows()
         runs.forget()
         uploads.remove_abandoned()

@@ -115,7 +115,7 @@ def test_one_module_resizes_for_the_model() -> None:
 
 
 def test_catalogue_and_queries_are_prepared_by_the_same_function() -> None:
-    for path in ("search/writing/embedding.py", "search/reading/querying.py"):
+    for path in ("search/writing/embedding.py", "search/reading/queries.py"):
         tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
         assert "search.vision.blocks.blocks" in set(imports(tree)), path
         assert ("pictures", "square") not in set(calls(tree)), path
@@ -144,7 +144,7 @@ def test_starting_the_site_loads_no_heavy_library(tmp_path: Path) -> None:
         "django.setup()\n"
         "from django.core.checks import run_checks\n"
         "import visualsearch.urls, visualsearch.api_urls, search.receivers\n"
-        "import search.writing.indexing, search.reading.querying\n"
+        "import search.writing.indexing, search.reading.results\n"
         "run_checks()\n"
         "loaded = {name.partition('.')[0] for name in sys.modules if sys.modules[name]}\n"
         f"print(*sorted(loaded & set({HEAVY + PRODUCTION!r})))"

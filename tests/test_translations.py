@@ -26,7 +26,7 @@ from django.utils.translation import override
 from catalogue.models import Product
 from catalogue.templatetags.money import money
 from search.models import Query
-from search.reading import querying
+from search.reading import queries
 from search.vision import colours
 from search.vision.matches import Match
 from search.writing import indexing
@@ -142,7 +142,7 @@ def products(db: None) -> list[Product]:
 
 @pytest.fixture
 def query(products: list[Product]) -> Query:
-    return querying.ask_with_picture(BLUE_DRESS)
+    return queries.from_picture(BLUE_DRESS)
 
 
 def english() -> Iterator[str]:
@@ -225,7 +225,7 @@ def test_errors_of_asking_are_japanese(client: Client, products: list[Product], 
     wrong = client.post("/ja/search/", {"image": SimpleUploadedFile("a.jpg", b"no picture")})
     assert wrong.status_code == 415
     assert left_in_english(wrong) == []
-    gone = querying.ask_with_picture(BLUE_DRESS)
+    gone = queries.from_picture(BLUE_DRESS)
     gone.forget()
     answer = client.get(f"/ja/search/{gone.pk}/")
     assert answer.status_code == 410

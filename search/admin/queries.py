@@ -23,7 +23,7 @@ from catalogue import images
 from search.admin.records import ReadOnlyAdmin
 from search.admin.states import badge
 from search.models import Query
-from search.reading.querying import LONGEST
+from search.reading.ranking import LONGEST
 from search.vision import colours
 
 THUMBNAIL_SIDE = 160

@@ -12,9 +12,7 @@ from django.utils.translation import gettext as _
 from catalogue.facets import Choice, Facet, PriceRange
 from catalogue.models import Brand
 from catalogue.tree import CategoryTree
-from search.models import IndexVersion, Query
-from search.reading import querying
-from search.reading.querying import Refinement
+from search.reading.ranking import Search
 from search.vision import colours
 
 Errors: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -38,15 +36,9 @@ class Narrowing:
         return [self.category, self.colour, self.brand, self.in_stock]
 
 
-def narrowing(
-    query: Query, refinement: Refinement, version: IndexVersion | None = None, errors: Errors | None = None
-) -> Narrowing:
-    """Count what a search could be narrowed to, in a version of the index (the live one by default).
-
-    In as many queries whatever the catalogue's size.
-    """
-    found = querying.facets(query, refinement, version)
-    criteria = refinement.criteria
+def narrowing(search: Search, errors: Errors | None = None) -> Narrowing:
+    """Count what a search could be narrowed to: in as many queries whatever the catalogue's size."""
+    found, criteria = search.facets(), search.refinement.criteria
 
     def facet(name: str, label: str, choices: list[Choice]) -> Facet:
         return Facet(name, label, choices, (errors or {}).get(name, ()))

@@ -1,6 +1,6 @@
 """What search keeps of a picture: the model's square, and the colours seen in it.
 
-One way for catalogue photos and for shoppers' pictures: `indexing` and `querying` both come through here.
+One way for catalogue photos and for shoppers' pictures: `writing.embedding` and `reading.queries` both use it.
 """
 
 from __future__ import annotations

@@ -25,8 +25,11 @@ from catalogue.images import Limits
 from catalogue.models import Product
 from catalogue.serializers import problems, refuse_unknown
 from search.models import Query
-from search.reading import querying
-from search.reading.querying import DEFAULT_PAGE, LARGEST_PAGE, Ranking, Refinement
+from search.reading import queries, ranking, results
+from search.reading.ranking import Ranking
+from search.reading.refinement import Refinement
+from search.reading.results import DEFAULT_PAGE, LARGEST_PAGE
+from search.versions import live_version
 from search.vision import colours
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 from search.web.forms import RefinementForm
@@ -78,8 +81,8 @@ class SearchView(SearchingView):
         query = self._query(data)
         refinement = serializer.refinement
         try:
-            ranking = querying.rank(query, refinement)
-            found = _found(request, query, ranking, refinement, start=0, k=data["k"])
+            ranked = ranking.rank(query, refinement)
+            found = _found(request, ranked, start=0, k=data["k"])
         except Exception:
             if data.get("query") is None:
                 # Nobody is told its id: the picture would lie there, and could not be deleted.
@@ -90,15 +93,15 @@ class SearchView(SearchingView):
 
     def _query(self, data: dict[str, Any]) -> Query:
         if (sku := data.get("product")) is not None:
-            return querying.ask_with_product(_product(sku))
+            return queries.from_product(_product(sku))
         if (pk := data.get("query")) is not None:
             return _find(pk)
         if (upload := data.get("image")) is not None:
             Limits.from_settings().check_bytes(upload.size)
-            return querying.ask_with_picture(upload.read())
+            return queries.from_picture(upload.read())
         if (address := data.get("image_url")) is not None:
-            return querying.ask_with_address(address)
-        return querying.ask_with_picture(data["image_base64"])
+            return queries.from_address(address)
+        return queries.from_picture(data["image_base64"])
 
 
 def _cost(data: dict[str, Any]) -> Cost:
@@ -120,14 +123,15 @@ class FoundView(APIView):
         """A page of what a search found, refined as the address says; `next` leads on, without repeat or skip."""
         query = _find(pk)
         refinement, k = _refinement(request), read_k(request, DEFAULT_PAGE, LARGEST_PAGE)
-        if refinement.box is not None and not querying.has_seen(query, refinement.box):
+        version = live_version()
+        if refinement.box is not None and not queries.has_vectors(query, refinement.box, version):
             charge(request, Cost.STORED)  # a new box asks the model; other refinements do not
         if cursor := request.query_params.get("cursor"):
             key, position = _read_cursor(cursor)
-            ranking = querying.find_ranking(query, key)
+            ranked = ranking.find(query, key, refinement, version)
         else:
-            ranking, position = querying.rank(query, refinement), 0
-        return Response(_found(request, query, ranking, refinement, start=position, k=k))
+            ranked, position = ranking.rank(query, refinement, version), 0
+        return Response(_found(request, ranked, start=position, k=k))
 
     @extend_schema(operation_id="forget_search", responses={204: None, **problems(404, 410, 503)})
     def delete(self, request: Request, pk: UUID) -> Response:
@@ -149,8 +153,8 @@ class SimilarView(APIView):
         product = _product(sku)
         # Without a box: it would ask the model, and this address asks only what is stored.
         refinement = replace(_refinement(request), box=None)
-        results = querying.similar_to(product, read_k(request, DEFAULT_PAGE, LARGEST_PAGE), refinement)
-        return Response(SimilarSerializer({"results": results}, context={"request": request}).data)
+        found = results.similar_to(product, read_k(request, DEFAULT_PAGE, LARGEST_PAGE), refinement)
+        return Response(SimilarSerializer({"results": found}, context={"request": request}).data)
 
 
 def _product(sku: str) -> Product:
@@ -159,25 +163,23 @@ def _product(sku: str) -> Product:
 
 def _find(pk: UUID) -> Query:
     try:
-        return querying.find_query(pk)
+        return queries.find(pk)
     except Query.DoesNotExist:
         raise NotFound(_("There is no such search. Search again with the picture.")) from None
 
 
-def _found(
-    request: Request, query: Query, ranking: Ranking, refinement: Refinement, *, start: int, k: int
-) -> dict[str, Any]:
-    page = querying.page(query, ranking, refinement, start, k)
-    parameters = RefinementForm.parameters(refinement)
+def _found(request: Request, ranked: Ranking, *, start: int, k: int) -> dict[str, Any]:
+    query, page = ranked.search.query, results.page(ranked, start, k)
+    parameters = RefinementForm.parameters(ranked.search.refinement)
     following = None
     if page.next_position is not None:
         following = (
             reverse("search-page", args=[query.pk], request=request)
             + "?"
-            + urlencode([*parameters, ("k", k), ("cursor", f"{ranking.key}.{page.next_position}")])
+            + urlencode([*parameters, ("k", k), ("cursor", f"{ranked.key}.{page.next_position}")])
         )
     permalink = query.get_absolute_url() + ("?" + urlencode(parameters) if parameters else "")
-    found = {"query": query, "ranking": ranking, "page": page, "next": following, "permalink": permalink}
+    found = {"query": query, "ranking": ranked, "page": page, "next": following, "permalink": permalink}
     return dict(FoundSerializer(found, context={"request": request}).data)
 
 

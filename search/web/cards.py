@@ -8,7 +8,9 @@ from urllib.parse import urlencode
 
 from catalogue.filters import without
 from search.models import Query
-from search.reading.querying import DEFAULT_PAGE, Page, Ranking, Refinement, Result
+from search.reading.ranking import Ranking
+from search.reading.refinement import Refinement
+from search.reading.results import DEFAULT_PAGE, Page, Result
 from search.web.forms import RefinementForm
 
 #: Products on one page of results. "Show more" adds to the page up to here and then leads to the next page.

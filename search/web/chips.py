@@ -14,7 +14,7 @@ from catalogue.facets import Facet
 from catalogue.filters import without
 from catalogue.models import Product, ProductImage
 from search.models import Query
-from search.reading.querying import Refinement
+from search.reading.refinement import Refinement
 from search.web.cards import address
 
 

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.filters import FilterForm, ManyField, known
-from search.reading.querying import MOST_WISHES, Criteria, Refinement
+from search.reading.refinement import MOST_WISHES, Criteria, Refinement
 from search.vision import colours
 from search.vision.pictures import Box
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalogue.serializers import absolute, problems
-from search.reading import querying
-from search.reading.querying import LARGEST_PAGE
+from search.reading import queries, results
+from search.reading.results import LARGEST_PAGE
 from search.web.bodies import BoundedJSONParser
 from search.web.serializers import Base64Field
 from search.web.throttling import Cost, SearchingView, charge
@@ -52,7 +52,7 @@ class _SampleView(SearchingView):
     parser_classes = [AnyJSONParser]
 
     def _found(self, request: Request, data: bytes, k: int) -> Response:
-        photos = [result.photo for result in querying.similar_to_picture(data, k)]
+        photos = [result.photo for result in results.similar_to_picture(data, k)]
         return Response({"images": [absolute({"request": request}, photo.large.url) for photo in photos]})
 
 
@@ -85,4 +85,4 @@ class PostURLView(_SampleView):
         asked = PostedAddressSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         charge(request, Cost.ADDRESS)
-        return self._found(request, querying.fetched(asked.validated_data["url"]), asked.validated_data["k"])
+        return self._found(request, queries.fetch(asked.validated_data["url"]), asked.validated_data["k"])

@@ -22,7 +22,8 @@ from catalogue.models import Brand, Product
 from catalogue.serializers import MOST_REPEATED, absolute, refuse_unknown
 from catalogue.tree import CategoryTree
 from search.models import Query
-from search.reading.querying import DEFAULT_PAGE, LARGEST_PAGE, MOST_WISHES, Criteria, Refinement, Result
+from search.reading.refinement import MOST_WISHES, Criteria, Refinement
+from search.reading.results import DEFAULT_PAGE, LARGEST_PAGE, Result
 from search.vision import colours
 from search.vision.matches import Match
 from search.vision.pictures import Box

@@ -7,7 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from catalogue.words import sentence_space
-from search.reading.querying import LONGEST, Page, Ranking
+from search.reading.ranking import LONGEST, Ranking
+from search.reading.results import Page
 from search.vision.matches import Match
 
 

@@ -34,10 +34,15 @@ from django.views.decorators.vary import vary_on_headers
 from catalogue.images import ImageRefused, Limits
 from catalogue.models import Product
 from search.exceptions import PicturesRejected, QueryGone, SearchError
-from search.models import Query
-from search.reading import querying
+from search.models import IndexVersion, Query
+from search.reading import queries, ranking
 from search.reading.facets import narrowing
-from search.reading.querying import DEFAULT_PAGE, LONGEST, REMEMBERED, Ranking, Refinement
+from search.reading.queries import REMEMBERED
+from search.reading.ranking import LONGEST, Ranking, Search
+from search.reading.refinement import Refinement
+from search.reading.results import DEFAULT_PAGE
+from search.reading.results import page as page_of
+from search.versions import live_version
 from search.vision import colours
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 from search.web.cards import MOST_SHOWN, cards, following
@@ -166,13 +171,13 @@ def _wants_json(request: HttpRequest) -> bool:
 
 def _query_of(request: HttpRequest) -> Query | None:
     if (sku := request.POST.get("product")) is not None:
-        return querying.ask_with_product(Product.objects.visible().of_sku(sku))
+        return queries.from_product(Product.objects.visible().of_sku(sku))
     if address := request.POST.get("image_url", "").strip():
-        return querying.ask_with_address(address)
+        return queries.from_address(address)
     if (upload := request.FILES.get("image")) is None:
         return None
     Limits.from_settings().check_bytes(upload.size or 0)
-    return querying.ask_with_picture(upload.read())
+    return queries.from_picture(upload.read())
 
 
 def _cost(request: HttpRequest) -> Cost:
@@ -220,29 +225,30 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     context: dict[str, Any] = {"query": query, "form": form, **_picture_colours(query)}
     if not form.is_valid():
         errors = {name: tuple(map(str, sentences)) for name, sentences in form.errors.items()}
-        context["choices"] = narrowing(query, Refinement(), errors=errors)
+        context["choices"] = narrowing(Search(query, Refinement(), live_version()), errors)
         return render(request, "search/results.html", context, status=HTTPStatus.BAD_REQUEST)
     wished = wished_products(form.refinement)
     # The page repeats them in each of its links: what is no product, or none to be seen, does not come that far.
     refinement = form.refinement.wishing(product.sku for product in wished)
-    new_box = refinement.box is not None and not querying.has_seen(query, refinement.box)
+    version = live_version()
+    new_box = refinement.box is not None and not queries.has_vectors(query, refinement.box, version)
     if new_box and (wait := _must_wait(request, Cost.STORED)) is not None:
         return _slow_down(request, wait)
-    ranking = _ranking(query, refinement, request.GET.get("list", ""))
+    ranked = _ranking(query, refinement, version, request.GET.get("list", ""))
     start = _number(request.GET.get("start", ""), 0, LONGEST)
-    if start >= len(ranking):  # another list than the one it is a position of
+    if start >= len(ranked):  # another list than the one it is a position of
         start = 0
     size = _number(request.GET.get("shown", ""), DEFAULT_PAGE, MOST_SHOWN)
-    page = querying.page(query, ranking, refinement, start, size)
-    choices = narrowing(query, refinement, ranking.version)
+    page = page_of(ranked, start, size)
+    choices = narrowing(ranked.search)
     context |= {
         "refinement": refinement,
-        "ranking": ranking,
+        "ranking": ranked,
         "choices": choices,
-        "summary": summary(ranking, page, choices.products),
+        "summary": summary(ranked, page, choices.products),
         "cards": list(cards(query, refinement, page)),
         "chips": chips(query, refinement, choices.facets, wished),
-        "following": following(query, refinement, ranking, page, start),
+        "following": following(query, refinement, ranked, page, start),
     }
     template = "search/refined.html" if PART in request.headers else "search/results.html"
     return render(request, template, context)
@@ -250,16 +256,16 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 
 def _find(pk: UUID) -> Query:
     try:
-        return querying.find_query(pk)
+        return queries.find(pk)
     except Query.DoesNotExist:
         raise Http404(_("There is no such search.")) from None
 
 
-def _ranking(query: Query, refinement: Refinement, key: str) -> Ranking:
+def _ranking(query: Query, refinement: Refinement, version: IndexVersion, key: str) -> Ranking:
     if _KEY.fullmatch(key):
         with suppress(QueryGone):  # the list is no longer kept, the query is
-            return querying.find_ranking(query, key)
-    return querying.rank(query, refinement)
+            return ranking.find(query, key, refinement, version)
+    return ranking.rank(query, refinement, version)
 
 
 def _number(given: str, least: int, most: int) -> int:

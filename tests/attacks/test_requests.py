@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from search.models import Query
-from search.reading import querying
+from search.reading import queries
 from search.web.serializers import SOURCES, SearchSerializer
 from search.writing import indexing
 from tests import shop
@@ -47,7 +47,7 @@ def _shop(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two products, a simple model, no names on the net, and nobody who is slowed down."""
     settings.EMBEDDERS = {"default": configured()}
     settings.SEARCH_RATE = "1000000/sec"
-    monkeypatch.setattr(querying, "UNTOLD", 0)
+    monkeypatch.setattr(queries, "REFUSED_AFTER", 0)
     monkeypatch.setattr(socket, "getaddrinfo", _nobody)
     shop.product("hat-red-0", photo("hat"))
     shop.product("shirt-red-0", photo())
@@ -146,7 +146,7 @@ def test_a_long_address_in_a_form_of_a_page_costs_little(path: str) -> None:
 
 
 def test_a_name_of_the_own_network_is_refused_as_one_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(querying, "UNTOLD", 0.1)
+    monkeypatch.setattr(queries, "REFUSED_AFTER", 0.1)
 
     def resolver(host: str, *args: Any, **kwargs: Any) -> Any:
         if host == "database.internal":
@@ -249,7 +249,7 @@ def test_any_form_is_answered(path: str, sent: list[tuple[list[str], bytes]], en
 @fuzz
 @given(st.lists(st.tuples(names | st.sampled_from(["box", "cursor", "k", "like"]), texts), max_size=8))
 def test_any_address_is_answered(query: list[tuple[str, str]]) -> None:
-    asked = Query.objects.first() or querying.ask_with_product(shop.Product.objects.get(sku="hat-red-0"))
+    asked = Query.objects.first() or queries.from_product(shop.Product.objects.get(sku="hat-red-0"))
     words = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in query)
     client = Client()
     for path in (f"{SEARCH}{asked.pk}/", "/api/v1/products/", "/api/v1/products/hat-red-0/similar/"):

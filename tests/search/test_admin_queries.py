@@ -19,8 +19,8 @@ from django.utils import timezone
 from PIL import Image
 
 from search.models import Query, query_storage
-from search.reading import querying
-from search.reading.querying import Criteria, Refinement
+from search.reading import queries, ranking
+from search.reading.refinement import Criteria, Refinement
 from search.vision.matches import Match
 from search.vision.pictures import Box
 from search.writing import indexing, ledger
@@ -83,9 +83,9 @@ def test_the_first_ranking_notes_how_well_a_query_was_answered() -> None:
     shop.product("a", photo())
     shop.product("b", photo("hat", "#2050b0"))
     indexing.reconcile()
-    asked = querying.ask_with_picture(photo())
+    asked = queries.from_picture(photo())
     assert (asked.best, asked.best_match, asked.alike, asked.found) == (None, "", None, None)
-    querying.rank(asked)
+    ranking.rank(asked)
     asked.refresh_from_db()
     assert asked.best == pytest.approx(1, abs=0.01)
     assert (asked.best_match, asked.alike, asked.found, asked.kind) == ("same_item", True, 2, "picture")
@@ -94,11 +94,11 @@ def test_the_first_ranking_notes_how_well_a_query_was_answered() -> None:
 def test_later_rankings_change_nothing_and_write_nothing() -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    asked = querying.ask_with_picture(photo())
-    querying.rank(asked)
+    asked = queries.from_picture(photo())
+    ranking.rank(asked)
     before = Query.objects.values().get()
     with CaptureQueriesContext(connection) as captured:
-        querying.rank(Query.objects.get(), Refinement(criteria=Criteria(in_stock=True)))
+        ranking.rank(Query.objects.get(), Refinement(criteria=Criteria(in_stock=True)))
     assert not [query for query in captured.captured_queries if query["sql"].startswith("UPDATE")]
     assert Query.objects.values().get() == before
 
@@ -106,15 +106,15 @@ def test_later_rankings_change_nothing_and_write_nothing() -> None:
 def test_a_box_says_nothing_of_the_whole_picture() -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    asked = querying.ask_with_picture(photo())
-    querying.rank(asked, Refinement(box=Box(0.1, 0.1, 0.6, 0.6)))
+    asked = queries.from_picture(photo())
+    ranking.rank(asked, Refinement(box=Box(0.1, 0.1, 0.6, 0.6)))
     assert Query.objects.get().found is None
 
 
 def test_an_empty_catalogue_has_no_best_score() -> None:
     ledger.ensure_live_version()
-    asked = querying.ask_with_picture(photo())
-    querying.rank(asked)
+    asked = queries.from_picture(photo())
+    ranking.rank(asked)
     asked.refresh_from_db()
     assert (asked.best, asked.best_match, asked.alike, asked.found) == (None, "", False, 0)
 
@@ -122,7 +122,7 @@ def test_an_empty_catalogue_has_no_best_score() -> None:
 def test_asking_with_a_product_is_told_apart() -> None:
     made = shop.product("a", photo())
     indexing.reconcile()
-    assert querying.ask_with_product(made).kind == Query.Kind.PRODUCT
+    assert queries.from_product(made).kind == Query.Kind.PRODUCT
 
 
 def test_forgetting_keeps_the_score_and_what_was_noted_meanwhile() -> None:

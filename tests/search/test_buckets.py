@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from catalogue.models import Product
 from search.models import IndexEntry, Query
-from search.reading import querying
+from search.reading import queries
 from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
@@ -131,7 +131,7 @@ def test_shoppers_are_told_to_come_again_and_the_shop_stays_open(
     # What S3 may have stored all the same is deleted when it is back.
     assert all(query.gone for query in Query.objects.filter(kind=Query.Kind.PICTURE))
     use(s3.url, settings, monkeypatch)
-    assert querying.forget_expired() == 2
+    assert queries.delete_expired() == 2
 
 
 def test_what_could_not_be_deleted_is_deleted_when_s3_is_back(
@@ -141,7 +141,7 @@ def test_what_could_not_be_deleted_is_deleted_when_s3_is_back(
     Query.objects.update(expires=timezone.now() - timedelta(seconds=1))
     with failing(503, "SlowDown") as url:
         use(url, settings, monkeypatch)
-        assert querying.forget_expired() == 0
+        assert queries.delete_expired() == 0
     use(s3.url, settings, monkeypatch)
-    assert querying.forget_expired() == 1
+    assert queries.delete_expired() == 1
     assert s3.listed("queries/") == []

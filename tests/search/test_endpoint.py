@@ -17,8 +17,8 @@ from search.exceptions import SpaceMismatch
 from search.indexes import index_of
 from search.lifecycle import building, runs, upkeep
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion, Query
-from search.reading import querying
-from search.reading.querying import Refinement
+from search.reading import queries, ranking
+from search.reading.refinement import Refinement
 from search.vision import fitting
 from search.vision.blocks import blocks
 from search.vision.colours import COLOURS_VERSION
@@ -195,7 +195,7 @@ def test_a_shopper_s_picture_that_the_model_refuses_is_the_picture_s_fault(
         response = upload(client, address)
         assert response.status_code == 422
         assert "This picture cannot be searched with. Try another one." in response.content.decode()
-    query = querying.ask_with_picture(photo("hat"))
+    query = queries.from_picture(photo("hat"))
     endpoint.always = scripted.model_error(400, "no")
     endpoint.script.extend([scripted.model_error(400, "no"), scripted.fine])  # the box, and the probe
     assert client.get(f"{query.get_absolute_url()}?box=0,0,0.5,0.5").status_code == 422
@@ -206,8 +206,8 @@ def test_what_is_stored_goes_on_being_answered_while_the_model_is_away_even_by_a
 ) -> None:
     shop.fill()
     indexing.reconcile()
-    query, box = querying.ask_with_picture(photo("dress")), Box(0, 0, 0.5, 0.5)
-    querying.rank(query, Refinement(box=box))
+    query, box = queries.from_picture(photo("dress")), Box(0, 0, 0.5, 0.5)
+    ranking.rank(query, Refinement(box=box))
     asked = len(endpoint.seen)
     endpoint.script.extend([scripted.dropped] * 99)
     settings.EMBEDDERS = {

@@ -14,8 +14,7 @@ from catalogue.models import Product
 from search.exceptions import BuildInterrupted
 from search.lifecycle import building, upkeep
 from search.models import IndexEntry
-from search.reading import querying
-from search.reading.querying import Refinement
+from search.reading import queries, ranking, results
 from search.vision.matches import MIN_PHOTOS
 from search.writing import indexing, ledger
 from tests import shop
@@ -42,8 +41,8 @@ def run(*arguments: Any) -> dict[str, Any]:
 
 def test_an_import_ends_with_its_photos_searchable(tmp_path: Path) -> None:
     assert run(folder(tmp_path, 4))["photos_added"] == 4
-    query = querying.ask_with_picture(photo("dress", seed=2))
-    page = querying.page(query, querying.rank(query), Refinement())
+    query = queries.from_picture(photo("dress", seed=2))
+    page = results.page(ranking.rank(query))
     assert page.results[0].product.sku == "dress/2.jpg"
     assert len(page.results) == 4
 
@@ -87,7 +86,7 @@ def test_a_build_that_cannot_go_on_says_what_to_do(tmp_path: Path, grid: type[Gr
 def test_the_demo_is_searchable_and_goes_again(django_capture_on_commit_callbacks: Any) -> None:
     call_command("load_demo", "--products", "3", verbosity=0)
     product = Product.objects.get(sku="DEMO-0001")
-    assert len(querying.similar_to(product, 5)) == 2
+    assert len(results.similar_to(product, 5)) == 2
     with django_capture_on_commit_callbacks(execute=True):
         call_command("load_demo", "--remove", verbosity=0)
     indexing.sync()

@@ -9,9 +9,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from catalogue.models import Product, ProductImage
+from search import versions
 from search.models import Query
-from search.reading import alternatives, querying
-from search.reading.querying import Refinement
+from search.reading import alternatives, queries, ranking, results
+from search.reading.refinement import Refinement
 from search.writing import indexing
 from search.writing.embedding import embed
 from tests import shop
@@ -38,11 +39,11 @@ def products(grid: type[Grid]) -> list[Product]:
 
 @pytest.fixture
 def query(products: list[Product]) -> Query:
-    return querying.ask_with_picture(BLUE_DRESS)
+    return queries.from_picture(BLUE_DRESS)
 
 
 def ranked(query: Query, **refinement: Any) -> list[tuple[int, int, float]]:
-    return querying.rank(query, Refinement(**refinement)).rows
+    return ranking.rank(query, Refinement(**refinement)).rows
 
 
 # Hidden products --------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ def test_the_page_to_ask_answers_its_sku_as_one_of_none(client: Client, products
 def test_no_result_no_count_and_no_row_knows_of_it(client: Client, query: Query, products: list[Product]) -> None:
     gone = Product.objects.get(sku=HIDDEN)
     assert gone.pk not in {product for product, _photo, _score in ranked(query)}
-    found = querying.facets(query, Refinement())
+    found = ranking.Search(query, Refinement(), versions.live_version()).facets()
     assert found.products == len(products) - 1
     assert found.categories[gone.category_id] == 2  # type: ignore[index]
     near = alternatives.alternatives(Product.objects.get(sku="hat-blue-0"))
@@ -138,18 +139,17 @@ def test_no_result_no_count_and_no_row_knows_of_it(client: Client, query: Query,
 
 
 def test_a_product_that_is_hidden_after_a_list_was_made_leaves_its_pages(client: Client, query: Query) -> None:
-    ranking = querying.rank(query)
+    frozen = ranking.rank(query)
     other = Product.objects.get(sku="dress-blue-0")
     hide(other)
-    results = querying.page(query, ranking, Refinement()).results
-    assert other not in {result.product for result in results}
+    assert other not in {result.product for result in results.page(frozen).results}
 
 
 def test_a_search_with_a_product_is_gone_while_that_is_hidden(
     client: Client, products: list[Product], django_assert_num_queries: Any
 ) -> None:
     product = Product.objects.get(sku="dress-blue-0")
-    query = querying.ask_with_product(product)
+    query = queries.from_product(product)
     address, api = query.get_absolute_url(), f"/api/v1/search/{query.pk}/"
     assert product.title in client.get(address).content.decode()
     assert client.get(api).status_code == 200
@@ -160,8 +160,8 @@ def test_a_search_with_a_product_is_gone_while_that_is_hidden(
         assert product.title not in response.content.decode()
         assert product.photos.get().thumbnail.url not in response.content.decode()
     assert client.post("/api/v1/search/", {"query": str(query.pk)}).status_code == 410
-    with django_assert_num_queries(1), pytest.raises(querying.QueryGone):
-        querying.find_query(query.pk)
+    with django_assert_num_queries(1), pytest.raises(queries.QueryGone):
+        queries.find(query.pk)
     Product.objects.filter(pk=product.pk).update(visible_until=None)
     assert client.get(address).status_code == 200
 

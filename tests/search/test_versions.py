@@ -13,7 +13,7 @@ from catalogue.models import Product, ProductImage
 from search.admin import neighbours, states
 from search.lifecycle import activation, building, upkeep
 from search.models import Embedding, IndexVersion
-from search.reading import querying
+from search.reading import results
 from search.reading.alternatives import alternatives
 from search.vision import colours
 from tests import shop
@@ -41,11 +41,11 @@ def answers() -> dict[str, Any]:
     product = Product.objects.prefetch_related("photos").order_by("pk")[0]
     image = states.with_entries(ProductImage.objects.order_by("pk")).first()
     assert image is not None
-    upload = querying.similar_to_picture(photo("dress", "#4060a0", seed=77), 8)
+    upload = results.similar_to_picture(photo("dress", "#4060a0", seed=77), 8)
     compared = neighbours.compare(image, 0.5, visible=True)
     return {
         "upload": [(result.product.sku, result.score, result.match) for result in upload],
-        "product": [(result.product.sku, result.score) for result in querying.similar_to(product, 8)],
+        "product": [(result.product.sku, result.score) for result in results.similar_to(product, 8)],
         "alternatives": [
             [(one.product.sku, one.match, one.colour) for one in row] for row in vars(alternatives(product)).values()
         ],
@@ -84,7 +84,7 @@ def test_photos_that_come_before_the_rebuild_are_indexed_with_the_colours_of_the
     added = shop.product("late", photo("hat", "#cc2229", seed=5)).photos.get()
     assert indexing.sync().indexed == 1
     assert Embedding.objects.get(digest=added.sha256).colours_version == 1
-    assert querying.similar_to(Product.objects.get(sku="late"), 3)
+    assert results.similar_to(Product.objects.get(sku="late"), 3)
 
 
 def test_a_rebuild_with_new_colours_keeps_the_embeddings_of_both_until_the_former_version_goes(

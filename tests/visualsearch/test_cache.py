@@ -7,14 +7,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import redis
 from django.core.cache import cache
 from django.test import Client
 
-from search import derived
 from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
@@ -55,16 +53,6 @@ def test_it_is_a_cache() -> None:
     assert cache.get_many(["a", "b", "c"]) == {}
     with pytest.raises(ValueError, match="not found"):
         cache.incr("b")
-
-
-def test_a_deleted_picture_leaves_nothing_in_it() -> None:
-    query = uuid4()
-    derived.keep_ranking(query, "0" * 16, [(1, 1, 0.5)], True, 60)
-    derived.keep_box(query, "box", (b"e", b"c"))
-    assert derived.ranking(query, "0" * 16)
-    derived.forget(query)
-    assert derived.ranking(query, "0" * 16) is None
-    assert derived.box(query, "box") is None
 
 
 def test_clearing_it_leaves_the_brokers_messages(own_redis: Redis) -> None:

@@ -25,7 +25,7 @@ from endpoint.manifest import Manifest, ManifestError
 from search.breaker import Breaker
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
 from search.vision import vectors
-from search.vision.embedders import haste
+from search.vision.embedders import deadline
 from search.vision.embedders.base import Embedder
 from search.vision.embedders.instances import Encoding, TooLarge, fitting, requests
 from search.vision.embedders.runtime import ModelFailed, ModelRefused, Patience, Runtime
@@ -70,8 +70,8 @@ class SageMakerEmbedder(Embedder):
     concurrency: requests under way at one time, of one batch.
     connect_timeout: seconds for a connection.
     read_timeout: seconds for an answer; SageMaker gives a model 60.
-    query_timeout: seconds for all that is asked for a shopper, who waits for it (`haste`), tries included, and for
-        the question which model it is.
+    query_timeout: seconds for all calls of one request (`request_deadline`), retries included, and for asking which
+        model it is.
     patience: seconds for a batch, tries included.
     attempts: tries in all, where the endpoint is away, busy or fails.
     backoff: seconds; the pause before the second try is up to twice as long, and so on up to `LONGEST_PAUSE`.
@@ -238,7 +238,7 @@ class SageMakerEmbedder(Embedder):
     def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         manifest = self.manifest
         answer = _Answer(np.zeros((len(squares), manifest.dimensions), np.float32))
-        if haste.since() is None:
+        if deadline.since() is None:
             parts = self._parts(squares, self._patiently(), manifest)
         else:
             with self._breaker.guarded(self.query_timeout):
@@ -380,7 +380,7 @@ class SageMakerEmbedder(Embedder):
     # Time and threads ---------------------------------------------------------------------------------------
 
     def _quickly(self, attempts: int) -> Patience:
-        began = haste.since()
+        began = deadline.since()
         until = (time.monotonic() if began is None else began) + self.query_timeout
         return Patience(self.query_timeout, until, attempts, attempts)
 

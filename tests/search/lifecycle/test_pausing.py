@@ -17,7 +17,7 @@ from search.exceptions import BuildPaused, BuildRefused, BuildRunning
 from search.indexes import index_of
 from search.lifecycle import activation, audit, building, gate, rollback, runs, upkeep
 from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
-from search.reading import querying
+from search.reading import results
 from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
@@ -295,7 +295,7 @@ def test_search_answers_throughout_a_rebuild_and_on_the_way_back(
     def look() -> None:
         try:
             while not done.is_set():
-                found = querying.similar_to(made[0], 8)
+                found = results.similar_to(made[0], 8)
                 assert len(found) == 7
                 searched.append(live().pk)
         finally:

@@ -14,9 +14,11 @@ from catalogue.images import BrokenImage, ImageRefused
 from catalogue.models import Category, Product
 from search.exceptions import IndexMissing, NotIndexed, QueryGone
 from search.lifecycle import building
-from search.models import Query
-from search.reading import querying
-from search.reading.querying import Criteria, Page, Refinement
+from search.models import Query, QueryMemo, QueryMemoQuerySet
+from search.reading import queries, ranking, results
+from search.reading.refinement import Criteria, Refinement
+from search.reading.results import Page
+from search.versions import live_version
 from search.vision.embedders.openvino import OpenVinoEmbedder
 from search.vision.matches import Match
 from search.vision.pictures import Box
@@ -29,9 +31,9 @@ pytestmark = pytest.mark.django_db
 
 
 def ask(data: bytes, refinement: Refinement | None = None, size: int = 24) -> Page:
-    query = querying.ask_with_picture(data)
+    query = queries.from_picture(data)
     refinement = refinement or Refinement()
-    return querying.page(query, querying.rank(query, refinement), refinement, size=size)
+    return results.page(ranking.rank(query, refinement), size=size)
 
 
 def skus(page: Page) -> list[str]:
@@ -69,11 +71,11 @@ def test_the_photo_that_matched_is_shown(products: list[Product]) -> None:
 
 
 def test_the_colour_weight_trades_kind_for_colour(products: list[Product]) -> None:
-    query = querying.ask_with_picture(photo("hat", shop.COLOURS["blue"], seed=9))
+    query = queries.from_picture(photo("hat", shop.COLOURS["blue"], seed=9))
 
     def share(weight: float, word: str) -> int:
         refinement = Refinement(colour_weight=weight)
-        page = querying.page(query, querying.rank(query, refinement), refinement, size=6)
+        page = results.page(ranking.rank(query, refinement), size=6)
         return sum(word in sku for sku in skus(page))
 
     assert share(0, "hat") >= share(0.5, "hat")
@@ -104,12 +106,12 @@ def test_named_colours_are_a_filter(products: list[Product]) -> None:
 
 
 def test_pages_neither_repeat_nor_skip_while_the_catalogue_changes(products: list[Product]) -> None:
-    query = querying.ask_with_picture(photo())
-    frozen = querying.rank(query)
+    query = queries.from_picture(photo())
+    frozen = ranking.rank(query)
     seen: list[str] = []
     position: int | None = 0
     while position is not None:
-        page = querying.page(query, querying.find_ranking(query, frozen.key), Refinement(), position, 5)
+        page = results.page(ranking.find(query, frozen.key), position, 5)
         seen += skus(page)
         position = page.next_position
         shop.product(f"new-{position}", photo(seed=position or 0))
@@ -119,46 +121,46 @@ def test_pages_neither_repeat_nor_skip_while_the_catalogue_changes(products: lis
 
 
 def test_what_shoppers_may_not_see_is_not_shown_even_before_the_index_knows(products: list[Product]) -> None:
-    query = querying.ask_with_picture(photo())
-    ranking = querying.rank(query)
-    hidden, deleted = ranking.rows[0][0], ranking.rows[1][0]
+    query = queries.from_picture(photo())
+    ranked = ranking.rank(query)
+    hidden, deleted = ranked.rows[0][0], ranked.rows[1][0]
     Product.objects.filter(pk=hidden).update(visible_until=timezone.now())
     Product.objects.filter(pk=deleted).delete()
-    page = querying.page(query, ranking, Refinement(), size=24)
+    page = results.page(ranked, size=24)
     assert len(page.results) == len(products) - 2
     assert {hidden, deleted}.isdisjoint(result.product.pk for result in page.results)
 
 
 def test_a_price_that_has_left_the_range_is_not_shown(products: list[Product]) -> None:
     refinement = Refinement(criteria=Criteria(price_max=Decimal(100)))
-    query = querying.ask_with_picture(photo())
-    ranking = querying.rank(query, refinement)
-    Product.objects.filter(pk=ranking.rows[0][0]).update(price=500)
-    page = querying.page(query, ranking, refinement)
+    query = queries.from_picture(photo())
+    ranked = ranking.rank(query, refinement)
+    Product.objects.filter(pk=ranked.rows[0][0]).update(price=500)
+    page = results.page(ranked)
     assert all(result.product.price <= 100 for result in page.results)
-    assert len(page.results) == len(ranking) - 1
+    assert len(page.results) == len(ranked) - 1
 
 
 def test_a_product_finds_its_like_and_not_itself(products: list[Product]) -> None:
-    query = querying.ask_with_product(products[0])
-    page = querying.page(query, querying.rank(query), Refinement(), size=200)
+    query = queries.from_product(products[0])
+    page = results.page(ranking.rank(query), size=200)
     assert products[0].sku not in skus(page)
     assert skus(page)[0] == "shirt-red-1"
-    assert skus(page)[:5] == [r.product.sku for r in querying.similar_to(products[0], 5)]
+    assert skus(page)[:5] == [r.product.sku for r in results.similar_to(products[0], 5)]
     assert Query.objects.count() == 1
 
 
 def test_a_product_whose_photos_wait_says_so(products: list[Product]) -> None:
     with pytest.raises(NotIndexed, match="again in a minute"):
-        querying.ask_with_product(shop.product("new", photo(seed=50)))
+        queries.from_product(shop.product("new", photo(seed=50)))
 
 
 def test_more_like_and_less_like_move_the_results(products: list[Product]) -> None:
-    query = querying.ask_with_picture(photo("shirt", shop.COLOURS["red"], seed=60))
+    query = queries.from_picture(photo("shirt", shop.COLOURS["red"], seed=60))
     refinement = Refinement(colour_weight=0, like=("hat-red-0", "hat-blue-1"), dislike=("shirt-red-0",))
 
     def hats(refinement: Refinement) -> int:
-        page = querying.page(query, querying.rank(query, refinement), refinement, size=8)
+        page = results.page(ranking.rank(query, refinement), size=8)
         assert refinement.dislike == () or "shirt-red-0" not in skus(page)
         return sum("hat" in sku for sku in skus(page))
 
@@ -169,62 +171,67 @@ def test_a_box_searches_with_that_part_of_the_picture(products: list[Product]) -
     both = Image.new("RGB", (480, 320), "white")
     both.paste(picture("trousers", shop.COLOURS["blue"], seed=1), (0, 0))
     both.paste(picture("hat", shop.COLOURS["red"], seed=0), (240, 0))
-    query = querying.ask_with_picture(encoded(both))
+    query = queries.from_picture(encoded(both))
     for box, expected in ((Box(0, 0, 0.5, 1), "trousers-blue"), (Box(0.5, 0, 1, 1), "hat-red")):
         refinement = Refinement(box=box)
-        page = querying.page(query, querying.rank(query, refinement), refinement)
+        page = results.page(ranking.rank(query, refinement))
         assert skus(page)[0].startswith(expected)
 
 
 def test_only_a_new_box_calls_the_model(products: list[Product], monkeypatch: pytest.MonkeyPatch) -> None:
-    query = querying.ask_with_picture(photo())
+    query = queries.from_picture(photo())
     calls = []
     embed = OpenVinoEmbedder.embed
     monkeypatch.setattr(OpenVinoEmbedder, "embed", lambda self, squares: calls.append(1) or embed(self, squares))
-    querying.rank(query, Refinement(colour_weight=0.4, like=("hat-red-0",)))
+    ranking.rank(query, Refinement(colour_weight=0.4, like=("hat-red-0",)))
     assert not calls
     for weight in (0.1, 0.3):
-        querying.rank(query, Refinement(box=Box(0, 0, 0.5, 0.5), colour_weight=weight))
+        ranking.rank(query, Refinement(box=Box(0, 0, 0.5, 0.5), colour_weight=weight))
     assert len(calls) == 1
 
 
 def test_how_near_the_nearest_is_is_asked_once_for_all_refinements(
     products: list[Product], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    query = querying.ask_with_picture(photo())
+    query = queries.from_picture(photo())
     asked = []
-    best = querying._best
-    monkeypatch.setattr(querying, "_best", lambda *about: asked.append(1) or best(*about))
-    plain = querying.rank(query)
+    keep = QueryMemoQuerySet.keep
+
+    def counted(memos: QueryMemoQuerySet, about: Query, kind: QueryMemo.Kind, name: str, data: bytes) -> None:
+        asked.extend([name] * (kind == QueryMemo.Kind.NEAREST))
+        keep(memos, about, kind, name, data)
+
+    monkeypatch.setattr(QueryMemoQuerySet, "keep", counted)
+    plain = ranking.rank(query)
     refinements = [
         Refinement(colour_weight=0.4),
         Refinement(like=("hat-red-0",)),
         Refinement(criteria=Criteria(category=("hat",))),
     ]
-    assert all(querying.rank(querying.find_query(query.pk), one).alike == plain.alike for one in refinements)
+    assert all(ranking.rank(queries.find(query.pk), one).alike == plain.alike for one in refinements)
     assert len(asked) == 1
-    querying.rank(query, Refinement(box=Box(0, 0, 0.5, 0.5)))
-    querying.rank(query)
+    ranking.rank(query, Refinement(box=Box(0, 0, 0.5, 0.5)))
+    ranking.rank(query)
     assert len(asked) == 3
 
 
 def test_a_refinement_is_called_alike_as_its_picture_is_by_now(products: list[Product]) -> None:
-    query = querying.ask_with_picture(encoded(Image.effect_noise((300, 300), 90).convert("RGB")))
+    query = queries.from_picture(encoded(Image.effect_noise((300, 300), 90).convert("RGB")))
     filtered = Refinement(criteria=Criteria(price_max=Decimal(9_999)))
-    assert not querying.rank(query).alike
-    assert not querying.rank(query, filtered).alike
+    assert not ranking.rank(query).alike
+    assert not ranking.rank(query, filtered).alike
     shop.product("noise", shop.content_of(query), price=1)
     indexing.sync()
-    assert querying.rank(query).alike
-    assert querying.rank(query, filtered).alike
+    assert ranking.rank(query).alike
+    assert ranking.rank(query, filtered).alike
 
 
 def test_when_the_model_has_changed_the_picture_is_embedded_again(products: list[Product], settings: Any) -> None:
-    query = querying.ask_with_picture(photo("dress", shop.COLOURS["green"], seed=1))
+    query = queries.from_picture(photo("dress", shop.COLOURS["green"], seed=1))
     settings.EMBEDDERS = {"default": configured()}
     building.rebuild()
-    query = querying.find_query(query.pk)
-    page = querying.page(query, querying.rank(query), Refinement())
+    query = queries.find(query.pk)
+    page = results.page(ranking.rank(query))
     assert skus(page)[0] == "dress-green-1"
     assert Query.objects.get().fingerprint == "grid"
 
@@ -232,7 +239,7 @@ def test_when_the_model_has_changed_the_picture_is_embedded_again(products: list
 def test_a_forgotten_query_is_gone_with_its_picture(
     products: list[Product], django_capture_on_commit_callbacks: Any
 ) -> None:
-    query = querying.ask_with_picture(photo())
+    query = queries.from_picture(photo())
     storage, name = query.picture.storage, query.picture.name
     with django_capture_on_commit_callbacks(execute=True):
         query.forget()
@@ -240,29 +247,31 @@ def test_a_forgotten_query_is_gone_with_its_picture(
     kept = Query.objects.get()
     assert (bytes(kept.embedding), bytes(kept.colour), kept.colours) == (b"", b"", [])
     with pytest.raises(QueryGone, match="Search again"):
-        querying.find_query(query.pk)
+        queries.find(query.pk)
 
 
-def test_what_was_derived_of_a_forgotten_query_is_gone_from_the_cache_too(products: list[Product]) -> None:
-    query = querying.ask_with_picture(photo())
+def test_what_was_derived_from_a_deleted_picture_is_deleted_with_it(products: list[Product]) -> None:
+    query = queries.from_picture(photo())
     box = Box(0, 0, 0.5, 0.5)
-    keys = [querying.rank(query, refinement).key for refinement in (Refinement(), Refinement(box=box))]
-    assert querying.has_seen(query, box)
+    keys = [ranking.rank(query, refinement).key for refinement in (Refinement(), Refinement(box=box))]
+    assert queries.has_vectors(query, box, live_version())
+    assert query.memos.count() == 5  # two rankings, a box, and how near the nearest is to both
     query.forget()
-    assert not querying.has_seen(query, box)
+    assert not query.memos.exists()
+    assert not queries.has_vectors(query, box, live_version())
     for key in keys:
         with pytest.raises(QueryGone):
-            querying.find_ranking(query, key)
+            ranking.find(query, key)
 
 
 def test_expired_queries_are_forgotten(products: list[Product], django_capture_on_commit_callbacks: Any) -> None:
-    old, fresh = querying.ask_with_picture(photo()), querying.ask_with_picture(photo())
+    old, fresh = queries.from_picture(photo()), queries.from_picture(photo())
     Query.objects.filter(pk=old.pk).update(expires=timezone.now() - timedelta(seconds=1))
     with pytest.raises(QueryGone):
-        querying.find_query(old.pk)
+        queries.find(old.pk)
     with django_capture_on_commit_callbacks(execute=True):
-        assert querying.forget_expired() == 1
-    assert querying.forget_expired() == 0
+        assert queries.delete_expired() == 1
+    assert queries.delete_expired() == 0
     assert not old.picture.storage.exists(old.picture.name)
     assert fresh.picture.storage.exists(fresh.picture.name)
 
@@ -271,7 +280,7 @@ def test_a_stored_picture_has_no_metadata_and_stands_upright(products: list[Prod
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned
     exif[0x010E] = "At home, 51.5 N 0.1 W"
-    query = querying.ask_with_picture(encoded(picture(size=(320, 240)), exif=exif))
+    query = queries.from_picture(encoded(picture(size=(320, 240)), exif=exif))
     with query.picture.open() as file, Image.open(file) as stored:
         assert stored.size == (240, 320)
         assert not stored.getexif()
@@ -285,23 +294,23 @@ def test_another_kind_of_thing_is_not_called_alike(products: list[Product]) -> N
     indexing.reconcile()
     building.rebuild()
     noise = Image.effect_noise((300, 300), 120).convert("RGB")
-    other = querying.rank(querying.ask_with_picture(encoded(noise)))
-    garment = querying.rank(querying.ask_with_picture(photo("dress", shop.COLOURS["blue"], seed=90)))
+    other = ranking.rank(queries.from_picture(encoded(noise)))
+    garment = ranking.rank(queries.from_picture(photo("dress", shop.COLOURS["blue"], seed=90)))
     assert (other.alike, garment.alike) == (False, True)
     assert len(other) > 0
 
 
 def test_a_picture_that_cannot_be_read_makes_no_query(products: list[Product]) -> None:
     with pytest.raises(ImageRefused):
-        querying.ask_with_picture(b"no picture")
+        queries.from_picture(b"no picture")
     with pytest.raises(BrokenImage):
-        querying.ask_with_picture(photo()[:2000])
+        queries.from_picture(photo()[:2000])
     assert not Query.objects.exists()
 
 
 def test_without_an_index_the_reader_is_told() -> None:
     with pytest.raises(IndexMissing, match="Import a catalogue"):
-        querying.ask_with_picture(photo())
+        queries.from_picture(photo())
 
 
 def test_a_search_costs_the_same_number_of_queries_for_any_number_of_products(
@@ -312,14 +321,12 @@ def test_a_search_costs_the_same_number_of_queries_for_any_number_of_products(
 
     counts = []
     for size in (3, 20):
-        query = querying.find_query(querying.ask_with_picture(photo()).pk)
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
-            page = querying.page(query, querying.rank(query), Refinement(), size=size)
+        query = queries.find(queries.from_picture(photo()).pk)
+        with CaptureQueriesContext(connection) as captured:
+            page = results.page(ranking.rank(query), size=size)
         assert len(page.results) == size
         counts.append(len(captured))
-    assert counts[0] == counts[1] <= 12
+    assert counts[0] == counts[1] == 9
 
 
 def test_subcategories_count_as_their_category(products: list[Product]) -> None:
@@ -343,18 +350,18 @@ def test_a_picture_whose_storing_failed_is_forgotten_whatever_was_stored(
 
     monkeypatch.setattr(type(storage), "save", unanswered)
     with pytest.raises(OSError, match="lost"):
-        querying.ask_with_picture(photo())
+        queries.from_picture(photo())
     query = Query.objects.get()
     assert query.gone
     assert storage.exists(f"{query.pk}.jpg")
-    assert querying.forget_expired() == 1
+    assert queries.delete_expired() == 1
     assert not storage.exists(f"{query.pk}.jpg")
 
 
 def test_a_picture_that_cannot_be_deleted_is_tried_again(
     products: list[Product], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    query = querying.ask_with_picture(photo())
+    query = queries.from_picture(photo())
     storage = query.picture.storage
 
     def refuse(self: Any, name: str) -> None:
@@ -365,12 +372,12 @@ def test_a_picture_that_cannot_be_deleted_is_tried_again(
         with pytest.raises(OSError, match="away"):
             query.forget()
     Query.objects.update(expires=timezone.now())
-    assert querying.forget_expired() == 1
+    assert queries.delete_expired() == 1
     assert not storage.exists(f"{query.pk}.jpg")
 
 
 def test_forgotten_queries_are_remembered_for_a_while_only(products: list[Product]) -> None:
-    querying.ask_with_picture(photo()).forget()
-    Query.objects.update(expires=timezone.now() - querying.REMEMBERED - timedelta(minutes=1))
-    querying.forget_expired()
+    queries.from_picture(photo()).forget()
+    Query.objects.update(expires=timezone.now() - queries.REMEMBERED - timedelta(minutes=1))
+    queries.delete_expired()
     assert not Query.objects.exists()

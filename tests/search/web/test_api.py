@@ -28,7 +28,7 @@ from catalogue import images
 from catalogue.models import Product
 from search.exceptions import IndexUnavailable
 from search.models import IndexVersion, Query
-from search.reading import querying
+from search.reading import queries, ranking
 from search.vision.matches import Match
 from search.writing import indexing
 from tests import shop
@@ -280,8 +280,8 @@ def test_a_site_that_fails_is_told_from_an_address_that_is_wrong(
 def test_too_many_fetches_at_once_are_asked_to_come_again(
     client: Client, site: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(querying, "_fetches", threading.BoundedSemaphore(1))
-    with querying._fetches:
+    monkeypatch.setattr(queries, "_fetches", threading.BoundedSemaphore(1))
+    with queries._fetches:
         response = post(client, image_url=site.put("/dress.jpg", page(photo())))
     assert is_problem(response, 503, "Try again in a minute")
     assert site.asked == []
@@ -551,7 +551,7 @@ def test_a_picture_whose_search_fails_is_not_kept(
     def away(*_arguments: Any, **_options: Any) -> Any:
         raise IndexUnavailable("OpenSearch is away.")
 
-    monkeypatch.setattr(querying, "_search", away)
+    monkeypatch.setattr(ranking.Search, "nearest_products", away)
     assert is_problem(upload(client, photo(seed=1)), 503)
     assert is_problem(post(client, product="hat-red-0"), 503)
     assert is_problem(post(client, query=earlier), 503)
@@ -630,7 +630,7 @@ def test_what_is_answered_is_as_the_schema_says(client: Client, products: list[P
     schema = client.get("/api/schema/?format=json").json()
     declared = {re.sub(r"{\w+}", "{}", path): operations for path, operations in schema["paths"].items()}
     for method, path, asked, status in ASKED:
-        query = querying.ask_with_product(products[0])
+        query = queries.from_product(products[0])
         address = path.format(id=query.pk, sku="hat-red-0", none="00000000-0000-4000-8000-000000000000", new="new")
         response = getattr(client, method)(address, **asked)
         assert response.status_code == status, (method, path, response.content)

@@ -10,7 +10,7 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.reading.querying import MOST_WISHES, Criteria, Refinement
+from search.reading.refinement import MOST_WISHES, Criteria, Refinement
 from search.vision import colours
 from search.vision.pictures import Box
 from search.vision.vectors import MAX_COLOUR_WEIGHT

@@ -21,8 +21,8 @@ from benchmarks.hostile import tiff_flat
 from catalogue import images
 from catalogue.models import Product
 from search.models import IndexVersion, Query
-from search.reading import querying
-from search.reading.querying import MOST_WISHES
+from search.reading import queries, ranking
+from search.reading.refinement import MOST_WISHES
 from search.writing import indexing
 from tests import shop
 from tests.cost import processor_time
@@ -35,7 +35,7 @@ BLUE_DRESS = photo("dress", shop.COLOURS["blue"], seed=9)
 
 @pytest.fixture
 def query(products: list[Product]) -> Query:
-    return querying.ask_with_picture(BLUE_DRESS)
+    return queries.from_picture(BLUE_DRESS)
 
 
 def upload(client: Client, data: bytes = BLUE_DRESS) -> Any:
@@ -159,7 +159,7 @@ def test_a_file_that_cannot_be_used_is_refused_beside_the_control(
 
 def test_a_part_of_a_long_strip_can_be_searched_with(client: Client, products: list[Product]) -> None:
     strip = encoded(Image.new("RGB", (32, 2_600), "navy"))  # stored 16 pixels wide
-    asked = querying.ask_with_picture(strip)
+    asked = queries.from_picture(strip)
 
     page(client, f"{asked.get_absolute_url()}?box=0,0,0.02,0.02")
 
@@ -280,7 +280,7 @@ def test_results_say_how_alike_they_are_and_until_when_they_are_kept(client: Cli
 def test_each_result_shows_the_photo_that_matched(client: Client, products: list[Product]) -> None:
     added = shop.add_photo(products[0], BLUE_DRESS, 1)
     indexing.reconcile()
-    shown = page(client, querying.ask_with_picture(BLUE_DRESS).get_absolute_url())
+    shown = page(client, queries.from_picture(BLUE_DRESS).get_absolute_url())
     first = shown.split('class="card"')[1]
     assert products[0].title in first
     assert added.thumbnail.url in first
@@ -398,8 +398,8 @@ def test_a_number_of_products_that_makes_no_sense_shows_a_pageful(client: Client
 
 
 def test_a_list_is_kept_for_its_own_search_alone(client: Client, query: Query) -> None:
-    key = querying.rank(query).key
-    other = querying.ask_with_picture(photo("hat"))
+    key = ranking.rank(query).key
+    other = queries.from_picture(photo("hat"))
     assert titles(page(client, f"{other.get_absolute_url()}?list={key}")) == titles(
         page(client, other.get_absolute_url())
     )
@@ -474,7 +474,7 @@ def many(db: None, grid: Any) -> list[Product]:
 
 
 def test_more_than_a_page_holds_is_on_a_page_of_its_own(client: Client, many: list[Product]) -> None:
-    query = querying.ask_with_picture(BLUE_DRESS)
+    query = queries.from_picture(BLUE_DRESS)
     first = page(client, f"{query.get_absolute_url()}?in_stock=&shown=500")
     assert len(titles(first)) == 96
     assert "data-more" not in first
@@ -485,7 +485,7 @@ def test_more_than_a_page_holds_is_on_a_page_of_its_own(client: Client, many: li
 
 
 def test_a_later_page_adds_to_itself(client: Client, many: list[Product]) -> None:
-    query = querying.ask_with_picture(BLUE_DRESS)
+    query = queries.from_picture(BLUE_DRESS)
     shown = page(client, f"{query.get_absolute_url()}?start=48")
     assert len(titles(shown)) == 24
     assert "data-more" in shown
@@ -511,7 +511,7 @@ def test_links_of_the_page_leave_out_products_that_nobody_may_see(client: Client
 
 
 def test_the_costliest_page_of_results_costs_little(client: Client, many: list[Product]) -> None:
-    query = querying.ask_with_picture(BLUE_DRESS)
+    query = queries.from_picture(BLUE_DRESS)
     skus = list(Product.objects.values_list("sku", flat=True))
     wishes = {"like": skus[:MOST_WISHES], "dislike": skus[MOST_WISHES : 2 * MOST_WISHES], "shown": 500}
     address = f"{query.get_absolute_url()}?{urlencode(wishes, doseq=True)}"
@@ -543,7 +543,7 @@ def test_the_picture_is_shown_to_whoever_has_the_address_and_not_kept_on_the_way
 
 
 def test_a_search_with_a_product_shows_the_shops_own_photo(client: Client, products: list[Product]) -> None:
-    query = querying.ask_with_product(products[0])
+    query = queries.from_product(products[0])
     assert query.photo is not None
     assert query.photo.thumbnail.url in page(client, query.get_absolute_url()).split("data-found")[0]
     page(client, f"{query.get_absolute_url()}picture.jpg", 404)

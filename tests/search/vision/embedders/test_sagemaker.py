@@ -19,7 +19,7 @@ from endpoint.manifest import Manifest
 from search import breaker
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
 from search.vision.embedders import Embedder, embedders, sagemaker
-from search.vision.embedders.haste import haste
+from search.vision.embedders.deadline import request_deadline
 from search.vision.embedders.openvino import OpenVinoEmbedder
 from search.vision.embedders.sagemaker import SageMakerEmbedder
 from search.vision.pictures import PREPROCESSING_VERSION
@@ -322,48 +322,48 @@ def test_an_answer_that_somebody_waits_for_is_not_waited_for_as_long_as_others(e
     embedder.query_timeout = 2
     endpoint.always = scripted.hanging
     began = time.monotonic()
-    with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
+    with request_deadline(), pytest.raises(EmbedderUnavailable, match="timeout"):
         embedder.embed(squares(1))
     assert time.monotonic() - began < 8
 
 
-def test_after_one_has_waited_nothing_done_others_in_haste_do_not_wait_until_one_has_an_answer(endpoint, monkeypatch):
+def test_after_one_shopper_has_waited_for_nothing_others_do_not_wait(endpoint, monkeypatch):
     monkeypatch.setattr(breaker, "REST", 60.0)
     embedder = build(query_timeout=20, attempts=1)
     embedder.warm()
     embedder.query_timeout = 1.0
     endpoint.script.append(scripted.hanging)
-    with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
+    with request_deadline(), pytest.raises(EmbedderUnavailable, match="timeout"):
         embedder.embed(squares(1))
     asked = len(endpoint.seen)
-    with haste(), pytest.raises(EmbedderUnavailable, match="timeout"):
+    with request_deadline(), pytest.raises(EmbedderUnavailable, match="timeout"):
         embedder.embed(squares(1))
     assert len(endpoint.seen) == asked
     embedder.embed(squares(1))  # nobody waits for this
     embedder._breaker._closed_until = 0.0  # the minute is over
     embedder.query_timeout = 20.0
     for _ in range(2):
-        with haste():
+        with request_deadline():
             embedder.embed(squares(1))
     assert len(endpoint.seen) == asked + 3
 
 
-def test_what_fails_at_once_is_asked_again_by_the_next_in_haste(endpoint):
+def test_what_fails_at_once_is_asked_again_by_the_next_under_a_deadline(endpoint):
     embedder = build(attempts=1)
     embedder.warm()
     endpoint.script.append(scripted.error(429, "ThrottlingException"))
-    with haste(), pytest.raises(EmbedderUnavailable):
+    with request_deadline(), pytest.raises(EmbedderUnavailable):
         embedder.embed(squares(1))
-    with haste():
+    with request_deadline():
         embedder.embed(squares(1))
 
 
-def test_all_that_is_asked_in_haste_shares_one_time(endpoint):
+def test_all_that_is_asked_under_a_deadline_shares_one_time(endpoint):
     embedder = build(query_timeout=4, attempts=5)
     endpoint.script.append(lambda handler, answer: (time.sleep(1.5), scripted.fine(handler, answer)))  # the manifest
     endpoint.always = scripted.hanging
     began = time.monotonic()
-    with haste():
+    with request_deadline():
         assert embedder.size == 64
         with pytest.raises(EmbedderUnavailable):
             embedder.embed(squares(1))
