@@ -63,6 +63,52 @@ def test_imports_go_one_way(app: str, above: set[str]) -> None:
     assert wrong == []
 
 
+#: The packages of search from the bottom up: each may import what stands before it, and nothing of its own line.
+LAYERS = [
+    {"exceptions"},
+    {"backends", "breaker"},
+    {"vision"},
+    {"models"},
+    {"indexes"},
+    {"versions"},
+    {"reading", "writing"},
+    {"lifecycle"},
+    {"broker"},
+    {"web", "admin", "templatetags"},
+]
+
+
+def test_packages_of_search_import_downwards_alone() -> None:
+    level = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    entry_points = {"apps", "checks", "management", "migrations", "receivers", "tasks", "urls", "worker", "__init__"}
+    wrong = []
+    for path, tree in modules("search"):
+        package = path.with_suffix("").parts[1]
+        assert package in level.keys() | entry_points, f"{path} needs a place in LAYERS."
+        for name in imports(tree):
+            top, _dot, rest = name.partition(".")
+            other = rest.partition(".")[0]
+            if package in level and top == "search" and other != package and not level.get(other, 99) < level[package]:
+                wrong.append((str(path), name))
+    # A message names its task; the ledger below it says what is to be done.
+    assert wrong == [("search/broker.py", "search.tasks")]
+
+
+def test_the_folder_of_search_fits_on_a_screen() -> None:
+    assert len(list((ROOT / "search").glob("*.py"))) <= 12
+
+
+def test_search_takes_of_the_evaluation_its_measures_alone() -> None:
+    wrong = [
+        (str(path), name)
+        for app in ("catalogue", "search")
+        for path, tree in modules(app)
+        for name in imports(tree)
+        if name.startswith(("evaluation.", "demo.")) and not name.startswith("evaluation.metrics.")
+    ]
+    assert wrong == []
+
+
 def test_the_site_knows_of_the_model_server_what_both_need_alone() -> None:
     wrong = [
         (str(path), name)
