@@ -119,8 +119,9 @@ def test_measures_are_those_of_rows_known_by_hand() -> None:
 
 
 def test_the_command_trains_all_of_random_weights_on_whatever_devices_there_are(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(finetune, "HEAD_EPOCHS", 4)
     folder = scenes.folder(tmp_path / "photos", 8, ("shirt", "hat"))
     (folder / "hat" / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
     (folder / "hat" / "notes.txt").write_text("no photo")
