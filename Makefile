@@ -17,7 +17,7 @@ OPENVINO := $(VENV)/.openvino
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test coverage e2e fuzz lint audit format messages bench screenshots lock clean
+.PHONY: help setup endpoint openvino dev browser gettext servers run superuser test coverage e2e fuzz contract lint audit format messages bench screenshots lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -118,6 +118,9 @@ e2e: $(DEV) ## try production: S3, the endpoint, OpenSearch, Redis, PostgreSQL, 
 fuzz: $(DEV) ## send generated pictures and requests for about ten minutes (FUZZ_EXAMPLES of each kind)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-3000} pytest -n 2 -m "hypothesis and not attacks" \
 	  tests/attacks tests/catalogue tests/visualsearch tests/search/web/test_bodies.py tests/search/web/test_forms.py
+
+contract: $(DEV) ## send the API of a running shop (“make run”) what its schema allows and forbids, with Schemathesis
+	uvx schemathesis==4.32.5 run http://$(HOST):$(PORT)/api/schema/
 
 lint: $(DEV) ## check style, types, Dockerfiles and docker/compose.yaml
 	ruff check

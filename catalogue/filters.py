@@ -79,6 +79,21 @@ class ManyField(forms.Field):
             ProhibitNullCharactersValidator()(part)
 
 
+class FlagField(forms.BooleanField):
+    """`true` or `false`, in any of their usual spellings; Django's own takes every other word for true."""
+
+    widget = forms.TextInput
+    default_error_messages = {"invalid": _("Give true or false.")}
+
+    def to_python(self, value: Any) -> bool:
+        match str(value or "").strip().lower():
+            case "true" | "1" | "on":
+                return True
+            case "false" | "0" | "" | "off":
+                return False
+        raise ValidationError(self.error_messages["invalid"], code="invalid")
+
+
 class FilterForm(forms.Form):
     """Reads criteria from an address. Unknown parameters are left alone: they may be another page's."""
 
@@ -86,7 +101,7 @@ class FilterForm(forms.Form):
     brand = ManyField(required=False)
     price_min = forms.DecimalField(required=False, min_value=Decimal(0), max_digits=12, decimal_places=2)
     price_max = forms.DecimalField(required=False, min_value=Decimal(0), max_digits=12, decimal_places=2)
-    in_stock = forms.BooleanField(required=False)
+    in_stock = FlagField(required=False)
 
     def clean_category(self) -> tuple[str, ...]:
         slugs: tuple[str, ...] = self.cleaned_data["category"]

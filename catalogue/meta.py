@@ -16,7 +16,6 @@ from django.utils.text import Truncator
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from catalogue.fetching import is_address
 from catalogue.models import Category, Product, ProductImage
 
 #: Characters of a description that search engines show.
@@ -109,7 +108,7 @@ def product_data(request: HttpRequest, product: Product, path: Sequence[Category
     if product.price is not None:
         data["offers"] = {
             "@type": "Offer",
-            "url": product.external_url if is_address(product.external_url) else address,
+            "url": product.shop_url or address,
             "price": f"{product.price:.2f}",
             "priceCurrency": product.currency,
             "availability": "https://schema.org/" + ("InStock" if product.in_stock else "OutOfStock"),

@@ -24,6 +24,7 @@ from tree_queries.fields import TreeNodeForeignKey
 from tree_queries.models import TreeNode
 
 from catalogue import files, images, metadata
+from catalogue.fetching import is_address
 from catalogue.querysets import BrandQuerySet, ProductImageQuerySet, ProductQuerySet
 from catalogue.signals import announce
 
@@ -155,6 +156,11 @@ class Product(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("catalogue:product", args=[self.sku])
+
+    @property
+    def shop_url(self) -> str:
+        """`external_url` where it may be linked, else "": rows older than its validator may hold any scheme."""
+        return self.external_url if is_address(self.external_url) else ""
 
     @property
     def in_stock(self) -> bool:

@@ -51,7 +51,9 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
     )
     in_stock = serializers.BooleanField(read_only=True)
     url = serializers.SerializerMethodField()
-    external_url = serializers.CharField(read_only=True, help_text=_("Where the product is sold, if not here."))
+    external_url = serializers.CharField(
+        source="shop_url", read_only=True, help_text=_("Where the product is sold, if not here.")
+    )
     photos = PhotoSerializer(many=True, read_only=True)
 
     class Meta:

@@ -82,6 +82,7 @@ def test_criteria_survive_their_address(products: list[Product]) -> None:
         ("price_min=-1", "price_min", "greater than or equal to 0"),
         ("price_min=20&price_max=10", "price_min", "The lowest price is above the highest."),
         ("&".join(f"brand={n}" for n in range(MOST_VALUES + 1)), "brand", "Name at most 50."),
+        ("in_stock=null", "in_stock", "Give true or false."),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(

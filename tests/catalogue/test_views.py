@@ -312,6 +312,18 @@ def test_a_product_shows_all_that_the_shop_says_of_it(client: Client) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    "stored", ["javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "//shop.example/"]
+)
+def test_a_stored_address_that_is_not_on_the_web_is_not_linked(client: Client, stored: str) -> None:
+    made = shop.product("1", DRAWN, external_url=stored)
+    shown = page(client, made.get_absolute_url())
+    assert "See it in the shop" not in shown
+    assert f'href="{stored}' not in shown
+    assert client.get("/api/v1/products/1/").json()["external_url"] == ""
+
+
+@pytest.mark.django_db
 def test_what_staff_write_is_text_and_never_markup(client: Client) -> None:
     made = shop.product("1", title="<b>x</b>", description="<script>1</script>", attributes={"<i>": "<u>"})
     shown = page(client, made.get_absolute_url())
