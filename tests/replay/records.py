@@ -30,9 +30,11 @@ _RANDOM = [
     (r"\b\d[\d,]* photos? a minute", "<rate> photos a minute"),
     (r"1分あたり写真[\d,]+枚", "1分あたり写真<rate>枚"),
     (r"takes about \d+ seconds?", "takes about <time>"),
+    (r"(RateLimit: .*;t=)\d+", r"\1<seconds>"),
     (r"Retry-After: \d+", "Retry-After: <seconds>"),
     (r"Try again in \d+ s", "Try again in <time>"),
-    (r"\b(in|for|wait) \d+ seconds?\b", r"\1 <time>"),
+    (r"\b\d+ seconds?\b", "<time>"),
+    (r"\d+秒", "<time>"),
 ]
 _DECIMAL = re.compile(r"-?\d*\.\d{3,}(e-?\d+)?")
 _LONG = re.compile(r"-?\d*\.\d{5,}(e-?\d+)?")

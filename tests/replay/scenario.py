@@ -24,7 +24,7 @@ from tests.replay import records
 from tests.replay.site import Site
 
 RED, BLUE, GREEN = COLOURS["red"], COLOURS["blue"], COLOURS["green"]
-TABLE = "sku,title,category,brand,price,stock,attribute:fit,photos,alt".split(",")
+TABLE = ["sku", "title", "category", "brand", "price", "stock", "attribute:fit", "photos", "alt"]
 ROWS = [
     [
         "T-1",
@@ -101,7 +101,8 @@ def stock(site: Site) -> None:
     for words in (
         ["table.csv", "--dry-run"], ["table.csv", "--rejects", str(rejects)],
         ["photos", "--rejects", str(folder / "folder.csv")],
-        ["zipped.zip"], ["zipped.zip", "--max-expanded", "10"], ["lines.jsonl", "--rejects", str(folder / "lines.csv")],
+        ["zipped.zip"], ["zipped.zip", "--max-expanded", "10"],
+        ["lines.jsonl", "--rejects", str(folder / "lines.csv")],
         ["unknown.csv"], ["none.csv"], ["table.csv", "--format", "zip"], ["table.csv", "--batch", "0"],
     ):  # fmt: skip
         site.manage("import_catalogue", str(folder / words[0]), *words[1:])
@@ -228,7 +229,8 @@ def shop(site: Site) -> None:
     for path in (
         "/", "/products/", "/products/?page=2", "/products/?page=99", "/products/?sort=price", "/products/?sort=none",
         "/products/?category=tops&in_stock=1&price_max=50", "/products/?price_min=9&price_max=1", "/categories/tops/",
-        "/categories/none/", "/products/T-1/", "/products/T/5/", "/products/DEMO-0005/", "/products/NONE/", "/search/",
+        "/categories/none/", "/products/T-1/", "/products/T/5/", "/products/DEMO-0005/",
+        "/products/NONE/", "/search/",
         "/about/", "/privacy/", "/search/00000000-0000-4000-8000-000000000000/", "/none/", "/media/none.jpg",
         "/robots.txt", "/api/docs/", "/ja/", "/ja/products/", "/ja/products/?price_min=9&price_max=1", "/ja/none/",
         "/ja/products/T-1/", "/ja/categories/tops/", "/ja/search/", "/ja/about/", "/ja/privacy/",
@@ -275,13 +277,16 @@ def back_office(site: Site) -> None:
                   title=f"admin, sign in {title}".strip())  # fmt: skip
     version = "/admin/search/indexversion/"
     for path in (
-        "/admin/", "/admin/catalogue/product/", "/admin/catalogue/product/?q=shirt", "/admin/catalogue/product/1/change/",
+        "/admin/", "/admin/catalogue/product/", "/admin/catalogue/product/?q=shirt",
+        "/admin/catalogue/product/1/change/",
         "/admin/catalogue/product/add/", "/admin/catalogue/product/import/", "/admin/catalogue/product/export/",
-        "/admin/catalogue/product/1/delete/", "/admin/catalogue/productimage/", "/admin/catalogue/productimage/1/similar/",
+        "/admin/catalogue/product/1/delete/", "/admin/catalogue/productimage/",
+        "/admin/catalogue/productimage/1/similar/",
         "/admin/catalogue/productimage/1/similar/?colour_weight=0", "/admin/catalogue/productimage/33/similar/",
         "/admin/catalogue/productimage/999/similar/", "/admin/catalogue/productimage/1/change/",
         "/admin/catalogue/category/", "/admin/catalogue/brand/", "/admin/search/query/", version, f"{version}index/",
-        f"{version}index/numbers/", f"{version}index/rebuild/", f"{version}index/rollback/", f"{version}index/discard/",
+        f"{version}index/numbers/", f"{version}index/rebuild/",
+        f"{version}index/rollback/", f"{version}index/discard/",
         "/admin/search/indexentry/", "/admin/auth/user/", "/admin/none/",
     ):  # fmt: skip
         site.page(path, staff=True)
@@ -300,7 +305,8 @@ def upkeep(site: Site) -> None:
     for words in (
         ["sync_index"], ["sync_index", "--json"], ["index_status"], ["audit_index"], ["audit_index", "--json"],
         ["rebuild_index"], ["rebuild_index", "--rollback"], ["audit_index", "--repair"],
-        ["evaluate", "--sample", "0"], ["evaluate", "--folds", "1"], ["make_renditions"], ["make_renditions", "--all"],
+        ["evaluate", "--sample", "0"], ["evaluate", "--folds", "1"], ["make_renditions"],
+        ["make_renditions", "--all"],
         ["remove_metadata"], ["remove_orphan_files", "--dry-run"], ["load_demo", "--remove"],
     ):  # fmt: skip
         title = " ".join(words)

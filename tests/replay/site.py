@@ -1,7 +1,7 @@
 """The application as a client, a shopper, staff and an operator see it, and what it answers them, written down.
 
-Nothing here or in the scenario knows how the application is built: they use addresses, commands and settings alone, so
-that a record outlives every refactoring.
+Nothing here or in the scenario knows how the application is built: they use addresses, commands and settings alone,
+so that a record outlives every refactoring.
 """
 
 from __future__ import annotations
