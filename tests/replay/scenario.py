@@ -107,6 +107,12 @@ def stock(site: Site) -> None:
     ):  # fmt: skip
         site.manage("import_catalogue", str(folder / words[0]), *words[1:])
     site.note("commands", "rejects.csv", rejects.read_text(encoding="utf-8"))
+    refresh(site)
+
+
+def refresh(site: Site) -> None:
+    """Let OpenSearch, which otherwise does so each second, show what was written: an audit begins with that."""
+    site.manage("audit_index", note=False)
 
 
 def table(path: Path, header: list[str], rows: list[list[str]]) -> None:
@@ -314,6 +320,7 @@ def upkeep(site: Site) -> None:
             words.append("--verbosity=1")  # the same once more, of a shop with products
         site.manage(*words)
     site.manage("sync_index", "--verbosity=2")
+    refresh(site)
     site.manage("index_status", "--json")
 
 
