@@ -119,8 +119,10 @@ fuzz: $(DEV) ## send generated pictures and requests for about ten minutes (FUZZ
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-3000} pytest -n 2 -m "hypothesis and not attacks" \
 	  tests/attacks tests/catalogue tests/visualsearch tests/search/web/test_bodies.py tests/search/web/test_forms.py
 
-contract: $(DEV) ## send the API of a running shop (“make run”) what its schema allows and forbids, with Schemathesis
-	uvx schemathesis==4.32.5 run http://$(HOST):$(PORT)/api/schema/
+# The site runs in another terminal, from a demo catalogue: make run SEARCH_RATE=1000000/sec DATA_DIR=/tmp/contract
+contract: $(DEV) ## try a running site against its own OpenAPI schema with Schemathesis (SEED, MINUTES)
+	uv tool run schemathesis@4.32.5 run "http://$$HOST:$$PORT/api/schema/" --checks all --continue-on-failure \
+	  --seed $${SEED:-1} --max-time $$(($${MINUTES:-7} * 60)) --request-timeout 20
 
 lint: $(DEV) ## check style, types, Dockerfiles and docker/compose.yaml
 	ruff check

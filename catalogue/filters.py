@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from rest_framework.serializers import BooleanField
 
 from catalogue.models import Brand, Product
 from catalogue.querysets import ProductQuerySet
@@ -79,19 +80,18 @@ class ManyField(forms.Field):
             ProhibitNullCharactersValidator()(part)
 
 
-class FlagField(forms.BooleanField):
-    """`true` or `false`, in any of their usual spellings; Django's own takes every other word for true."""
+class SwitchField(forms.Field):
+    """`true` or `false`, in the words that the API reads in a body too -> bool; False if it is missing."""
 
-    widget = forms.TextInput
-    default_error_messages = {"invalid": _("Give true or false.")}
+    widget = forms.HiddenInput
 
-    def to_python(self, value: Any) -> bool:
-        match str(value or "").strip().lower():
-            case "true" | "1" | "on":
-                return True
-            case "false" | "0" | "" | "off":
-                return False
-        raise ValidationError(self.error_messages["invalid"], code="invalid")
+    def to_python(self, value: str | None) -> bool:
+        word = (value or "").lower()
+        if word in BooleanField.TRUE_VALUES:
+            return True
+        if word and word not in BooleanField.FALSE_VALUES:
+            raise ValidationError(_("Give true or false."))
+        return False
 
 
 class FilterForm(forms.Form):
@@ -101,7 +101,7 @@ class FilterForm(forms.Form):
     brand = ManyField(required=False)
     price_min = forms.DecimalField(required=False, min_value=Decimal(0), max_digits=12, decimal_places=2)
     price_max = forms.DecimalField(required=False, min_value=Decimal(0), max_digits=12, decimal_places=2)
-    in_stock = FlagField(required=False)
+    in_stock = SwitchField(required=False)
 
     def clean_category(self) -> tuple[str, ...]:
         slugs: tuple[str, ...] = self.cleaned_data["category"]

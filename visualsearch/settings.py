@@ -385,6 +385,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "visualsearch.schema.require_bodies",
+        "visualsearch.schema.require_one_source",
+        "visualsearch.schema.link_searches",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -70,6 +70,7 @@ class ManyField(serializers.ListField):
         return parsed if isinstance(parsed, list) else value[0].split(",", bodies.MOST_PARTS)
 
 
+@extend_schema_field({"type": "string", "format": "byte", "minLength": 1})
 class Base64Field(serializers.CharField):
     """A picture in base64, perhaps as a data: address -> its bytes."""
 

@@ -80,9 +80,10 @@ def test_criteria_survive_their_address(products: list[Product]) -> None:
         ("price_max=NaN", "price_max", "Enter a number."),
         ("price_max=1e99999999", "price_max", "Ensure that there are no more than 12 digits in total."),
         ("price_min=-1", "price_min", "greater than or equal to 0"),
+        ("in_stock=null", "in_stock", "Give true or false."),
+        ("in_stock=maybe", "in_stock", "Give true or false."),
         ("price_min=20&price_max=10", "price_min", "The lowest price is above the highest."),
         ("&".join(f"brand={n}" for n in range(MOST_VALUES + 1)), "brand", "Name at most 50."),
-        ("in_stock=null", "in_stock", "Give true or false."),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(
@@ -91,6 +92,16 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(
     form = read(address)
     assert list(form.errors) == [field]
     assert sentence in form.errors[field][0]
+
+
+@pytest.mark.parametrize(
+    ("word", "asked"),
+    [("true", True), ("True", True), ("on", True), ("1", True), ("false", False), ("off", False), ("0", False)],
+)
+def test_what_is_in_stock_is_asked_by_the_words_of_a_yes(products: list[Product], word: str, asked: bool) -> None:
+    form = read(f"in_stock={word}")
+    assert form.is_valid()
+    assert form.criteria.in_stock is asked
 
 
 def test_parameters_of_others_are_left_alone(products: list[Product]) -> None:

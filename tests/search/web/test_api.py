@@ -676,6 +676,37 @@ def test_the_schema_bounds_what_an_address_and_a_body_may_hold(client: Client) -
     assert not any(price.is_valid(value) for value in (-1, "-1", "cheap"))
 
 
+@pytest.mark.parametrize("sources", [[], ["product"], ["product", "query"], ["image_base64", "image_url"]])
+def test_the_schema_and_a_search_want_one_source(client: Client, products: list[Product], sources: list[str]) -> None:
+    given = {
+        "product": "hat-red-0",
+        "query": str(queries.from_product(products[0]).pk),
+        "image_base64": base64.b64encode(photo()).decode(),
+        "image_url": "https://shop.example/hat.jpg",
+    }
+    body = {name: given[name] for name in sources}
+    schema = client.get("/api/schema/?format=json").json()
+    for kind in ("SearchRequest", "SearchByJSONRequest"):
+        declared = Draft4Validator(_without_nullable(schema | schema["components"]["schemas"][kind]))
+        assert declared.is_valid(body) is (len(sources) == 1)
+    assert post(client, **body).status_code == (201 if len(sources) == 1 else 400)
+
+
+def test_the_schema_leads_from_a_search_to_what_its_id_is_for(client: Client) -> None:
+    paths = client.get("/api/schema/?format=json").json()["paths"]
+    links = paths[SEARCH]["post"]["responses"]["201"]["links"].values()
+    assert {link["operationId"] for link in links} == {
+        operation["operationId"] for operation in paths[SEARCH + "{id}/"].values()
+    }
+    assert all(link["parameters"] == {"id": "$response.body#/id"} for link in links)
+
+
+def test_the_schema_has_pictures_in_base64_as_bytes(client: Client) -> None:
+    components = client.get("/api/schema/?format=json").json()["components"]["schemas"]
+    for kind, field in (("SearchByJSONRequest", "image_base64"), ("PostedImageRequest", "base64img")):
+        assert components[kind]["properties"][field].items() >= {"format": "byte", "minLength": 1}.items()
+
+
 def test_the_schema_has_a_file_in_the_form_alone(client: Client) -> None:
     schema = client.get("/api/schema/?format=json").json()
     body = schema["paths"][SEARCH]["post"]["requestBody"]
