@@ -21,7 +21,7 @@ from search.vision.vectors import Rows, unit
 
 Integers: TypeAlias = NDArray[np.intp]
 
-# The best on 3,781 photos of clothes (docs/architecture.md).
+# The best on 3,781 photos of clothes (docs/indexes.md).
 COMPONENTS = 256
 #: The widest embeddings whose covariance is taken apart whole. 2,400 rows of 1,280 numbers take .3 s; of 2,048
 #: numbers they take 8 s, and a randomized decomposition, which explains as much to six digits, .8 s.
