@@ -101,8 +101,7 @@ test: $(DEV) ## run the tests; those of the pages want “make browser” once
 	@# In their order: what empties the database comes last.
 	pytest -n 3 --dist load -m "not browser and not servers and not e2e and not attacks"
 	pytest -m attacks
-	@# A page on a busy machine may miss its moment: what has failed is tried once more, by itself.
-	pytest -m browser || pytest -m browser --last-failed
+	pytest -m browser
 
 coverage: $(DEV) ## run the tests that need no browser and no server with coverage, which takes them twice as long
 	pytest -n 3 --dist load -m "not browser and not servers and not e2e and not attacks" --cov --cov-report=term
