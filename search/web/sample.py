@@ -61,7 +61,7 @@ class PostImageView(_SampleView):
 
     @extend_schema(
         operation_id="post_image",
-        request=PostedImageSerializer,
+        request={"application/json": PostedImageSerializer},
         responses={200: ImagesSerializer, **problems(400, 413, 415, 422, 429, 503)},
     )
     def post(self, request: Request) -> Response:
@@ -77,7 +77,7 @@ class PostURLView(_SampleView):
 
     @extend_schema(
         operation_id="post_url",
-        request=PostedAddressSerializer,
+        request={"application/json": PostedAddressSerializer},
         responses={200: ImagesSerializer, **problems(400, 413, 415, 422, 429, 502, 503, 504)},
     )
     def post(self, request: Request) -> Response:

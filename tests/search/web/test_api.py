@@ -676,6 +676,12 @@ def test_the_schema_bounds_what_an_address_and_a_body_may_hold(client: Client) -
     assert not any(price.is_valid(value) for value in (-1, "-1", "cheap"))
 
 
+@pytest.mark.parametrize("path", ["/postImage", "/postURL"])
+def test_the_schema_asks_for_json_where_bodies_are_read_as_json(client: Client, path: str) -> None:
+    body = client.get("/api/schema/?format=json").json()["paths"][path]["post"]["requestBody"]
+    assert list(body["content"]) == ["application/json"]
+
+
 @pytest.mark.parametrize("sources", [[], ["product"], ["product", "query"], ["image_base64", "image_url"]])
 def test_the_schema_and_a_search_want_one_source(client: Client, products: list[Product], sources: list[str]) -> None:
     given = {
