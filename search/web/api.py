@@ -45,7 +45,7 @@ from search.web.throttling import Cost, SearchingView, charge
 REFINEMENTS = [
     OpenApiParameter("category", str, many=True, description="Slug; the categories below count too."),
     OpenApiParameter("brand", str, many=True, description="Slug."),
-    OpenApiParameter("colour", str, many=True, enum=colours.NAMES),
+    OpenApiParameter("colour", str, many=True, enum=[*colours.NAMES, ""]),
     OpenApiParameter("price_min", {"type": "number", "minimum": 0}),
     OpenApiParameter("price_max", {"type": "number", "minimum": 0}),
     OpenApiParameter("in_stock", bool),

@@ -144,7 +144,7 @@ def test_a_worker_and_a_change_of_many_photos_do_not_wait_for_each_other(
     assert [entry.photo_id for entry in claimed] == [2, 1]
     with transaction.atomic():
         raised(version, 1)
-        settled = beside(indexing._settle, claimed, IndexEntry.State.INDEXED)
+        settled = beside(ledger.settle, claimed, IndexEntry.State.INDEXED)
         until(waits_for_a_lock)
         raised(version, 2)
     settled.result(timeout=20)
@@ -164,7 +164,7 @@ def test_whoever_writes_to_several_entries_begins_with_the_first_photo(
         if work == "change":
             other = beside(IndexEntry.objects.change, version, [2, 1])
         else:
-            other = beside(indexing.release, entries)
+            other = beside(ledger.release, entries)
         until(waits_for_a_lock)
         raised(version, 2)
     other.result(timeout=20)

@@ -115,7 +115,7 @@ def test_a_photo_that_its_worker_dies_of_is_given_up_and_holds_nothing_back(work
         until(lambda deaths=deaths: settled() or workplace.log(worker).count("WorkerLostError") > deaths)  # type: ignore[misc]
     entry = IndexEntry.objects.get(photo_id=deadly.pk)
     assert entry.state == "failed"
-    assert "died" in entry.reason
+    assert "crashed" in entry.reason
     assert len(searchable()) == 12
 
 
