@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 
-from django.db.models import Exists, OuterRef
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from catalogue.models import ProductImage
 from search import versions
-from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, PhotosPostponed
+from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, EmbedderError, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
 from search.lifecycle import activation, audit, building, runs
 from search.lifecycle.runs import Progress
 from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
 from search.vision import fitting
+from search.vision.embedders import embedders
 from search.writing import indexing, ledger
 
 logger = logging.getLogger(__name__)
@@ -129,12 +133,26 @@ def _drop(version: IndexVersion) -> None:
         # The site has left that service; it must not keep the version for ever.
         logger.warning("The index of version %s stays where it is: %s", version.pk, error)
     version.delete()
-    space = IndexVersion.objects.filter(fingerprint=version.fingerprint, colours_version=version.colours_version)
-    if not space.exists():
-        Embedding.objects.of(version).delete()
 
 
 def delete_orphans() -> int:
-    """Delete embeddings of contents that no photo has any more; returns how many."""
-    used = ProductImage.objects.filter(sha256=OuterRef("digest"))
-    return Embedding.objects.filter(~Exists(used)).delete()[0]
+    """Delete embeddings of contents that no photo has, and of spaces that nothing uses; returns how many."""
+    unknown = ~Exists(ProductImage.objects.filter(sha256=OuterRef("digest")))
+    return Embedding.objects.filter(unknown | ~_used_spaces()).delete()[0]
+
+
+def _used_spaces() -> Q:
+    """The embeddings of each version, and of a rebuild with each configured model; all while that cannot be told.
+
+    A rebuild embeds before there is a version. One that is started again, after it was interrupted or discarded, does
+    not ask the model anew.
+    """
+    if runs.running(IndexRun.Kind.REBUILD) or runs.paused():  # maybe of a release with other colour code
+        return Q()
+    try:
+        used = [*IndexVersion.objects.only("fingerprint", "colours_version"), *map(building.draft, embedders)]
+    except (EmbedderError, ImproperlyConfigured) as error:
+        logger.info("Embeddings of former models are kept for now: %s", error)
+        return Q()
+    spaces = [Q(fingerprint=one.fingerprint, colours_version=one.colours_version) for one in used]
+    return reduce(or_, spaces)

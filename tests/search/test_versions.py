@@ -8,17 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import IntegrityError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 from catalogue.models import Product, ProductImage
 from search.admin import neighbours, states
-from search.lifecycle import activation, building, upkeep
-from search.models import Embedding, IndexVersion
+from search.lifecycle import activation, building, runs, upkeep
+from search.models import KEPT, Embedding, IndexRun, IndexVersion
 from search.reading import results
 from search.reading.alternatives import alternatives
+from search.reading.refinement import Refinement
 from search.vision import colours
+from search.writing import embedding, indexing
 from tests import shop
 from tests.drawing import photo
-from tests.search.grid import Grid
+from tests.search.grid import Grid, configured
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
@@ -42,10 +46,12 @@ def answers() -> dict[str, Any]:
     image = states.with_entries(ProductImage.objects.order_by("pk")).first()
     assert image is not None
     upload = results.similar_to_picture(photo("dress", "#4060a0", seed=77), 8)
+    liking = Refinement(like=("hat-red-0",), colour_weight=0.4)
     compared = neighbours.compare(image, 0.5, visible=True)
     return {
         "upload": [(result.product.sku, result.score, result.match) for result in upload],
         "product": [(result.product.sku, result.score) for result in results.similar_to(product, 8)],
+        "liked": [(result.product.sku, result.score) for result in results.similar_to(product, 8, liking)],
         "alternatives": [
             [(one.product.sku, one.match, one.colour) for one in row] for row in vars(alternatives(product)).values()
         ],
@@ -79,8 +85,6 @@ def test_the_live_version_answers_with_its_own_colours_while_one_with_new_colour
 def test_photos_that_come_before_the_rebuild_are_indexed_with_the_colours_of_the_live_version(
     products: list[Product], new_colours: None
 ) -> None:
-    from search.writing import indexing
-
     added = shop.product("late", photo("hat", "#cc2229", seed=5)).photos.get()
     assert indexing.sync().indexed == 1
     assert Embedding.objects.get(digest=added.sha256).colours_version == 1
@@ -100,7 +104,8 @@ def test_a_rebuild_with_new_colours_keeps_the_embeddings_of_both_until_the_forme
     assert Grid.calls == 0, "The model is not asked again for what is stored."
     upkeep.drop_retired(grace=timedelta(seconds=-1))
     assert not IndexVersion.objects.filter(pk=former.pk).exists()
-    assert Embedding.objects.count() == photos
+    assert upkeep.delete_orphans() == photos
+    assert set(Embedding.objects.values_list("colours_version", flat=True)) == {2}
 
 
 def test_embeddings_of_one_content_are_unique_in_their_space(products: list[Product]) -> None:
@@ -109,3 +114,69 @@ def test_embeddings_of_one_content_are_unique_in_their_space(products: list[Prod
     row.save()
     assert Embedding.objects.filter(digest=row.digest).count() == 2
     assert Embedding.objects.of_live().filter(digest=row.digest).count() == 1
+
+
+def test_embeddings_that_no_version_and_no_model_uses_are_deleted(products: list[Product], settings: Any) -> None:
+    photos = ProductImage.objects.count()
+    settings.EMBEDDERS = {"default": configured(), "other": configured("other")}
+    embedding.embed(building.draft("other"), ProductImage.objects.all())
+    assert upkeep.delete_orphans() == 0, "A rebuild with this model has begun, or is started again."
+    settings.EMBEDDERS = {"default": configured()}
+    assert upkeep.delete_orphans() == photos
+    assert set(Embedding.objects.values_list("fingerprint", flat=True)) == {"grid"}
+
+
+def test_dropping_a_version_keeps_the_embeddings_of_a_build_in_its_space(
+    products: list[Product], settings: Any
+) -> None:
+    settings.EMBEDDERS = {"default": configured(), "other": configured("other")}
+    building.rebuild("other", force=True)
+    former = IndexVersion.objects.get(fingerprint="grid")
+    draft = building.draft("default")
+    upkeep.drop_retired(grace=-2 * KEPT)
+    upkeep.delete_orphans()
+    assert not IndexVersion.objects.filter(pk=former.pk).exists()
+    assert Embedding.objects.of(draft).count() == ProductImage.objects.count()
+
+
+@pytest.mark.parametrize("rebuilding", [True, False])
+def test_no_unused_embeddings_are_deleted_during_a_rebuild(
+    products: list[Product], new_colours: None, monkeypatch: pytest.MonkeyPatch, *, rebuilding: bool
+) -> None:
+    photos = ProductImage.objects.count()
+    embedding.embed(building.draft("default"), ProductImage.objects.all())
+    monkeypatch.setattr(colours, "COLOURS_VERSION", 1)  # as a worker of the former release
+    if rebuilding:
+        with runs.recorded(IndexRun.Kind.REBUILD):
+            assert upkeep.delete_orphans() == 0
+    else:
+        assert upkeep.delete_orphans() == photos
+
+
+def test_no_unused_embeddings_are_deleted_while_a_model_is_unknown(products: list[Product], settings: Any) -> None:
+    embedding.embed(building.draft("default"), ProductImage.objects.all())
+    Embedding.objects.update(fingerprint="former")
+    settings.EMBEDDERS = {"default": configured(), "broken": {"BACKEND": "no.such.Embedder"}}
+    assert upkeep.delete_orphans() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_migration_backwards_keeps_the_newest_colours() -> None:
+    def migrate(*target: str) -> Any:
+        executor = MigrationExecutor(connection)
+        executor.migrate([target])
+        return executor.loader.project_state([target]).apps.get_model("search", "Embedding")
+
+    leaves = MigrationExecutor(connection).loader.graph.leaf_nodes("search")
+    for digest, colours_version in [("a", 1), ("a", 2), ("b", 1)]:
+        Embedding.objects.create(
+            digest=digest, fingerprint="grid", embedding=b"", colour=b"", colours_version=colours_version
+        )
+    try:
+        former = migrate("search", "0007_throttle_windows")
+        assert set(former.objects.values_list("digest", "colours_version")) == {("a", 2), ("b", 1)}
+        with pytest.raises(IntegrityError):
+            former.objects.create(digest="a", fingerprint="grid", embedding=b"", colour=b"", colours_version=3)
+    finally:
+        migrate(*leaves[0])
+    assert set(Embedding.objects.values_list("digest", "colours_version")) == {("a", 2), ("b", 1)}
