@@ -62,7 +62,13 @@ if HTTPS and not NUM_PROXIES:
     )
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
-CORS_ORIGINS = [origin.lower() for origin in env.origins("CORS_ORIGINS")]
+# Pages of these other sites may call the API from a browser, and nothing else. Never with cookies.
+CORS_ALLOWED_ORIGINS = [origin.lower() for origin in env.origins("CORS_ORIGINS")]
+CORS_URLS_REGEX = r"^/(api/|postImage$|postURL$)"  # as `visualsearch.problems.in_api`
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["content-type", "x-requested-with"]
+CORS_EXPOSE_HEADERS = ["Location", "RateLimit", "RateLimit-Policy", "Retry-After"]
+CORS_PREFLIGHT_MAX_AGE = 600  # seconds
 SHOP_NAME = env.text("SHOP_NAME", "Lookalike")
 
 INSTALLED_APPS = [
@@ -83,6 +89,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "tree_queries",
+    "corsheaders",
     "visualsearch.apps.SignIns",
     "django_otp",
     "django_otp.plugins.otp_totp",
@@ -96,7 +103,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "visualsearch.health.Probes",
-    "visualsearch.cors.CrossOrigin",
+    "corsheaders.middleware.CorsMiddleware",
     "search.web.throttling.RateLimit",
     "visualsearch.security.ContentSecurityPolicy",
     "visualsearch.limits.HeaderLimits",

@@ -16,7 +16,7 @@ PATHS = ["/api/v1/search/", "/postImage", "/postURL"]
 
 @pytest.fixture(autouse=True)
 def _origins(settings: Any) -> None:
-    settings.CORS_ORIGINS = [ORIGIN, "http://localhost:3000"]
+    settings.CORS_ALLOWED_ORIGINS = [ORIGIN, "http://localhost:3000"]
 
 
 def preflight(path: str, origin: str = ORIGIN) -> HttpResponseBase:
@@ -42,11 +42,11 @@ def told(response: HttpResponseBase) -> set[str]:
 @pytest.mark.parametrize("origin", [ORIGIN, "http://localhost:3000"])
 def test_a_browser_may_ask_for_a_page_of_a_named_origin(path: str, origin: str) -> None:
     response = preflight(path, origin)
-    assert response.status_code == 204
+    assert response.status_code == 200
     assert response["Access-Control-Allow-Origin"] == origin
     assert "POST" in response["Access-Control-Allow-Methods"]
-    assert "Content-Type" in response["Access-Control-Allow-Headers"]
-    assert "Origin" in response["Vary"]
+    assert "content-type" in response["Access-Control-Allow-Headers"]
+    assert "origin" in response["Vary"].lower()
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -65,7 +65,7 @@ def test_the_answer_may_be_read_whatever_it_is(path: str) -> None:
 def test_no_other_origin_is_told_anything(path: str, origin: str) -> None:
     for response in (preflight(path, origin), post(path, origin)):
         assert told(response) == set()
-        assert "Origin" in response["Vary"]
+        assert "origin" in response["Vary"].lower()
 
 
 @pytest.mark.parametrize("path", ["/", "/search/", "/admin/login/", "/postImage/", "/apis/"])
@@ -81,7 +81,7 @@ def test_a_request_that_is_too_large_says_so_to_the_page(settings: Any) -> None:
 
 
 def test_nobody_is_told_anything_where_no_origin_is_named(settings: Any) -> None:
-    settings.CORS_ORIGINS = []
+    settings.CORS_ALLOWED_ORIGINS = []
     for response in (preflight("/api/v1/products/"), Client().get("/api/v1/products/", headers={"Origin": ORIGIN})):
         assert told(response) == set()
 
