@@ -16,8 +16,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.utils.translation import gettext as _
 from django.views import csrf, defaults
 
+from search.web.clients import prefers_json
 from visualsearch.problems import in_api, respond
-from visualsearch.refusals import prefers_json, refusal
+from visualsearch.refusals import refusal
 from visualsearch.security import in_admin
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ links and forms holds. Which one, and whether any, differs between databases."""
 BAD_VALUES = (IncorrectLookupParameters, FieldDoesNotExist, ValidationError, DataError, OverflowError, ValueError)
 """Those of them that a form's values raise; the admin reads a field's name from one of them (`_to_field`)."""
 
-OWN = {"catalogue", "demo", "evaluation", "search", "visualsearch"}
+OWN = {"catalogue", "demo", "evaluation", "resilience", "search", "visualsearch"}
 """The project's packages: what they raise themselves is a mistake in them."""
 
 EXPENSIVE = ("__regex", "__iregex")

@@ -16,7 +16,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.utils.translation import gettext as _
 
-from visualsearch.refusals import LONGEST_ACCEPT, refusal
+from search.web.clients import LONGEST_ACCEPT
+from visualsearch.refusals import refusal
 from visualsearch.security import in_admin, is_trusted_staff
 
 LONGEST_COOKIES = 8_192

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from itertools import islice
@@ -17,11 +16,8 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.views import exception_handler, set_rollback
 
-from catalogue.files import StorageError
-from catalogue.images import ImageRefused
 from catalogue.serializers import MOST_REPEATED, PROBLEM
-from search.exceptions import SearchError
-from search.web.statuses import image_headers, image_status, search_sentence, search_status, storage_sentence
+from search.web.errors import DATABASE_ERRORS, answer_to, is_for_shoppers
 
 logger = logging.getLogger(__name__)
 
@@ -70,21 +66,15 @@ def _sound(text: str) -> str:
 
 
 def handler(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
-    """Django REST framework's exception handler: known errors as problems, unknown ones as the bugs they are."""
+    """Django REST framework's exception handler: known errors become problems, bugs stay errors of the server."""
     headers: dict[str, str] = {}
-    if isinstance(error, ImageRefused):
-        body = problem(image_status(error), str(error), code=error.code)
-        headers = image_headers(error)
-    elif isinstance(error, SearchError):
-        body = problem(search_status(error), search_sentence(error))
-        if body["detail"] != str(error):
-            logger.warning("A search could not be answered: %s", error)  # its words are for staff
-        if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = "30"
-    elif isinstance(error, StorageError):
-        body = problem(HTTPStatus.SERVICE_UNAVAILABLE, storage_sentence())
-        logger.warning("The storage of pictures failed: %s", error)
-        headers["Retry-After"] = "30"
+    if isinstance(error, DATABASE_ERRORS):
+        return None  # `ErrorAnswers` answers it: it counts how long such requests have waited
+    if (answer := answer_to(error)) is not None:
+        body = problem(answer.status, str(answer.sentence), **({"code": answer.code} if answer.code else {}))
+        headers = answer.headers
+        if not is_for_shoppers(error):
+            logger.warning("An API request could not be answered: %s: %s", type(error).__name__, error)
     elif isinstance(error, RecursionError):
         body = problem(HTTPStatus.BAD_REQUEST, _("This is nested too deeply. See /api/docs/ for what to send."))
     elif isinstance(error, SuspiciousOperation):
@@ -114,9 +104,6 @@ def _sentence(error: Exception) -> str:
     """What to do about one of the framework's own errors."""
     if isinstance(error, exceptions.UnsupportedMediaType):
         return _("Send JSON (application/json) or a form (multipart/form-data).")
-    if isinstance(error, exceptions.Throttled):
-        wait = max(1, math.ceil(getattr(error, "wait", None) or 1))
-        return _("Too many searches. Try again in %(wait)d s.") % {"wait": wait}
     if isinstance(error, exceptions.MethodNotAllowed):
         return _("This address does not answer to this method; its Allow header names those it does.")
     return str(getattr(error, "detail", ""))

@@ -1,4 +1,4 @@
-"""What a request is answered that no view answers: in the form that its client reads, and without the database."""
+"""Refusals, in the format that the client reads."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from search.web.clients import prefers_json
 from visualsearch.problems import in_api, respond
 
-LONGEST_ACCEPT = 1_000
-"""Bytes of the Accept header; browsers send less than 200. A longer one is not read: that takes long."""
 
+def refusal(
+    request: HttpRequest,
+    status: HTTPStatus,
+    title: str,
+    sentence: str,
+    *,
+    code: str = "",
+    in_shop: bool = False,
+) -> HttpResponse:
+    """Return a problem for API clients, `{"error": sentence}` for scripts, else a page.
 
-def refusal(request: HttpRequest, status: HTTPStatus, title: str, sentence: str, **members: str) -> HttpResponse:
-    """A problem for the API's clients, `{"error": sentence}` for scripts, else a page.
-
-    members: of the problem, such as `code`. The page reads nothing of the request, so it may be shown before cookies
-    are read.
+    code: identifies the reason to API clients.
+    in_shop: show the sentence in a page of the shop. By default the page reads nothing of the request, so it can be
+        shown before cookies are read and without the database.
     """
     if in_api(request.path_info):
-        return respond(status, sentence, **members)
+        return respond(status, sentence, **({"code": code} if code else {}))
     if prefers_json(request):
         return JsonResponse({"error": sentence}, status=status)
-    return HttpResponse(render_to_string("refused.html", {"title": title, "sentence": sentence}), status=status)
-
-
-def prefers_json(request: HttpRequest) -> bool:
-    """Whether the client would rather have JSON than a page, as the scripts of the site's own pages do."""
-    if len(request.META.get("HTTP_ACCEPT", "")) > LONGEST_ACCEPT:
-        return False
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    context = {"status": status, "title": title, "sentence": sentence}
+    if in_shop:
+        return HttpResponse(render_to_string("error.html", context, request), status=status)
+    return HttpResponse(render_to_string("refused.html", context), status=status)

@@ -89,7 +89,7 @@ class BodyLimit:
             # Django reads no body of unknown length: what was sent would be taken for nothing.
             status = HTTPStatus.LENGTH_REQUIRED
             title, sentence = _("Content-Length is missing"), _("Send the body with a Content-Length.")
-            members: dict[str, str] = {}
+            code = ""
         elif length <= limit:
             return self.get_response(request)
         elif in_admin(request.path_info) and is_trusted_staff(request):
@@ -102,19 +102,19 @@ class BodyLimit:
             sentence = _(
                 "This is larger than %(limit)d MB. Send it in parts, or ask whoever runs the site to import it there."
             ) % {"limit": settings.STAFF_UPLOAD_MAX_BYTES // 1_000_000}
-            members = {}
+            code = ""
         elif form and length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             title, sentence = _("This form is too large"), _("Send less text.")
-            members = {}
+            code = ""
         else:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             title = _("This picture is too large")
             sentence = _("This is larger than %(limit)d MB. Send a smaller picture.") % {
                 "limit": settings.IMAGE_MAX_BYTES // 1_000_000
             }
-            members = {"code": TooManyBytes.code}
-        response = refusal(request, status, title, sentence, **members)
+            code = TooManyBytes.code
+        response = refusal(request, status, title, sentence, code=code)
         response.headers["Connection"] = "close"
         return response
 

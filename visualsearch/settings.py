@@ -121,8 +121,7 @@ MIDDLEWARE = [
     "visualsearch.security.BodyLimit",
     "visualsearch.security.NoNul",
     "visualsearch.faults.HandMadeAddresses",
-    "visualsearch.storage.StorageFaults",
-    "visualsearch.database.DatabaseFaults",
+    "visualsearch.errors.ErrorAnswers",
     "visualsearch.second_factor.SecondFactor",
     "axes.middleware.AxesMiddleware",
 ]

@@ -20,6 +20,9 @@ UNKNOWN = "0.0.0.0"  # noqa: S104 - "this host" (RFC 1122), nothing is bound to 
 NETWORK_BITS = 64
 """An IPv6 client chooses its own address within a /64 (RFC 4291), so the /64 is what identifies it."""
 
+LONGEST_ACCEPT = 1_000
+"""Bytes of the Accept header; browsers send less than 200. A longer one is not read: that takes long."""
+
 _LONGEST = len("[0000:0000:0000:0000:0000:ffff:255.255.255.255%a-scope-id]:65535")
 
 
@@ -72,3 +75,10 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+def prefers_json(request: HttpRequest) -> bool:
+    """Whether the client would rather have JSON than a page, as the scripts of the site's own pages do."""
+    if len(request.META.get("HTTP_ACCEPT", "")) > LONGEST_ACCEPT:
+        return False
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"

@@ -98,8 +98,8 @@ class SearchingView(APIView):
         return super().finalize_response(request, response, *args, **kwargs)
 
 
-def charge(request: Request, cost: Cost) -> None:
-    """Count a search of the API's. Raises Throttled."""
+def charge(request: HttpRequest | Request, cost: Cost) -> None:
+    """Count a search. Raises Throttled if the client has made too many."""
     if not (window := spend(request, cost)).allowed:
         raise Throttled(window.left)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,14 +25,13 @@ from django.http import (
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from catalogue.images import ImageRefused, Limits
 from catalogue.models import Product
-from search.exceptions import PicturesRejected, QueryGone, SearchError
+from search.exceptions import PicturesRejected, QueryGone
 from search.models import IndexVersion, Query
 from search.reading import queries, ranking
 from search.reading.facets import narrowing
@@ -47,17 +45,15 @@ from search.vision import colours
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 from search.web.cards import MOST_SHOWN, cards, following
 from search.web.chips import chips, wished_products
+from search.web.clients import prefers_json
+from search.web.errors import Answer, answer_to, is_for_shoppers
 from search.web.forms import RefinementForm
-from search.web.statuses import image_headers, image_status, search_sentence, search_status
 from search.web.summary import summary
-from search.web.throttling import Cost, spend
+from search.web.throttling import Cost, charge
 
 logger = logging.getLogger(__name__)
 
 View = Callable[..., HttpResponseBase]
-
-RETRY_AFTER = 30
-"""Seconds after which a search that could not be answered is worth another try."""
 
 PART = "X-Part"
 """The header with which the page's script asks for less than a page."""
@@ -79,55 +75,11 @@ def private(view: View) -> View:
     return answer
 
 
-def explained(view: View) -> View:
-    """What search raises becomes a page that says so."""
-
-    @wraps(view)
-    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        try:
-            return view(request, *args, **kwargs)
-        except Http404 as error:
-            if not _wants_json(request):
-                raise
-            return JsonResponse({"error": str(error)}, status=HTTPStatus.NOT_FOUND)
-        except ImageRefused as error:  # one that was stored, and cannot be read any more
-            refused = _error_page(request, image_status(error), _("Search again"), str(error))
-            return _with_headers(refused, image_headers(error))
-        except SearchError as error:
-            status = search_status(error)
-            if status != HTTPStatus.SERVICE_UNAVAILABLE:
-                return _error_page(request, status, _("Search again"), search_sentence(error))
-            logger.warning("A search could not be answered: %s", error)  # its words are for staff
-            response = _error_page(
-                request,
-                status,
-                _("Search is having a break"),
-                _("It does not answer just now. Try again in a minute; until then you can look around the shop."),
-            )
-            response["Retry-After"] = RETRY_AFTER
-            return response
-
-    return answer
-
-
-def _with_headers(response: HttpResponse, headers: dict[str, str]) -> HttpResponse:
-    for name, value in headers.items():
-        response[name] = value
-    return response
-
-
-def _error_page(request: HttpRequest, status: HTTPStatus, title: str, sentence: str) -> HttpResponse:
-    if _wants_json(request):
-        return JsonResponse({"error": sentence}, status=status)
-    return render(request, "error.html", {"status": status, "title": title, "sentence": sentence}, status=status)
-
-
 # Asking -----------------------------------------------------------------------------------------------------
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @private
-@explained
 def ask(request: HttpRequest) -> HttpResponseBase:
     """Search with an uploaded `image`, the one at an `image_url`, or the `product` of a SKU; leads to the results at
     their own address.
@@ -136,37 +88,33 @@ def ask(request: HttpRequest) -> HttpResponseBase:
     """
     if request.method != "POST":
         return render(request, "search/ask.html")
-    if (wait := _must_wait(request, _cost(request))) is not None:
-        return _slow_down(request, wait)
+    charge(request, _cost(request))
     try:
         query = _query_of(request)
     except (ImageRefused, PicturesRejected) as error:
-        again = _ask_again(request, *_refusal(error), address=request.POST.get("image_url", ""))
-        return _with_headers(again, image_headers(error) if isinstance(error, ImageRefused) else {})
+        if not is_for_shoppers(error):
+            logger.warning("The model refused a shopper's picture: %s", error)
+        if (answer := answer_to(error)) is None:
+            raise
+        return _ask_again(request, answer, address=request.POST.get("image_url", ""))
     if query is None:
-        return _ask_again(request, HTTPStatus.BAD_REQUEST, _("Choose a picture first, then search."))
+        sentence = _("Choose a picture first, then search.")
+        return _ask_again(request, Answer(HTTPStatus.BAD_REQUEST, "", sentence))
     address = query.get_absolute_url()
-    if _wants_json(request):
+    if prefers_json(request):
         return JsonResponse({"location": address}, status=HTTPStatus.CREATED, headers={"Location": address})
     return HttpResponseRedirect(address, status=HTTPStatus.SEE_OTHER)
 
 
-def _refusal(error: ImageRefused | PicturesRejected) -> tuple[HTTPStatus, str]:
-    """Why a picture cannot be searched with: by its form, or because the model does not take it."""
-    if isinstance(error, ImageRefused):
-        return image_status(error), str(error)
-    logger.warning("The model has refused a shopper's picture: %s", error)
-    return search_status(error), search_sentence(error)
-
-
-def _ask_again(request: HttpRequest, status: HTTPStatus, error: str, address: str = "") -> HttpResponse:
-    if _wants_json(request):
-        return JsonResponse({"error": error}, status=status)
-    return render(request, "search/ask.html", {"error": error, "address": address}, status=status)
-
-
-def _wants_json(request: HttpRequest) -> bool:
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+def _ask_again(request: HttpRequest, answer: Answer, address: str = "") -> HttpResponse:
+    if prefers_json(request):
+        return JsonResponse({"error": str(answer.sentence)}, status=answer.status, headers=answer.headers)
+    response = render(
+        request, "search/ask.html", {"error": answer.sentence, "address": address}, status=answer.status
+    )
+    for name, value in answer.headers.items():
+        response[name] = value
+    return response
 
 
 def _query_of(request: HttpRequest) -> Query | None:
@@ -188,31 +136,12 @@ def _cost(request: HttpRequest) -> Cost:
     return Cost.PICTURE if "image" in request.FILES else Cost.STORED
 
 
-def _must_wait(request: HttpRequest, cost: Cost) -> float | None:
-    """Count a search; the seconds to wait if there were too many of late."""
-    window = spend(request, cost)
-    return None if window.allowed else window.left
-
-
-def _slow_down(request: HttpRequest, wait: float) -> HttpResponse:
-    seconds = max(1, math.ceil(wait))
-    sentence = ngettext(
-        "Those were many searches in a short time. Try again in %(seconds)d second.",
-        "Those were many searches in a short time. Try again in %(seconds)d seconds.",
-        seconds,
-    ) % {"seconds": seconds}
-    response = _error_page(request, HTTPStatus.TOO_MANY_REQUESTS, _("A little slower, please"), sentence)
-    response["Retry-After"] = seconds
-    return response
-
-
 # What was found ---------------------------------------------------------------------------------------------
 
 
 @require_safe
 @private
 @vary_on_headers(PART)
-@explained
 def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """What a query found, refined as the address says, and as many of its products as the address asks for.
 
@@ -231,9 +160,8 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     # The page repeats them in each of its links: what is no product, or none to be seen, does not come that far.
     refinement = form.refinement.wishing(product.sku for product in wished)
     version = live_version()
-    new_box = refinement.box is not None and not queries.has_vectors(query, refinement.box, version)
-    if new_box and (wait := _must_wait(request, Cost.STORED)) is not None:
-        return _slow_down(request, wait)
+    if refinement.box is not None and not queries.has_vectors(query, refinement.box, version):
+        charge(request, Cost.STORED)
     ranked = _ranking(query, refinement, version, request.GET.get("list", ""))
     start = _number(request.GET.get("start", ""), 0, LONGEST)
     if start >= len(ranked):  # another list than the one it is a position of
@@ -294,7 +222,6 @@ def _picture_colours(query: Query) -> dict[str, Any]:
 @require_safe
 @private
 @cache_control(no_store=True)  # whoever deletes the picture must not find it in the browser's cache
-@explained
 def picture(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The shopper's own picture, from private storage."""
     query = _find(pk)
@@ -309,7 +236,6 @@ def picture(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 
 @require_POST
 @private
-@explained
 def forget(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Delete the picture and all that was derived from it, at once."""
     _find(pk).forget()

@@ -205,7 +205,7 @@ def test_a_search_that_is_refused_in_its_place(
     name: str, visits: Visits, empty_shop: Shop, strict_shop: Shop, watch: Watch
 ) -> None:
     shop, sentence = {
-        "answered": (empty_shop, "It does not answer just now"),
+        "answered": (empty_shop, "Search by picture is unavailable right now"),
         "counted": (strict_shop, "Try again in"),
     }[name]
     page = visits.open(shop, **DESK)
@@ -225,8 +225,8 @@ def test_a_search_that_is_refused_on_a_page_of_its_own(
     """The form's own answer, as it is where the page's script has not come."""
     watch.expects(503, 429)
     for shop, times, title in (
-        (empty_shop, 1, "Search is having a break"),
-        (strict_shop, 2, "A little slower, please"),
+        (empty_shop, 1, "Search is unavailable"),
+        (strict_shop, 2, "Too many searches"),
     ):
         page = visits.open(shop, **DESK)
         page.route("**/js/ask.*", lambda route: route.abort("aborted"))

@@ -283,4 +283,4 @@ def test_searching_too_often_is_answered_with_how_long_to_wait(
         page.goto("/search/")
         page.get_by_label("Choose a photo").set_input_files(strict_shop.drawn_photo())
         page.get_by_role("button", name="Search").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("A little slower, please")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Too many searches")

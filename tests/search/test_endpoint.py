@@ -297,7 +297,7 @@ def test_a_shopper_is_not_told_where_an_index_that_is_lost_was(
         response = upload(client, address)
         assert response.status_code == 503
         told = response.content.decode()
-        assert "not answer just now" in told
+        assert "unavailable right now" in told
         assert "manage.py" not in told
     assert "manage.py" in caplog.text
 

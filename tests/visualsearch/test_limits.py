@@ -13,6 +13,7 @@ from django.http import QueryDict
 from django.http.multipartparser import MultiPartParserError
 from django.test import Client, RequestFactory
 
+from search.web.clients import LONGEST_ACCEPT
 from tests.cost import processor_time
 from tests.visualsearch.second_factor import with_code
 from visualsearch import charset
@@ -24,7 +25,6 @@ from visualsearch.limits import (
     MOST_STAFF_PARTS,
     _Counted,
 )
-from visualsearch.refusals import LONGEST_ACCEPT
 
 PATHS = ["/about/", "/api/v1/products/", "/admin/login/"]
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client, RequestFactory
 
+from search.web.clients import LONGEST_ACCEPT, prefers_json
 from tests.cost import processor_time
 from visualsearch.charset import UNREADABLE
-from visualsearch.refusals import LONGEST_ACCEPT, prefers_json, refusal
+from visualsearch.refusals import refusal
 
 FORMS = [
     ("/search/", "text/html,*/*;q=0.8", "text/html; charset=utf-8"),

@@ -10,7 +10,8 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from catalogue.images import TooManyBytes
-from visualsearch.refusals import LONGEST_ACCEPT, refusal
+from search.web.clients import LONGEST_ACCEPT
+from visualsearch.refusals import refusal
 from visualsearch.webserver.bridge import Answer, Environ
 
 
@@ -23,8 +24,8 @@ def refuse(environ: Environ, status: HTTPStatus, retry_after: int | None) -> Ans
     language = translation.get_language_from_request(request)
     with translation.override(language):
         title, sentence = _words(status)
-        code = {"code": TooManyBytes.code} if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else {}
-        response = refusal(request, status, title, sentence, **code)
+        code = TooManyBytes.code if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else ""
+        response = refusal(request, status, title, sentence, code=code)
     response.headers["Content-Language"] = language
     response.headers["Cache-Control"] = "no-store"
     response.headers["Content-Security-Policy"] = "default-src 'self'"

@@ -9,7 +9,7 @@ from django.db import OperationalError
 from django.test import Client
 
 from catalogue.models import Product
-from visualsearch import database
+from visualsearch import errors
 
 pytestmark = pytest.mark.django_db
 
@@ -48,12 +48,12 @@ def test_after_one_request_has_waited_nothing_done_others_do_not(
     away: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = Client()
-    monkeypatch.setattr(database, "LONG", 0.0)
+    monkeypatch.setattr(errors, "LONG", 0.0)
     for _turn in range(3):
         assert client.get("/").status_code == 503
     assert len(away) == 1
     assert client.get("/healthz").status_code == 200
-    monkeypatch.setattr(database, "REST", 0.0)
+    monkeypatch.setattr(errors, "REST", 0.0)
     client = Client()
     assert [client.get("/").status_code for _turn in range(3)] == [503, 503, 503]
     assert len(away) == 4
