@@ -37,6 +37,7 @@ from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 
 from catalogue.files import CONTENT_TYPES, StorageRefused, StorageUnavailable
+from resilience.breaker import Breaker
 
 logger = logging.getLogger(__name__)
 
@@ -294,7 +295,7 @@ class PhotoBucket(_Bucket):
         self.cloudfront_domain = cloudfront_domain
         self.public_endpoint_url = public_endpoint_url
         self._addresses = lru_cache(MOST_ADDRESSES)(self._address)
-        self._none_until = 0.0
+        self._credentials = Breaker(LOOK_AGAIN)
 
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         rendition = name.startswith(posixpath.join(self.location, RENDITIONS))
@@ -348,7 +349,7 @@ class PhotoBucket(_Bucket):
 
     def _access_key(self) -> str:
         """Of the credentials that sign; empty where there are none, which is not looked into for each photo."""
-        if time.monotonic() < self._none_until:
+        if self._credentials.refusal():
             return ""
         try:
             with explained(self.bucket_name):
@@ -357,7 +358,7 @@ class PhotoBucket(_Bucket):
                 return str(found.get_frozen_credentials().access_key)
         except StorageUnavailable as error:
             logger.warning("Photos cannot be shown: %s", error)
-            self._none_until = time.monotonic() + LOOK_AGAIN
+            self._credentials.open(str(error))
             return ""
 
     @cached_property

@@ -9,7 +9,6 @@ picture is found out by `images`.
 from __future__ import annotations
 
 import socket
-import time
 from concurrent.futures import Future
 from http import HTTPStatus
 from threading import Thread
@@ -22,6 +21,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from catalogue.images import ImageRefused
+from resilience.retries import retrying
 
 if TYPE_CHECKING:
     from requests import Response
@@ -131,14 +131,11 @@ def fetch(address: str) -> bytes:
 
 def fetch_patiently(address: str) -> bytes:
     """The same for work that can wait: with other tries, after pauses, where they may help."""
-    for attempt in range(1, TRIES):
-        try:
-            return fetch(address)
-        except FetchRefused as error:
-            if error.permanent:
-                raise
-        time.sleep(PAUSE * 2 ** (attempt - 1))
-    return fetch(address)
+    return retrying(_is_temporary, attempts=TRIES, first_pause=PAUSE)(fetch, address)
+
+
+def _is_temporary(error: BaseException) -> bool:
+    return isinstance(error, FetchRefused) and not error.permanent
 
 
 def checked(address: str) -> str:

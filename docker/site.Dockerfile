@@ -18,6 +18,7 @@ COPY demo demo
 COPY deploy deploy
 COPY endpoint endpoint
 COPY evaluation evaluation
+COPY resilience resilience
 COPY locale locale
 COPY search search
 COPY static static

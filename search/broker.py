@@ -7,11 +7,12 @@ may be lost, come twice or come late: what is pending is looked for each minute.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 
 from django.conf import settings
 from django.db import transaction
+
+from resilience.breaker import Breaker
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +21,7 @@ logger = logging.getLogger(__name__)
 BY_HAND = 32
 #: Photos of one message.
 MESSAGE = 500
-#: Seconds after a failure in which nothing is sent, so that saves do not wait for the broker one after another.
-PAUSE = 5.0
-
-_silent_until = 0.0
+_breaker = Breaker()
 
 
 class Batch:
@@ -67,10 +65,9 @@ def tell(ids: Iterable[int]) -> None:
 
 def publish(ids: list[int]) -> None:
     """Send the workers these photos. Where the broker is away it is logged, and that is all."""
-    global _silent_until  # noqa: PLW0603 - what this process knows of the broker
     from search import tasks
 
-    if time.monotonic() < _silent_until:
+    if _breaker.refusal():
         return
     task = tasks.sync if len(ids) <= BY_HAND else tasks.sync_many
     try:
@@ -83,4 +80,6 @@ def publish(ids: list[int]) -> None:
             type(error).__name__,
             error,
         )
-        _silent_until = time.monotonic() + PAUSE
+        _breaker.open(str(error))
+    else:
+        _breaker.close()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.interpreter import ROOT, python
 
-APPS = ("catalogue", "search", "evaluation", "demo", "visualsearch")
+APPS = ("resilience", "catalogue", "search", "evaluation", "demo", "visualsearch")
 #: what of the model server the site may import: what needs nothing but NumPy and, when used, OpenVINO
 SHARED = {"inference", "manifest", "package", "pooling", "precision"}
 #: what of the model server may know the site: fine-tuning on its catalogue
@@ -55,7 +55,14 @@ def calls(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield ast.unparse(node.func.value), node.func.attr
 
 
-@pytest.mark.parametrize(("app", "above"), [("catalogue", {"search", "visualsearch"}), ("search", {"visualsearch"})])
+@pytest.mark.parametrize(
+    ("app", "above"),
+    [
+        ("resilience", {"catalogue", "search", "visualsearch"}),
+        ("catalogue", {"search", "visualsearch"}),
+        ("search", {"visualsearch"}),
+    ],
+)
 def test_imports_go_one_way(app: str, above: set[str]) -> None:
     wrong = [
         (str(path), name) for path, tree in modules(app) for name in imports(tree) if name.partition(".")[0] in above
@@ -66,7 +73,7 @@ def test_imports_go_one_way(app: str, above: set[str]) -> None:
 #: The packages of search from the bottom up: each may import what stands before it, and nothing of its own line.
 LAYERS = [
     {"exceptions"},
-    {"backends", "breaker"},
+    {"backends"},
     {"vision"},
     {"models"},
     {"indexes"},

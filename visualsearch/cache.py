@@ -1,9 +1,8 @@
-"""The shared cache in Redis, without which the site goes on: what cannot be asked for counts as not there."""
+"""The shared cache in Redis. The site keeps running without it: what cannot be read counts as missing."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -12,47 +11,19 @@ import orjson
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis import RedisError
 
+from resilience.breaker import Breaker
 from visualsearch.cachetable import JSON, UNREADABLE, log_refused
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds after a failure in which Redis is not asked, so that pages do not wait for it one after another.
-PAUSE = 5.0
-
-
-class Presence:
-    """Whether Redis answers, as far as this process knows; it is logged when that changes."""
-
-    def __init__(self) -> None:
-        self.away = False
-        self._until = 0.0
-
-    @property
-    def resting(self) -> bool:
-        return self.away and time.monotonic() < self._until
-
-    def lost(self, error: Exception) -> None:
-        self._until = time.monotonic() + PAUSE
-        if not self.away:
-            self.away = True
-            logger.warning(
-                "The cache in Redis is away (%s: %s). The site goes on without.", type(error).__name__, error
-            )
-
-    def found(self) -> None:
-        if self.away:
-            self.away = False
-            logger.warning("The cache in Redis is there again.")
-
-
-#: Of the process: Django makes a client for each of its threads.
-presence = Presence()
+breaker = Breaker()
+"""Shared by the process, since Django makes a client for each thread."""
 
 
 class Client(RedisCacheClient):
-    """Django's own, for which Redis that is away is an empty cache that forgets what it is told."""
+    """Django's client, which treats an unavailable Redis as an empty cache that drops what is written to it."""
 
     def __init__(self, servers: list[str], **options: Any) -> None:
         super().__init__(servers, serializer=cast(Any, JSON()), **options)
@@ -94,7 +65,8 @@ class Client(RedisCacheClient):
         self._ask(partial(super().delete_many, keys), None)
 
     def spend(self, key: Any, cost: int, limit: int, period: int) -> tuple[int, float, bool] | None:
-        """What is used, the seconds that are left, and whether there was room; None where Redis is away."""
+        """What is used, the seconds that are left, and whether there was room. Returns None if Redis
+        is unavailable."""
         return self._ask(partial(self._spend, key, cost, limit, period), None)
 
     def _spend(self, key: Any, cost: int, limit: int, period: int) -> tuple[int, float, bool]:
@@ -103,7 +75,7 @@ class Client(RedisCacheClient):
         return int(used), left / 1_000, bool(allowed)
 
     def delete_like(self, pattern: str) -> None:
-        """Delete the keys that match a pattern of Redis's."""
+        """Delete the keys that match a Redis pattern."""
         self._ask(partial(self._delete_like, pattern), None)
 
     def _delete_like(self, pattern: str) -> None:
@@ -112,7 +84,7 @@ class Client(RedisCacheClient):
             client.unlink(key)
 
     def _ask(self, question: Callable[[], T], otherwise: T) -> T:
-        if presence.resting:
+        if breaker.refusal():
             return otherwise
         try:
             answer = question()
@@ -120,9 +92,13 @@ class Client(RedisCacheClient):
             log_refused(error)
             return otherwise
         except RedisError as error:
-            presence.lost(error)
+            if breaker.open(str(error) or type(error).__name__):
+                logger.warning(
+                    "Redis is unavailable (%s: %s). The site runs without its cache.", type(error).__name__, error
+                )
             return otherwise
-        presence.found()
+        if breaker.close():
+            logger.warning("Redis is available again.")
         return answer
 
 
@@ -139,7 +115,7 @@ return {used + cost, left, 1}
 
 
 class Cache(RedisCache):
-    """Django's own, with a client that forgives, and one that shares its database with the broker's queues."""
+    """Django's Redis cache with the tolerant client. It shares its Redis database with the broker's queues."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
@@ -148,10 +124,11 @@ class Cache(RedisCache):
     def spend(self, key: str, cost: int, limit: int, period: int) -> tuple[int, float, bool] | None:
         """Count in a window of `period` seconds that admits `limit`: one atomic step, for all processes.
 
-        Gives what is used, the seconds until the window ends, and whether there was room; None where Redis is away.
+        Returns what is used, the seconds until the window ends, and whether there was room; None if Redis is
+        unavailable.
         """
         return cast(Client, self._cache).spend(self.make_and_validate_key(key), cost, limit, period)
 
     def clear(self) -> None:
-        """Delete what is the cache's; the whole database, as Django does, would be the broker's messages too."""
+        """Delete only the cache's keys: Django would flush the database, and the broker's messages with it."""
         cast(Client, self._cache).delete_like(f"{self.key_prefix}:*")

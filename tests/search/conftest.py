@@ -189,7 +189,7 @@ def open_workplace(
             settings.VECTOR_INDEXES["default"]["OPTIONS"]["folder"] = tmp_path / "indexes"
             if redis_url:
                 settings.REDIS_URL = app.conf.broker_url = redis_url
-                monkeypatch.setattr(broker, "_silent_until", 0)
+                broker._breaker.close()
                 app._after_fork()  # what it knows of connections is of another broker
                 app.control.purge()
                 stack.callback(app._after_fork)

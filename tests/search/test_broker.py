@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import reverse
 
 from catalogue.models import Product, ProductImage
+from resilience import breaker
 from search import broker
 from search.models import IndexEntry
 from search.writing import ledger
@@ -148,7 +149,7 @@ def test_a_save_waits_two_seconds_for_redis_that_hangs_and_the_next_ones_do_not(
 def test_messages_go_out_again_once_redis_is_back(
     editor: Client, own_redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker, "PAUSE", 0)
+    monkeypatch.setattr(breaker, "REST", 0)
     own_redis.stop()
     save(editor)
     own_redis.start().wait()

@@ -19,14 +19,14 @@ from tests.drawing import photo
 from tests.search.grid import configured
 from tests.servers.redis import Redis
 from tests.visualsearch.trap import pickled_trap
-from visualsearch.cache import presence
+from visualsearch.cache import breaker
 
 pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(autouse=True)
 def _in_redis(settings: Any, own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(presence, "away", False)
+    breaker.close()
     settings.CACHES = {
         "default": {
             "BACKEND": "visualsearch.cache.Cache",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from resilience.perprocess import PerProcess
 from search.indexes.base import IndexBackend
 from search.indexes.opensearch.index import OpenSearchIndex
 from search.indexes.opensearch.mapping import Engine, Graph, Space
@@ -79,7 +79,7 @@ class OpenSearchBackend(IndexBackend):
         self.shards = shards
         self.replicas = replicas
         self.timeout = timeout
-        self._clusters: dict[int, Cluster] = {}
+        self._cluster = PerProcess(self._connect)
         self._opened: dict[int, OpenSearchIndex] = {}
         self._lock = threading.Lock()
 
@@ -90,7 +90,7 @@ class OpenSearchBackend(IndexBackend):
             if index is None or index.version.created != version.created:
                 index = self._opened[version.pk] = OpenSearchIndex(
                     version,
-                    self._cluster,
+                    self._cluster.get,
                     prefix=self.prefix,
                     graph=self.graph,
                     shards=self.shards,
@@ -99,18 +99,12 @@ class OpenSearchBackend(IndexBackend):
                 )
             return index
 
-    def _cluster(self) -> Cluster:
-        # By process: connections do not survive a fork.
-        process = os.getpid()
-        with self._lock:
-            if process not in self._clusters:
-                from search.indexes.opensearch.cluster import Access, Cluster
+    def _connect(self) -> Cluster:
+        from search.indexes.opensearch.cluster import Access, Cluster
 
-                access = Access(
-                    self.hosts, self.username, self.password, self.ca_file, self.region, timeout=self.timeout
-                )
-                self._clusters[process] = Cluster(access)
-            return self._clusters[process]
+        return Cluster(
+            Access(self.hosts, self.username, self.password, self.ca_file, self.region, timeout=self.timeout)
+        )
 
 
 def _see(host: str) -> None:

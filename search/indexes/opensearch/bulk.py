@@ -10,8 +10,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from resilience.retries import retrying
 from search.exceptions import DocumentsRejected
-from search.indexes.opensearch.cluster import PATIENCE, Cluster, ClusterBusy, ClusterError, refused_by, tries
+from search.indexes.opensearch.cluster import PATIENCE, Cluster, ClusterBusy, ClusterError, is_busy, refused_by
 
 logger = logging.getLogger(__name__)
 
@@ -79,21 +80,14 @@ def _requests(lines: Lines) -> Iterator[Lines]:
 def _send(cluster: Cluster, alias: str, lines: Lines) -> dict[int, str]:
     """Write the lines of one request; why some are refused. What the cluster has no room for is tried again."""
     refused: dict[int, str] = {}
-    for last in tries(PATIENCE):
-        try:
-            answer = cluster.request(
-                "POST", f"/{alias}/_bulk", b"".join(lines.values()), seconds=_TIMEOUT, **_OPTIONS
-            )
-            busy = None
-        except ClusterBusy as error:
-            busy = error
-        else:
+    for attempt in retrying(is_busy, seconds=PATIENCE):
+        with attempt:
+            body = b"".join(lines.values())
+            answer = cluster.request("POST", f"/{alias}/_bulk", body, seconds=_TIMEOUT, **_OPTIONS)
             if answer["errors"]:
                 lines, busy = _left(lines, answer["items"], refused)
-        if busy is None:
-            break
-        if last:
-            raise busy
+                if busy is not None:
+                    raise busy
     return refused
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -19,7 +17,8 @@ from opensearchpy.exceptions import ConnectionError as Unreachable
 from opensearchpy.exceptions import ConnectionTimeout, SerializationError, SSLError, TransportError
 from opensearchpy.serializer import JSONSerializer
 
-from search.breaker import Breaker
+from resilience.breaker import Breaker
+from resilience.retries import retrying
 from search.exceptions import IndexMissing, IndexUnavailable, VectorIndexError
 
 logger = logging.getLogger(__name__)
@@ -32,8 +31,6 @@ PATIENCE = 30.0
 
 _MOMENT = 1.0
 """Seconds for which a search is asked again that only a part of the index has answered."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Cluster:
 
     def __init__(self, access: Access) -> None:
         self._timeout = access.timeout
-        self._breaker = Breaker(IndexUnavailable)
+        self._breaker = Breaker()
         self._client = OpenSearch(
             hosts=[_node(urlsplit(host), access) for host in access.hosts],
             ca_certs=None if access.ca_file is None else str(access.ca_file),
@@ -115,13 +112,7 @@ class Cluster:
 
     def patiently(self, method: str, path: str, body: Any = None, *, seconds: float | None = None) -> Any:
         """As `request`, but a busy cluster, or one that has just lost a node, is asked again for a while."""
-        for last in tries(PATIENCE):
-            try:
-                return self.request(method, path, body, seconds=seconds)
-            except ClusterBusy:
-                if last:
-                    raise
-        raise AssertionError("The last try answers or raises.")
+        return retrying(is_busy, seconds=PATIENCE)(self.request, method, path, body, seconds=seconds)
 
     def search(self, path: str, body: Any) -> Any:
         """The answer to a search or a count, of all shards. Raises as `request` does.
@@ -129,21 +120,27 @@ class Cluster:
         Where a node leaves in the middle of it, other nodes have copies of its shards: it is asked again at once.
         One that hangs is left alone for some seconds, since threads that serve pages would all wait for it.
         """
-        for last in tries(_MOMENT):
-            with self._breaker.guarded(self._timeout):
-                answer = self.request("POST", path, body)
-            if not answer["_shards"]["failed"] and not answer.get("timed_out"):
-                break
-            if last or answer.get("timed_out"):
-                logger.warning("OpenSearch answers with a part only: %s", answer["_shards"])
-                raise IndexUnavailable(
-                    _("A part of the index does not answer now. See that all of OpenSearch's nodes run.")
-                )
+        return retrying(_lacks_shards, seconds=_MOMENT)(self._search, path, body)
+
+    def _search(self, path: str, body: Any) -> Any:
+        with self._breaker.guard(IndexUnavailable, self._timeout):
+            answer = self.request("POST", path, body)
+        if answer["_shards"]["failed"] or answer.get("timed_out"):
+            logger.warning("OpenSearch answers with a part only: %s", answer["_shards"])
+            raise PartialAnswer(answer)
         return answer
 
 
 class ClusterBusy(IndexUnavailable):
     """The cluster has no room for more, or a part of it is on its way back: worth another try in a moment."""
+
+
+class PartialAnswer(IndexUnavailable):
+    """Some shards of the index have not answered."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(_("A part of the index does not answer now. See that all of OpenSearch's nodes run."))
+        self.timed_out = bool(answer.get("timed_out"))
 
 
 class ClusterError(VectorIndexError):
@@ -158,16 +155,13 @@ class ClusterError(VectorIndexError):
         self.reason = reason
 
 
-def tries(patience: float) -> Iterator[bool]:
-    """A turn for each try, with growing pauses between them, for about so many seconds; true at the last."""
-    until = time.monotonic() + patience
-    pause = _FIRST_PAUSE
-    while time.monotonic() + pause <= until:
-        yield False
-        # Others wait as well: they should not all come back at the same moment.
-        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-        pause = min(2 * pause, _LONGEST_PAUSE)
-    yield True
+def is_busy(error: BaseException) -> bool:
+    return isinstance(error, ClusterBusy)
+
+
+def _lacks_shards(error: BaseException) -> bool:
+    """A node has left: others hold copies of its shards. After a timeout, another search would wait as long."""
+    return isinstance(error, PartialAnswer) and not error.timed_out
 
 
 def refused_by(status: int, kind: str, reason: str) -> VectorIndexError:

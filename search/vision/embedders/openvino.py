@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from numpy.typing import NDArray
 
 from endpoint.precision import Precision, PrecisionError, configuration
+from resilience.perprocess import PerProcess
 from search.exceptions import EmbedderError
 from search.vision import vectors
 from search.vision.embedders import efficientnet
@@ -75,8 +74,7 @@ class OpenVinoEmbedder(Embedder):
         self.threads = threads
         self.batch_size = batch_size
         self.cache_dir = cache_dir
-        self._lock = threading.Lock()
-        self._networks: dict[int, _Network] = {}
+        self._network = PerProcess(lambda: _Network(self.compile()))
 
     @property
     def fingerprint(self) -> str:
@@ -94,19 +92,11 @@ class OpenVinoEmbedder(Embedder):
         return self.source.check()
 
     def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with self._network().request() as request:
+        with self._network.get().request() as request:
             try:
                 return vectors.unit(request.infer([squares], share_inputs=True)[0])
             except RuntimeError as error:
                 raise EmbedderError(f"OpenVINO could not embed {len(squares)} pictures: {error}") from error
-
-    def _network(self) -> _Network:
-        # By process, for a fork takes the model along but not the threads that run it.
-        process = os.getpid()
-        with self._lock:
-            if process not in self._networks:
-                self._networks[process] = _Network(self.compile())
-            return self._networks[process]
 
     def compile(self) -> ov.CompiledModel:
         """Build and compile the graph, uint8 (n, size, size, 3) -> float32 (n, dimensions).

@@ -7,25 +7,23 @@ ready), and they know neither how many pictures wait nor for how long.
 from __future__ import annotations
 
 import math
-import os
-import random
 import re
-import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.utils.translation import gettext as _
 
+from resilience.perprocess import PerProcess
+from resilience.retries import retrying
 from search.exceptions import EmbedderError, EmbedderUnavailable
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
-
-LONGEST_PAUSE = 5.0
-"""Between two tries, in seconds."""
+    from tenacity import RetryCallState
 
 _CONNECTIONS = 64
 """Kept open at the most, by a client; as many as threads ask at one time are opened."""
@@ -107,6 +105,16 @@ class Patience:
         shares = min(_SHARES, math.floor(_SHARES * (left / self.timeout + _SLACK)))
         return self.timeout * max(0, shares) / _SHARES
 
+    def is_over(self, state: RetryCallState) -> bool:
+        """Tell tenacity to stop after a failed try."""
+        error = state.outcome.exception() if state.outcome else None
+        attempts = self.model_attempts if isinstance(error, ModelFailed) else self.attempts
+        return state.attempt_number >= attempts or not self.left(state.upcoming_sleep)
+
+
+def _is_unavailable(error: BaseException) -> bool:
+    return isinstance(error, EmbedderUnavailable)
+
 
 class Runtime:
     """Calls one endpoint. One instance serves all threads, and after a fork each process has its own connections."""
@@ -116,8 +124,7 @@ class Runtime:
         self.region = region
         self.connect_timeout = connect_timeout
         self.backoff = backoff
-        self._clients: dict[tuple[int, float], Any] = {}
-        self._lock = threading.Lock()
+        self._clients = PerProcess(lambda: lru_cache(_SHARES)(self._connect))
 
     def invoke(self, body: bytes, patience: Patience, *, manifest: bool = False) -> bytes:
         """Send a request and return the answer's body; `manifest` asks for the model's manifest with it.
@@ -126,25 +133,16 @@ class Runtime:
         or fails, as long as patience lasts: a try has no more time than is left. Raises ModelRefused, ModelFailed,
         EmbedderUnavailable and, where somebody has to do something about the configuration, EmbedderError.
         """
-        tries = 0
-        while True:
-            tries += 1
-            timeout = patience.left()
-            if not timeout:
-                raise self._away(_("no time is left to ask it"))
-            try:
-                return self._once(body, timeout, manifest=manifest)
-            except EmbedderUnavailable as error:
-                most = patience.model_attempts if isinstance(error, ModelFailed) else patience.attempts
-                # Of the whole range: clients that failed together must not come back together.
-                pause = random.uniform(0, min(LONGEST_PAUSE, self.backoff * 2**tries))  # noqa: S311
-                if tries >= most or not patience.left(pause):
-                    raise
-            time.sleep(pause)
+        return retrying(_is_unavailable, stop=patience.is_over, first_pause=2 * self.backoff)(
+            self._once, body, patience, manifest=manifest
+        )
 
-    def _once(self, body: bytes, timeout: float, *, manifest: bool) -> bytes:
+    def _once(self, body: bytes, patience: Patience, *, manifest: bool) -> bytes:
         from botocore.exceptions import BotoCoreError, ClientError
 
+        timeout = patience.left()
+        if not timeout:
+            raise self._away(_("no time is left to ask it"))
         attributes = {"CustomAttributes": "manifest=true"} if manifest else {}
         try:
             response = self._client(timeout).invoke_endpoint(
@@ -165,15 +163,10 @@ class Runtime:
     # The client ---------------------------------------------------------------------------------------------
 
     def _client(self, timeout: float) -> Any:
-        # By process, for a fork takes connections along that are not its own.
-        key = (os.getpid(), timeout)
-        with self._lock:
-            if key not in self._clients:
-                try:
-                    self._clients[key] = self._connect(timeout)
-                except ValueError as error:  # what boto3 makes of an address that is none
-                    raise self._misconfigured(error) from error
-            return self._clients[key]
+        try:
+            return self._clients.get()(timeout)
+        except ValueError as error:  # boto3 raises it for an invalid endpoint URL
+            raise self._misconfigured(error) from error
 
     def _connect(self, timeout: float) -> Any:
         import boto3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 import time
@@ -22,7 +21,8 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from endpoint.manifest import Manifest, ManifestError
-from search.breaker import Breaker
+from resilience.breaker import Breaker
+from resilience.perprocess import PerProcess
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
 from search.vision import vectors
 from search.vision.embedders import deadline
@@ -74,7 +74,7 @@ class SageMakerEmbedder(Embedder):
         model it is.
     patience: seconds for a batch, tries included.
     attempts: tries in all, where the endpoint is away, busy or fails.
-    backoff: seconds; the pause before the second try is up to twice as long, and so on up to `LONGEST_PAUSE`.
+    backoff: seconds; the pause before the second try is up to twice as long, and so on up to `retries.LONGEST_PAUSE`.
     encoding: of the pictures, without loss: "bmp" or "png", see `instances`.
     """
 
@@ -113,14 +113,13 @@ class SageMakerEmbedder(Embedder):
         self.attempts = attempts
         self.encoding: Encoding = encoding
         self._runtime = Runtime(endpoint, region=region, connect_timeout=connect_timeout, backoff=backoff)
-        self._breaker = Breaker(EmbedderUnavailable)
-        self._pools: dict[int, ThreadPoolExecutor] = {}
-        self._pools_lock = threading.Lock()
+        self._breaker = Breaker()
+        self._pool = PerProcess(lambda: ThreadPoolExecutor(concurrency, thread_name_prefix="endpoint"))
         self._asking = threading.Lock()
         self._known: Manifest | None = None
         self._asked_at = 0.0
         self._ask_after = 0.0
-        self._trouble = ""
+        self._unknown = Breaker(AGAIN)
 
     def check(self) -> list[CheckMessage]:
         if _NAME.fullmatch(self.endpoint):
@@ -166,16 +165,16 @@ class SageMakerEmbedder(Embedder):
         return known
 
     def _learnt(self) -> Manifest:
-        if self._trouble and time.monotonic() < self._ask_after:
-            raise EmbedderUnavailable(self._trouble)
+        if reason := self._unknown.refusal():
+            raise EmbedderUnavailable(reason)
         kept = _recalled(self._key)
         try:
             manifest = self._asked(attempts=1 if kept else self.attempts)
         except EmbedderError as error:
-            self._ask_after = time.monotonic() + AGAIN
             if kept is None:
-                self._trouble = str(error)
+                self._unknown.open(str(error))
                 raise
+            self._ask_after = time.monotonic() + AGAIN
             logger.warning("The model is taken for the one that it was: %s", error)
             manifest = kept
         else:
@@ -200,7 +199,7 @@ class SageMakerEmbedder(Embedder):
     def ask_anew(self) -> None:
         with self._asking:
             if self._known is None:
-                self._trouble = ""  # whoever needs it asks at once
+                self._unknown.close()  # the next caller asks at once
             else:
                 self._ask_again(self._known)
 
@@ -241,7 +240,7 @@ class SageMakerEmbedder(Embedder):
         if deadline.since() is None:
             parts = self._parts(squares, self._patiently(), manifest)
         else:
-            with self._breaker.guarded(self.query_timeout):
+            with self._breaker.guard(EmbedderUnavailable, self.query_timeout):
                 parts = self._parts(squares, self._quickly(self.attempts), manifest)
         for start, part in parts:
             answer.rows[start : start + len(part.rows)] = part.rows
@@ -259,7 +258,7 @@ class SageMakerEmbedder(Embedder):
         self, squares: NDArray[np.uint8], patience: Patience, manifest: Manifest
     ) -> list[tuple[int, _Answer]]:
         """Ask with several requests at one time: while the first are under way, the next are made."""
-        pool = self._pool()
+        pool = self._pool.get()
         futures: list[tuple[int, Future[_Answer]]] = []
         try:
             for part, body in requests(
@@ -387,14 +386,6 @@ class SageMakerEmbedder(Embedder):
     def _patiently(self) -> Patience:
         timeout = min(self.read_timeout, self.patience)
         return Patience(timeout, time.monotonic() + self.patience, self.attempts, self.attempts)
-
-    def _pool(self) -> ThreadPoolExecutor:
-        # By process, for threads do not survive a fork.
-        process = os.getpid()
-        with self._pools_lock:
-            if process not in self._pools:
-                self._pools[process] = ThreadPoolExecutor(self.concurrency, thread_name_prefix="endpoint")
-            return self._pools[process]
 
 
 def _numbers(rows: Iterable[Iterable[object]] | None) -> NDArray[np.float32]:

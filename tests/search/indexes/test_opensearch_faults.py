@@ -137,7 +137,7 @@ def test_a_node_that_hangs_is_not_waited_for_longer_than_was_said(index: OpenSea
             index.search(QUERY, 3)
     assert time.monotonic() - start < 5
     node.process.send(signal.SIGCONT)
-    index.cluster._breaker._closed_until = 0  # some seconds later
+    index.cluster._breaker._refuses_until = 0  # some seconds later
     assert found(index) == [1]
 
 

@@ -64,9 +64,9 @@ def _rate(settings: Any) -> None:
 
 @pytest.fixture
 def in_redis(settings: Any, own_redis: Redis) -> Iterator[Redis]:
-    from visualsearch.cache import presence
+    from visualsearch.cache import breaker
 
-    presence.away = False
+    breaker.close()
     settings.CACHES = {
         "default": {
             "BACKEND": "visualsearch.cache.Cache",
@@ -82,9 +82,9 @@ def in_redis(settings: Any, own_redis: Redis) -> Iterator[Redis]:
 @pytest.fixture
 def no_redis(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache in a Redis that nothing can reach."""
-    from visualsearch.cache import presence
+    from visualsearch.cache import breaker
 
-    monkeypatch.setattr(presence, "away", False)
+    breaker.close()
     options = {"socket_connect_timeout": 1, "socket_timeout": 1}
     location = "redis://127.0.0.1:1"
     settings.CACHES = {"default": {"BACKEND": "visualsearch.cache.Cache", "LOCATION": location, "OPTIONS": options}}

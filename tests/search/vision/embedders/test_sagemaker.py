@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from endpoint.manifest import Manifest
-from search import breaker
+from resilience import breaker
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
 from search.vision.embedders import Embedder, embedders, sagemaker
 from search.vision.embedders.deadline import request_deadline
@@ -340,7 +340,7 @@ def test_after_one_shopper_has_waited_for_nothing_others_do_not_wait(endpoint, m
         embedder.embed(squares(1))
     assert len(endpoint.seen) == asked
     embedder.embed(squares(1))  # nobody waits for this
-    embedder._breaker._closed_until = 0.0  # the minute is over
+    embedder._breaker._refuses_until = 0.0  # the minute is over
     embedder.query_timeout = 20.0
     for _ in range(2):
         with request_deadline():

@@ -1,0 +1,1 @@
+"""How the site treats services that fail: a circuit breaker, retries, and objects that do not survive a fork."""
