@@ -75,7 +75,7 @@ class ManyField(forms.Field):
     def validate(self, value: tuple[str, ...]) -> None:
         super().validate(value)
         if len(value) > self.most:
-            raise ValidationError(_("Name at most %(limit)d.") % {"limit": self.most})
+            raise ValidationError(_("Choose at most %(limit)d.") % {"limit": self.most})
         for part in value:
             ProhibitNullCharactersValidator()(part)
 
@@ -136,7 +136,7 @@ def known(values: tuple[str, ...], there_are: Iterable[str]) -> tuple[str, ...]:
         return values
     there = set(there_are)
     if unknown := [value for value in values if value not in there]:
-        raise ValidationError(_("There is none called %(names)s.") % {"names": ", ".join(unknown)[:100]})
+        raise ValidationError(_("Unknown value: %(names)s.") % {"names": ", ".join(unknown[:5])[:100]})
     return values
 
 

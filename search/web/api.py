@@ -32,13 +32,12 @@ from search.reading.results import DEFAULT_PAGE, LARGEST_PAGE
 from search.versions import live_version
 from search.vision import colours
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
-from search.web.forms import RefinementForm
+from search.web.forms import KnownRefinementForm, RefinementForm
 from search.web.serializers import (
     FoundSerializer,
     SearchByJSONSerializer,
     SearchSerializer,
     SimilarSerializer,
-    known_skus,
 )
 from search.web.throttling import Cost, SearchingView, charge
 
@@ -79,9 +78,8 @@ class SearchView(SearchingView):
         data = serializer.validated_data
         charge(request, _cost(data))
         query = self._query(data)
-        refinement = serializer.refinement
         try:
-            ranked = ranking.rank(query, refinement)
+            ranked = ranking.rank(query, data["refinement"])
             found = _found(request, ranked, start=0, k=data["k"])
         except Exception:
             if data.get("query") is None:
@@ -187,17 +185,12 @@ def _refinement(request: Request) -> Refinement:
     if not request.query_params:
         return Refinement()
     refuse_unknown(request.query_params, [*RefinementForm.base_fields, "k", "cursor"])
-    form = RefinementForm(request.query_params)
+    # With a cursor, the next page of a frozen list comes even if a liked product was hidden since.
+    read = RefinementForm if request.query_params.get("cursor") else KnownRefinementForm
+    form = read(request.query_params)
     if not form.is_valid():
         raise ValidationError({name: [str(error) for error in errors] for name, errors in form.errors.items()})
-    refinement = form.refinement
-    if not request.query_params.get("cursor"):  # a list that is frozen goes on whatever has gone since
-        for name in ("like", "dislike"):
-            try:
-                known_skus(getattr(refinement, name))
-            except ValidationError as error:
-                raise ValidationError({name: error.detail}) from error
-    return refinement
+    return form.refinement
 
 
 def _read_cursor(cursor: str) -> tuple[str, int]:

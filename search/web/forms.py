@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.filters import FilterForm, ManyField, known
+from catalogue.models import Product
 from search.reading.refinement import MOST_WISHES, Criteria, Refinement
 from search.vision import colours
 from search.vision.pictures import Box
@@ -90,3 +91,17 @@ class RefinementForm(FilterForm):
         if refinement.box is not None:
             pairs.append(("box", ",".join(f"{edge:g}" for edge in asdict(refinement.box).values())))
         return pairs
+
+
+class KnownRefinementForm(RefinementForm):
+    """As `RefinementForm`, for the API: refuses unknown products, where a page leaves them out."""
+
+    def clean_like(self) -> tuple[str, ...]:
+        return self._known_skus("like")
+
+    def clean_dislike(self) -> tuple[str, ...]:
+        return self._known_skus("dislike")
+
+    def _known_skus(self, name: str) -> tuple[str, ...]:
+        skus: tuple[str, ...] = self.cleaned_data[name]
+        return known(skus, Product.objects.visible().filter(sku__in=skus).values_list("sku", flat=True))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
-from collections.abc import Sequence
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
+from django.utils.datastructures import MultiValueDict
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
@@ -17,31 +16,23 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.utils import html
 
-from catalogue.filters import MOST_VALUES
-from catalogue.models import Brand, Product
-from catalogue.serializers import MOST_REPEATED, absolute, refuse_unknown
-from catalogue.tree import CategoryTree
+from catalogue.filters import MOST_VALUES, FilterForm
+from catalogue.serializers import absolute, refuse_unknown
 from search.models import Query
-from search.reading.refinement import MOST_WISHES, Criteria, Refinement
+from search.reading.refinement import MOST_WISHES
 from search.reading.results import DEFAULT_PAGE, LARGEST_PAGE, Result
 from search.vision import colours
 from search.vision.matches import Match
 from search.vision.pictures import Box
 from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 from search.web import bodies
+from search.web.forms import KnownRefinementForm
 
 #: How a picture may be named in a request; exactly one of them.
 SOURCES = ("image", "image_base64", "image_url", "product", "query")
 
-
-class FiniteFloatField(serializers.FloatField):
-    """A number; JSON as Python reads it also knows NaN and infinities, which are none."""
-
-    def to_internal_value(self, data: Any) -> float:
-        value = super().to_internal_value(data)
-        if not math.isfinite(value):
-            self.fail("invalid")
-        return value
+FILTERS = FilterForm.base_fields.keys() | {"colour"}
+"""Parameters that stand in a body's `filters`."""
 
 
 class ManyField(serializers.ListField):
@@ -103,19 +94,15 @@ class Base64Field(serializers.CharField):
     }
 )
 class BoxField(ManyField):
-    """[left, top, right, bottom] -> `Box`."""
+    """[left, top, right, bottom], whose order and range the form checks."""
 
-    child = FiniteFloatField()
+    child = serializers.FloatField()
     default_error_messages = {"not_a_list": _("A box is four numbers: left, top, right, bottom.")}
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, list) and len(data) != len(fields(Box)):
             self.fail("not_a_list")
-        edges = super().to_internal_value(data)
-        try:
-            return Box.from_sequence(edges)
-        except ValueError as error:
-            raise serializers.ValidationError(str(error)) from error
+        return super().to_internal_value(data)
 
 
 @extend_schema_field(
@@ -152,7 +139,7 @@ class FiltersSerializer(serializers.Serializer[Any]):
             colours.NAMES,
             error_messages={
                 "invalid_choice": format_lazy(
-                    _("There is no such colour; there are: {names}"), names=", ".join(colours.NAMES)
+                    _("Unknown colour. Choose from: {names}."), names=", ".join(colours.NAMES)
                 )
             },
         ),
@@ -178,34 +165,12 @@ class FiltersSerializer(serializers.Serializer[Any]):
             refuse_unknown(data, self.fields)
         return super().to_internal_value(data)
 
-    def validate_category(self, slugs: list[str]) -> list[str]:
-        return _known(slugs, CategoryTree.load().slugs)
-
-    def validate_brand(self, slugs: list[str]) -> list[str]:
-        return _known(slugs, set(Brand.objects.visible().filter(slug__in=slugs).values_list("slug", flat=True)))
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        low, high = attrs.get("price_min"), attrs.get("price_max")
-        if low is not None and high is not None and low > high:
-            raise serializers.ValidationError({"price_min": _("The lowest price is above the highest.")})
-        return attrs
-
-
-def known_skus(skus: Sequence[str]) -> None:
-    """Raise ValidationError for SKUs that no product has which shoppers may see."""
-    if skus:
-        _known(list(skus), set(Product.objects.visible().filter(sku__in=skus).values_list("sku", flat=True)))
-
-
-def _known(slugs: list[str], known: set[str]) -> list[str]:
-    if unknown := [slug for slug in slugs if slug not in known]:
-        names = ", ".join(unknown[:5])[:MOST_REPEATED]
-        raise serializers.ValidationError(_("There is none called %(names)s.") % {"names": names})
-    return slugs
-
 
 class SearchSerializer(serializers.Serializer[Any]):
     """A search: exactly one of `image`, `image_base64`, `image_url`, `product` and `query`, and how to shape it."""
+
+    # The fields describe the body and read its types. What the values mean is validated by `RefinementForm`, which
+    # reads the same parameters from an address.
 
     default_error_messages = {"invalid": _("Send one JSON object, or a form.")}
 
@@ -221,7 +186,7 @@ class SearchSerializer(serializers.Serializer[Any]):
     query = serializers.UUIDField(required=False, help_text=_("The id of an earlier search, to refine it."))
     k = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=DEFAULT_PAGE, help_text=_("Products."))
     filters = FiltersSerializer(required=False)
-    colour_weight = FiniteFloatField(
+    colour_weight = serializers.FloatField(
         min_value=0,
         max_value=MAX_COLOUR_WEIGHT,
         default=DEFAULT_COLOUR_WEIGHT,
@@ -239,38 +204,25 @@ class SearchSerializer(serializers.Serializer[Any]):
         help_text=_("[left, top, right, bottom] of the part to search with, as fractions of the upright picture."),
     )
 
-    def validate_like(self, skus: list[str]) -> list[str]:
-        known_skus(skus)
-        return skus
-
-    def validate_dislike(self, skus: list[str]) -> list[str]:
-        return self.validate_like(skus)
-
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         refuse_unknown(self.initial_data, self.fields)
         if sum(attrs.get(name) is not None for name in SOURCES) != 1:
             raise serializers.ValidationError(_("Give exactly one of %(sources)s.") % {"sources": ", ".join(SOURCES)})
-        return attrs
+        filters = attrs.get("filters") or {}
+        form = KnownRefinementForm(_parameters(attrs | filters))
+        if not form.is_valid():
+            errors: dict[str, Any] = {name: list(map(str, found)) for name, found in form.errors.items()}
+            if nested := {name: errors.pop(name) for name in FILTERS if name in errors}:
+                errors["filters"] = nested
+            raise serializers.ValidationError(errors)
+        return attrs | {"refinement": form.refinement}
 
-    @property
-    def refinement(self) -> Refinement:
-        """The validated data without its picture."""
-        data = self.validated_data
-        filters = data.get("filters") or {}
-        return Refinement(
-            box=data.get("box"),
-            colour_weight=data["colour_weight"],
-            criteria=Criteria(
-                category=tuple(filters.get("category", ())),
-                brand=tuple(filters.get("brand", ())),
-                colour=tuple(filters.get("colour", ())),
-                price_min=filters.get("price_min"),
-                price_max=filters.get("price_max"),
-                in_stock=filters.get("in_stock", False),
-            ),
-            like=tuple(data.get("like", ())),
-            dislike=tuple(data.get("dislike", ())),
-        )
+
+def _parameters(data: dict[str, Any]) -> MultiValueDict[str, str]:
+    """What a form reads of values that have types already."""
+    names = [name for name in KnownRefinementForm.base_fields if data.get(name) is not None]
+    given = {name: data[name] if isinstance(data[name], list) else [data[name]] for name in names}
+    return MultiValueDict({name: [str(value) for value in values] for name, values in given.items()})
 
 
 @extend_schema_serializer(exclude_fields=["image"])

@@ -232,12 +232,12 @@ def test_an_empty_category_is_not_found(client: Client) -> None:
 @pytest.mark.parametrize(
     ("parameters", "place", "sentence"),
     [
-        ("brand=nobody", 'id="brand-error"', "There is none called nobody."),
+        ("brand=nobody", 'id="brand-error"', "Unknown value: nobody."),
         ("category=%00", 'id="category-error"', "Null characters are not allowed."),
         ("price_min=9&price_max=1", 'id="price_min-error"', "The lowest price is above the highest."),
         ("price_max=cheap", 'id="price_max-error"', "Enter a number."),
         ("sort=magic", 'id="sort-error"', "Choose another order."),
-        ("brand=<script>", 'id="brand-error"', "There is none called &lt;script&gt;."),
+        ("brand=<script>", 'id="brand-error"', "Unknown value: &lt;script&gt;."),
     ],
 )
 def test_choices_that_make_no_sense_are_explained_beside_them(

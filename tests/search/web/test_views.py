@@ -342,8 +342,8 @@ def test_a_box_may_come_in_one_parameter_or_from_four_fields(client: Client, que
         ("colour_weight=nan", "Enter a number"),
         ("price_min=x", "Enter a number"),
         ("price_min=9&price_max=3", "above the highest"),
-        ("category=nothing", "There is none called nothing"),
-        ("colour=beautiful", "There is none called beautiful"),
+        ("category=nothing", "Unknown value: nothing"),
+        ("colour=beautiful", "Unknown value: beautiful"),
     ],
 )
 def test_a_choice_that_cannot_be_used_is_named_in_place(
