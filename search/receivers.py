@@ -14,6 +14,6 @@ from search.models import IndexEntry, IndexVersion
 @receiver(photos_changed)
 def make_pending(ids: list[int], **kwargs: Any) -> None:
     """In the catalogue's own transaction, write down that these photos are to be indexed anew."""
-    for version in IndexVersion.objects.noted():
+    for version in IndexVersion.objects.lock_for_change():
         IndexEntry.objects.change(version, ids)
     broker.tell(ids)

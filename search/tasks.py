@@ -17,8 +17,8 @@ from celery import shared_task, signals
 from django.db import DatabaseError
 
 from search.exceptions import SearchError, WorkStopped
-from search.lifecycle import runs
-from search.worker import Shift
+from search.lifecycle import jobs
+from search.worker import WorkerTasks
 
 logger = logging.getLogger(__name__)
 
@@ -32,44 +32,44 @@ LONG_LIMITS = {"soft_time_limit": LONG + 300, "time_limit": LONG + 600}
 @shared_task(name="search.sync", **LIMITS)
 def sync(ids: list[int]) -> None:
     """Index the pending ones of these photos, which somebody has saved."""
-    with shift(SHORT) as work:
+    with worker_tasks(SHORT) as work:
         work.index(ids)
 
 
 @shared_task(name="search.sync_many", **LONG_LIMITS)
 def sync_many(ids: list[int]) -> None:
     """Index the pending ones of these photos, which an import or a change of many products has saved."""
-    with shift(LONG) as work:
+    with worker_tasks(LONG) as work:
         # Else what staff ask for waits behind all that an import has sent.
-        work.serve()
+        work.run_jobs()
         work.index(ids)
 
 
 @shared_task(name="search.reconcile", **LIMITS)
 def reconcile() -> None:
     """Index some of what is due although no message came, or an earlier try has failed."""
-    with shift(SHORT) as work:
+    with worker_tasks(SHORT) as work:
         work.step()
 
 
-@shared_task(name="search.tidy", **LIMITS)
-def tidy() -> None:
+@shared_task(name="search.cleanup", **LIMITS)
+def cleanup() -> None:
     """Forget what has expired."""
-    with shift(SHORT) as work:
-        work.tidy()
+    with worker_tasks(SHORT) as work:
+        work.cleanup()
 
 
-@shared_task(name="search.serve", **LONG_LIMITS)
-def serve() -> None:
+@shared_task(name="search.run_jobs", **LONG_LIMITS)
+def run_jobs() -> None:
     """Do what staff have asked for."""
-    with shift(LONG) as work:
-        work.serve()
+    with worker_tasks(LONG) as work:
+        work.run_jobs()
 
 
 @shared_task(name="search.lifecycle.upkeep", **LONG_LIMITS)
 def upkeep() -> None:
     """Keep the index in shape, and index all that is due."""
-    with shift(LONG) as work:
+    with worker_tasks(LONG) as work:
         work.maintain()
         work.drain()
 
@@ -79,16 +79,16 @@ def upkeep() -> None:
 #: Set by the process that receives signals, and read by those of its pool, which are its forks. It has no lock, which
 #: one that is killed might hold for ever.
 _ending = multiprocessing.RawValue("b", 0)
-_pulse = runs.Pulse()
+_heartbeat = jobs.Heartbeat()
 
 
 @contextmanager
-def shift(seconds: float) -> Iterator[Shift]:
+def worker_tasks(seconds: float) -> Iterator[WorkerTasks]:
     """A stretch of work that ends after some time, or when the worker is told to stop. Its errors are sentences."""
     until = time.monotonic() + seconds
-    work = Shift(lambda: bool(_ending.value) or time.monotonic() >= until, _pulse)
+    work = WorkerTasks(lambda: bool(_ending.value) or time.monotonic() >= until, _heartbeat)
     try:
-        work.pulse.beat()
+        work.heartbeat.beat()
         yield work
     except WorkStopped as stopped:
         logger.info("%s", stopped)
@@ -104,4 +104,4 @@ def _end(**kwargs: Any) -> None:
 @signals.worker_process_shutdown.connect
 def _leave(**kwargs: Any) -> None:
     with suppress(DatabaseError):
-        _pulse.end()
+        _heartbeat.end()

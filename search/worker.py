@@ -17,8 +17,8 @@ from django.utils.module_loading import import_string
 
 from catalogue.importers import uploads
 from search.exceptions import BuildPaused, SearchError, WorkStopped
-from search.lifecycle import audit, building, rollback, runs, upkeep
-from search.models import IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import audit, building, jobs, rollback, upkeep
+from search.models import IndexEntry, IndexJob, IndexVersion
 from search.reading import queries
 from search.web import throttling
 from search.writing import indexing, ledger
@@ -33,15 +33,15 @@ ROUND = 30
 STEP = 64
 
 
-class Shift:
+class WorkerTasks:
     """A stretch of work: what is done between two looks, and the signs of life that are given meanwhile.
 
     stopped: whether the process was told to end, or has no more time for this.
     """
 
-    def __init__(self, stopped: Callable[[], bool], pulse: runs.Pulse | None = None) -> None:
+    def __init__(self, stopped: Callable[[], bool], heartbeat: jobs.Heartbeat | None = None) -> None:
         self.stopped = stopped
-        self.pulse = pulse or runs.Pulse()
+        self.heartbeat = heartbeat or jobs.Heartbeat()
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Told of every step of longer work: the moment to show life, and to obey a signal."""
@@ -49,15 +49,15 @@ class Shift:
 
     def alive(self, _photos: int = 0) -> None:
         """Show life; raises WorkStopped where the process is to end."""
-        self.pulse.beat()
+        self.heartbeat.beat()
         if self.stopped():
             raise WorkStopped("The worker was told to stop; the next one goes on.")
 
-    def tidy(self) -> None:
+    def cleanup(self) -> None:
         """Forget what has expired: shoppers' pictures, old notes, abandoned uploads, and what `HOUSEKEEPING` has."""
         queries.delete_expired()
         throttling.forget_windows()
-        runs.forget()
+        jobs.forget()
         uploads.remove_abandoned()
         for name in settings.HOUSEKEEPING:
             import_string(name)()
@@ -67,9 +67,9 @@ class Shift:
         ledger.add_missing(ledger.ensure_live_version())
         upkeep.maintain(self.progress)
 
-    def serve(self) -> None:
+    def run_jobs(self) -> None:
         """Do what staff have asked for. What fails is told where they asked; the worker goes on."""
-        while not self.stopped() and (run := runs.take()):
+        while not self.stopped() and (run := jobs.take()):
             logger.info("Begun: %s.", run)
             try:
                 perform(run, self.progress)
@@ -87,14 +87,14 @@ class Shift:
 
     def step(self) -> indexing.Outcome:
         """Index about as many photos of each version as a second or two allow."""
-        outcome = indexing.sync(progress=lambda _photos: self.pulse.beat(), limit=STEP)
-        self.pulse.beat()
+        outcome = indexing.sync(progress=lambda _photos: self.heartbeat.beat(), limit=STEP)
+        self.heartbeat.beat()
         return outcome
 
     def drain(self) -> None:
         """Index what is due, a step at a time so that signals and requests are obeyed soon; refit if that is due."""
         indexed = 0
-        while not self.stopped() and runs.due() is None:
+        while not self.stopped() and jobs.due() is None:
             versions = IndexVersion.objects.writable()
             if not IndexEntry.objects.filter(version__in=versions.values("pk")).due().exists():
                 break
@@ -107,17 +107,17 @@ class Shift:
             upkeep.maintain(self.progress)
 
 
-def perform(run: IndexRun, progress: runs.Progress | None = None) -> None:
-    """Do what staff asked for: a run that was taken (`runs.take`)."""
+def perform(run: IndexJob, progress: jobs.Progress | None = None) -> None:
+    """Do what staff asked for: a run that was taken (`jobs.take`)."""
     force = bool(run.options.get("force"))
     match run.kind:
-        case IndexRun.Kind.SYNC:
+        case IndexJob.Kind.SYNC:
             upkeep.sync(progress, run)
-        case IndexRun.Kind.AUDIT:
+        case IndexJob.Kind.AUDIT:
             audit.run(progress, run, repair=bool(run.options.get("repair")))
-        case IndexRun.Kind.DISCARD:
+        case IndexJob.Kind.DISCARD:
             building.discard(run)
-        case IndexRun.Kind.ROLLBACK:
+        case IndexJob.Kind.ROLLBACK:
             rollback.roll_back(progress, run, force=force)
         case _:
             ledger.retry_now()
@@ -133,7 +133,7 @@ class Loop:
     def __init__(self, stop: threading.Event, pause: float = PAUSE) -> None:
         self.stop = stop
         self.pause = pause
-        self.shift = Shift(stop.is_set)
+        self.tasks = WorkerTasks(stop.is_set)
 
     def run(self) -> None:
         logger.info("The worker waits for photos.")
@@ -141,13 +141,13 @@ class Loop:
         while not self.stop.is_set():
             close_old_connections()
             try:
-                self.shift.pulse.beat()
+                self.tasks.heartbeat.beat()
                 if rounds <= 0:
                     rounds = ROUND
-                    self.shift.tidy()
-                    self.shift.maintain()
-                self.shift.serve()
-                self.shift.drain()
+                    self.tasks.cleanup()
+                    self.tasks.maintain()
+                self.tasks.run_jobs()
+                self.tasks.drain()
             except WorkStopped as stopped:
                 logger.info("%s", stopped)
             except SearchError as error:
@@ -162,7 +162,7 @@ class Loop:
             rounds -= self.pause
             self.stop.wait(self.pause)
         with suppress(DatabaseError):
-            self.shift.pulse.end()
+            self.tasks.heartbeat.end()
         logger.info("The worker has stopped.")
 
     def rest(self, seconds: float) -> None:
@@ -170,6 +170,6 @@ class Loop:
         until = time.monotonic() + seconds
         while time.monotonic() < until and not self.stop.wait(PAUSE):
             with suppress(DatabaseError):
-                self.shift.pulse.beat()
-                if runs.due():
+                self.tasks.heartbeat.beat()
+                if jobs.due():
                     return

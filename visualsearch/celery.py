@@ -56,15 +56,15 @@ def configuration() -> dict[str, Any]:
         "task_default_queue": "interactive",
         "task_routes": {
             "search.sync_many": {"queue": "bulk"},
-            "search.serve": {"queue": "bulk"},
+            "search.run_jobs": {"queue": "bulk"},
             "search.lifecycle.upkeep": {"queue": "bulk"},
         },
         "timezone": "UTC",
         "beat_schedule": {
             "reconcile": every(60, "search.reconcile"),
-            "tidy": every(60, "search.tidy"),
+            "cleanup": every(60, "search.cleanup"),
             "upkeep": every(60, "search.lifecycle.upkeep"),
-            "serve": every(5, "search.serve"),
+            "run_jobs": every(5, "search.run_jobs"),
         },
         "beat_schedule_filename": str(settings.DATA_DIR / "celerybeat-schedule"),
         "beat_max_loop_interval": 5,

@@ -22,8 +22,8 @@ from search import broker
 from search.admin.states import reasons
 from search.exceptions import SearchError
 from search.indexes import index_of
-from search.lifecycle import audit, gate, runs
-from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import audit, gate, jobs
+from search.models import KEPT, Embedding, IndexEntry, IndexJob, IndexVersion
 from search.versions import rebuild_hint
 from search.vision.matches import BOUNDED
 from search.writing import throughput
@@ -44,7 +44,7 @@ RATED = 5
 SILENCE = timedelta(minutes=1)
 """Nothing is said of a run that was heard of within it; a fit is silent for up to as long."""
 
-Kind, State = IndexRun.Kind, IndexRun.State
+Kind, State = IndexJob.Kind, IndexJob.State
 
 UNFINISHED = (IndexVersion.State.BUILDING, IndexVersion.State.READY)
 BUILDING = (Kind.REBUILD, Kind.ROLLBACK)
@@ -86,7 +86,7 @@ class Reason:
 class Shown:
     """A run in words."""
 
-    run: IndexRun
+    run: IndexJob
     title: str
     text: str
     percent: int | None = None
@@ -134,12 +134,12 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         version.counts = states.get(version.pk, {})  # type: ignore[attr-defined]
     live = next((version for version in versions if version.state == IndexVersion.State.LIVE), None)
     found = coverage(live, states.get(live.pk, {}) if live else {})
-    recent = list(IndexRun.objects.select_related("asked_by")[:20])
+    recent = list(IndexJob.objects.select_related("asked_by")[:20])
     running = next((run for run in recent if run.state == State.RUNNING), None)
     waiting = next((run for run in recent if run.state == State.WAITING), None)
     paused = next((run for run in recent if run.state == State.PAUSED), None)
     build = next((version for version in versions if version.state in UNFINISHED), None)
-    audited = runs.last(Kind.AUDIT)
+    audited = jobs.last(Kind.AUDIT)
     worker = workers(asked=waiting is not None)
     there = worker["there"]
     minutes = throughput.minutes(MINUTES)
@@ -195,7 +195,7 @@ def trouble(live: IndexVersion | None) -> str:
 def workers(*, asked: bool = False) -> dict[str, Any]:
     """Whether workers are there and when one was last seen; where none is, or is `asked` for, whether they could be
     told."""
-    there, seen = runs.last_worker()
+    there, seen = jobs.last_worker()
     return {
         "there": there,
         "seen": seen,
@@ -224,11 +224,11 @@ def _reasons(version: IndexVersion, state: IndexEntry.State) -> list[Reason]:
 # Runs in words ----------------------------------------------------------------------------------------------
 
 
-def title(run: IndexRun) -> str:
+def title(run: IndexJob) -> str:
     return str(TITLES[run.kind])
 
 
-def _running(run: IndexRun) -> Shown:
+def _running(run: IndexJob) -> Shown:
     text = str(STAGES.get(run.stage, _("beginning")))
     percent = None
     if run.total and run.stage != "fit":
@@ -239,7 +239,7 @@ def _running(run: IndexRun) -> Shown:
     return Shown(run, title(run), text, percent, duration, lasted(silent) if silent > SILENCE else "")
 
 
-def _waiting(run: IndexRun, *, there: bool, busy: bool) -> Shown:
+def _waiting(run: IndexJob, *, there: bool, busy: bool) -> Shown:
     if busy:
         text = gettext("waits until what is under way is done")
     elif there:
@@ -249,19 +249,19 @@ def _waiting(run: IndexRun, *, there: bool, busy: bool) -> Shown:
     return Shown(run, title(run), text)
 
 
-def _paused(run: IndexRun) -> Shown:
+def _paused(run: IndexJob) -> Shown:
     text = gettext("paused; what is done is kept")
     return Shown(run, title(run), text + _so_far(run))
 
 
-def _so_far(run: IndexRun) -> str:
+def _so_far(run: IndexJob) -> str:
     """How much of its stage is done; nothing of a stage that is a single step."""
     if run.total <= 1:
         return ""
     return " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
 
 
-def _failed(recent: list[IndexRun]) -> Shown | None:
+def _failed(recent: list[IndexJob]) -> Shown | None:
     """The last run, if it failed and nothing has been done since."""
     ended = next((run for run in recent if run.ended), None)
     if ended is None or ended.state != State.FAILED:
@@ -269,11 +269,11 @@ def _failed(recent: list[IndexRun]) -> Shown | None:
     return Shown(ended, title(ended), ended.reason)
 
 
-def _rebuilt(recent: list[IndexRun]) -> Shown | None:
+def _rebuilt(recent: list[IndexJob]) -> Shown | None:
     done = {"kind": Kind.REBUILD, "state": State.DONE}
     last = next((run for run in recent if run.kind == Kind.REBUILD and run.state == State.DONE), None)
     if last is None and recent:
-        last = IndexRun.objects.filter(**done).first()
+        last = IndexJob.objects.filter(**done).first()
     if last is None or last.started is None or last.ended is None:
         return None
     return Shown(last, title(last), "", None, lasted(last.ended - last.started))
@@ -345,7 +345,7 @@ def has_indexed(version: IndexVersion, indexed: int) -> bool:
     return bool(indexed or version.photos or version.sequence)
 
 
-def _first(audited: IndexRun) -> list[tuple[str, int, str]]:
+def _first(audited: IndexJob) -> list[tuple[str, int, str]]:
     """What an audit has found: each difference, its photos, and the first of them by id."""
     found = audited.result
     return [
@@ -367,7 +367,7 @@ def lasted(duration: timedelta) -> str:
     return ngettext("%d hour", "%d hours", hours) % hours
 
 
-def _announcement(running: IndexRun | None, waiting: IndexRun | None, found: Coverage) -> str:
+def _announcement(running: IndexJob | None, waiting: IndexJob | None, found: Coverage) -> str:
     """What a screen reader is told; it changes with the stage and with each quarter, not with each photo."""
     if running:
         shown = _running(running)

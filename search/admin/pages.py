@@ -21,8 +21,8 @@ from search.admin.keys import is_key
 from search.admin.overview import Kind, State, has_indexed, lasted, numbers, title
 from search.admin.states import try_again
 from search.exceptions import SearchError
-from search.lifecycle import building, runs
-from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import building, jobs
+from search.models import KEPT, Embedding, IndexEntry, IndexJob, IndexVersion
 from search.vision.embedders import embedders
 
 
@@ -62,7 +62,7 @@ class IndexPages:
         live = IndexVersion.objects.live()
         photos = ProductImage.objects.count()
         unfinished = IndexVersion.objects.unfinished()
-        last = IndexRun.objects.filter(kind=Kind.REBUILD, state=State.DONE, photos__gt=0).first()
+        last = IndexJob.objects.filter(kind=Kind.REBUILD, state=State.DONE, photos__gt=0).first()
         expected = ""
         if last and last.started and last.ended:
             expected = lasted((last.ended - last.started) * (photos / last.photos))
@@ -75,7 +75,7 @@ class IndexPages:
             expected=expected,
             last=last,
             unfinished=unfinished,
-            paused=runs.paused(),
+            paused=jobs.paused(),
             models=_models(),
             chosen=_model_of(unfinished),
             **_model(live),
@@ -113,7 +113,7 @@ class IndexPages:
             "discard.html",
             gettext("Discard what was built"),
             build=build,
-            paused=runs.paused(),
+            paused=jobs.paused(),
             indexed=indexed,
             live=IndexVersion.objects.live(),
         )
@@ -149,10 +149,10 @@ class IndexPages:
             messages.error(request, gettext("There is no such button."))
         return redirect("admin:search_index")
 
-    def _ask(self, request: HttpRequest, kind: IndexRun.Kind, options: dict[str, Any] | None = None) -> None:
-        run, new = runs.ask(kind, request.user, options)
+    def _ask(self, request: HttpRequest, kind: IndexJob.Kind, options: dict[str, Any] | None = None) -> None:
+        run, new = jobs.ask(kind, request.user, options)
         if new:
-            there, _seen = runs.last_worker()
+            there, _seen = jobs.last_worker()
             text = gettext("%(kind)s was asked for. The worker begins in a moment.")
             if not there:
                 text = gettext("%(kind)s was asked for. It waits for a worker: there is none at the moment.")
@@ -164,19 +164,19 @@ class IndexPages:
             messages.info(request, _asked(text % {"kind": title(run)}))
 
     def _pause(self, request: HttpRequest) -> None:
-        if runs.pause():
+        if jobs.pause():
             messages.success(request, gettext("The rebuild is paused at its next step; what is done is kept."))
         else:
             messages.warning(request, gettext("There is no rebuild to be paused: it has ended or not begun."))
 
     def _resume(self, request: HttpRequest) -> None:
-        if runs.resume(request.user):
+        if jobs.resume(request.user):
             messages.success(request, _asked(gettext("The worker goes on with the rebuild in a moment.")))
         else:
             messages.warning(request, gettext("There is nothing to go on with, or something else waits already."))
 
     def _cancel(self, request: HttpRequest, pk: str) -> None:
-        if is_key(pk) and runs.cancel(int(pk)):
+        if is_key(pk) and jobs.cancel(int(pk)):
             messages.success(request, gettext("It was cancelled before it began."))
         else:
             messages.warning(request, gettext("It cannot be cancelled any more: it has begun or ended."))

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from search.exceptions import BuildInterrupted, BuildRefused, BuildRunning, VectorIndexError
 from search.indexes import index_of
 from search.lifecycle import gate
-from search.lifecycle.runs import Progress
+from search.lifecycle.jobs import Progress
 from search.models import IndexEntry, IndexVersion
 from search.writing import indexing, ledger
 

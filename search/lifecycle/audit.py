@@ -22,9 +22,9 @@ from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
 from search.indexes import index_of
-from search.lifecycle import runs
-from search.lifecycle.runs import Progress
-from search.models import IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import jobs
+from search.lifecycle.jobs import Progress
+from search.models import IndexEntry, IndexJob, IndexVersion
 from search.writing import indexing, ledger
 
 logger = logging.getLogger(__name__)
@@ -114,22 +114,22 @@ class Findings:
 
 def due() -> bool:
     """Whether a worker is to look by itself: once a day, and not while something else is under way."""
-    if IndexRun.objects.filter(state__in=[IndexRun.State.WAITING, IndexRun.State.RUNNING]).exists():
+    if IndexJob.objects.filter(state__in=[IndexJob.State.WAITING, IndexJob.State.RUNNING]).exists():
         return False
-    ended = IndexRun.objects.filter(kind=IndexRun.Kind.AUDIT, state__in=[IndexRun.State.DONE, IndexRun.State.FAILED])
+    ended = IndexJob.objects.filter(kind=IndexJob.Kind.AUDIT, state__in=[IndexJob.State.DONE, IndexJob.State.FAILED])
     since = ended.values_list("created", flat=True).first()
     if since is None:
         since = IndexVersion.objects.order_by("created").values_list("created", flat=True).first()
     return since is not None and since < timezone.now() - EVERY
 
 
-def run(progress: Progress | None = None, run: IndexRun | None = None, *, repair: bool = False) -> Findings:
+def run(progress: Progress | None = None, run: IndexJob | None = None, *, repair: bool = False) -> Findings:
     """Look, and keep what was found with the run; `run` is a request that was taken.
 
     With `repair` what differs is made pending and indexed, and looked at again until nothing differs. Raises
     IndexMissing where the index is lost as a whole, which a rebuild mends.
     """
-    with runs.recorded(IndexRun.Kind.AUDIT, progress, run, {"repair": repair}) as report:
+    with jobs.recorded(IndexJob.Kind.AUDIT, progress, run, {"repair": repair}) as report:
         version = ledger.ensure_live_version()
         repaired = 0
         findings = look(version, report, mend=repair)

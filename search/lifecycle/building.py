@@ -25,9 +25,9 @@ from django.utils.translation import gettext as _
 from catalogue.models import Category, ProductImage
 from search.exceptions import BuildRunning, IndexMissing
 from search.indexes import index_of
-from search.lifecycle import activation, runs
-from search.lifecycle.runs import Progress
-from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import activation, jobs
+from search.lifecycle.jobs import Progress
+from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
 from search.vision import colours, fitting, matches
 from search.vision.embedders import embedders
 from search.writing import embedding, indexing, ledger
@@ -81,7 +81,7 @@ class TrainingSet:
 def rebuild(
     embedder_alias: str = "default",
     progress: Progress | None = None,
-    run: IndexRun | None = None,
+    run: IndexJob | None = None,
     *,
     anew: bool = True,
     force: bool = False,
@@ -96,9 +96,9 @@ def rebuild(
     until it is forced or discarded.
     """
     options = {"model": embedder_alias, "force": force}
-    with runs.recorded(IndexRun.Kind.REBUILD, progress, run, options) as report:
+    with jobs.recorded(IndexJob.Kind.REBUILD, progress, run, options) as report:
         shared = report.run is None
-        if shared and runs.running(IndexRun.Kind.ROLLBACK):
+        if shared and jobs.running(IndexJob.Kind.ROLLBACK):
             raise BuildRunning(_("The index goes back to its former version just now: try again when that is done."))
         if anew:
             embedders[embedder_alias].ask_anew()
@@ -115,17 +115,17 @@ def rebuild(
     return version
 
 
-def discard(run: IndexRun | None = None) -> IndexVersion | None:
+def discard(run: IndexJob | None = None) -> IndexVersion | None:
     """Give up the version that is not live yet, and the rebuild that is paused; returns the version if there was one.
 
     A former version on its way back goes back to where it was. Raises BuildRunning while a process builds.
     """
-    with runs.recorded(IndexRun.Kind.DISCARD, run=run) as report:
-        if runs.running(IndexRun.Kind.REBUILD) or runs.running(IndexRun.Kind.ROLLBACK):
+    with jobs.recorded(IndexJob.Kind.DISCARD, run=run) as report:
+        if jobs.running(IndexJob.Kind.REBUILD) or jobs.running(IndexJob.Kind.ROLLBACK):
             raise BuildRunning(
                 _("A build is under way: pause it first (“manage.py rebuild_index --pause”), then discard it.")
             )
-        given_up = runs.give_up_paused(_("It was discarded."))
+        given_up = jobs.give_up_paused(_("It was discarded."))
         version = IndexVersion.objects.unfinished()
         if version is not None:
             retire(version)
@@ -232,7 +232,7 @@ def _begin(draft: IndexVersion, report: Progress) -> IndexVersion:
     if fit.projection:
         draft.projection_bytes, draft.width = fit.projection.to_bytes(), fit.projection.width + colours.WIDTH
     try:
-        with IndexVersion.objects.listed():
+        with IndexVersion.objects.lock_for_create():
             draft.save(force_insert=True)
     except IntegrityError as error:
         # Another process was as far a moment before: go on with its version, together.

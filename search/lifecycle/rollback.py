@@ -12,21 +12,21 @@ from django.utils.translation import gettext as _
 from search import versions
 from search.exceptions import IndexMissing, RollbackRefused, SearchError
 from search.indexes import index_of
-from search.lifecycle import activation, runs
-from search.lifecycle.runs import Progress
-from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import activation, jobs
+from search.lifecycle.jobs import Progress
+from search.models import KEPT, IndexEntry, IndexJob, IndexVersion
 from search.writing import ledger
 
 
-def roll_back(progress: Progress | None = None, run: IndexRun | None = None, *, force: bool = False) -> IndexVersion:
+def roll_back(progress: Progress | None = None, run: IndexJob | None = None, *, force: bool = False) -> IndexVersion:
     """Make the version live again that was live before, and return it.
 
     It is brought up to date first, while the present version answers. Raises RollbackRefused, before anything is
     done, where there is none any more or where it could not be asked; BuildRefused where it is not complete, unless
     it is `force`d; and what the model or the index raise: another call then goes on.
     """
-    with runs.recorded(IndexRun.Kind.ROLLBACK, progress, run) as report:
-        if runs.running(IndexRun.Kind.REBUILD):
+    with jobs.recorded(IndexJob.Kind.ROLLBACK, progress, run) as report:
+        if jobs.running(IndexJob.Kind.REBUILD):
             raise RollbackRefused(_("A build is under way: pause it first (“manage.py rebuild_index --pause”)."))
         version = _former()
         try:

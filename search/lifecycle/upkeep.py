@@ -15,9 +15,9 @@ from catalogue.models import ProductImage
 from search import versions
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, EmbedderError, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
-from search.lifecycle import activation, audit, building, runs
-from search.lifecycle.runs import Progress
-from search.models import KEPT, Embedding, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import activation, audit, building, jobs
+from search.lifecycle.jobs import Progress
+from search.models import KEPT, Embedding, IndexEntry, IndexJob, IndexVersion
 from search.vision import fitting
 from search.vision.embedders import embedders
 from search.writing import indexing, ledger
@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 GRACE = timedelta(minutes=10)
 
 
-def sync(progress: Progress | None = None, run: IndexRun | None = None) -> indexing.Outcome:
+def sync(progress: Progress | None = None, run: IndexJob | None = None) -> indexing.Outcome:
     """Index at once whatever is pending, also what waits for another try. Raises PhotosPostponed where some still do.
 
     `run` is a request that was taken.
     """
-    with runs.recorded(IndexRun.Kind.SYNC, progress, run) as report:
+    with jobs.recorded(IndexJob.Kind.SYNC, progress, run) as report:
         live = ledger.ensure_live_version()
         ledger.retry_now()
         outcome = indexing.reconcile(report)
@@ -95,7 +95,7 @@ def _refit(live: IndexVersion, progress: Progress | None) -> IndexVersion | None
     """
     embedder = versions.embedder_of(live)
     unfinished = IndexVersion.objects.unfinished()
-    if runs.paused() or (unfinished and (unfinished.returning or unfinished.fingerprint != embedder.fingerprint)):
+    if jobs.paused() or (unfinished and (unfinished.returning or unfinished.fingerprint != embedder.fingerprint)):
         return None
     if unfinished and unfinished.refused:
         building.retire(unfinished)  # the catalogue has grown since
@@ -147,7 +147,7 @@ def _used_spaces() -> Q:
     A rebuild embeds before there is a version. One that is started again, after it was interrupted or discarded, does
     not ask the model anew.
     """
-    if runs.running(IndexRun.Kind.REBUILD) or runs.paused():  # maybe of a release with other colour code
+    if jobs.running(IndexJob.Kind.REBUILD) or jobs.paused():  # maybe of a release with other colour code
         return Q()
     try:
         used = [*IndexVersion.objects.only("fingerprint", "colours_version"), *map(building.draft, embedders)]

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from search.exceptions import SearchError
-from search.lifecycle.runs import Progress
+from search.lifecycle.jobs import Progress
 
 STAGES = {
     "embed": "Embedding",

@@ -2,7 +2,7 @@
 
 from search.models.embeddings import Embedding, EmbeddingQuerySet
 from search.models.entries import IndexEntry, IndexEntryQuerySet
-from search.models.jobs import IndexedMinute, IndexRun, Worker
+from search.models.jobs import IndexedMinute, IndexJob, Worker
 from search.models.queries import (
     Query,
     QueryMemo,
@@ -21,7 +21,7 @@ __all__ = [
     "IndexDelta",
     "IndexEntry",
     "IndexEntryQuerySet",
-    "IndexRun",
+    "IndexJob",
     "IndexVersion",
     "IndexVersionQuerySet",
     "IndexedMinute",

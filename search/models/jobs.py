@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
-class IndexRun(models.Model):
+class IndexJob(models.Model):
     """A piece of work on the index: what staff ask for and the worker does, and any rebuild, whoever began it.
 
     It is how a process tells others how far it is, and what the last rebuild was like. One at most is waiting, one
@@ -51,7 +51,7 @@ class IndexRun(models.Model):
     photos = models.PositiveIntegerField(_("photos"), default=0)
     #: what an audit has found
     result = models.JSONField(default=dict)
-    version = models.ForeignKey("search.IndexVersion", models.SET_NULL, null=True, related_name="runs")
+    version = models.ForeignKey("search.IndexVersion", models.SET_NULL, null=True, related_name="jobs")
     reason = models.TextField(_("reason"), blank=True)
 
     class Meta:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from search.models.jobs import IndexRun
+from search.models.jobs import IndexJob
 from search.vision import vectors
 from search.vision.matches import DEFAULT, Calibration
 from search.vision.projection import Projection
@@ -43,11 +43,11 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
 
     def writable(self) -> IndexVersionQuerySet:
         """The versions that are indexed into: the live one, and one that is being built, unless that is paused."""
-        paused = IndexRun.objects.filter(state=IndexRun.State.PAUSED)
+        paused = IndexJob.objects.filter(state=IndexJob.State.PAUSED)
         building = Q(state__in=["building", "ready"]) & ~Exists(paused)
         return self.defer("projection_bytes").filter(building | Q(state=IndexVersion.State.LIVE)).order_by("pk")
 
-    def noted(self) -> list[IndexVersion]:
+    def lock_for_change(self) -> list[IndexVersion]:
         """The versions whose ledger learns of every change; asked in the transaction of the change, one query.
 
         Also a paused build, and the version that can be gone back to: what is pending in it waits until then.
@@ -63,7 +63,7 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
         return standing + [version for version in former if version.retired and version.retired > oldest]
 
     @contextmanager
-    def listed(self) -> Iterator[None]:
+    def lock_for_create(self) -> Iterator[None]:
         """A transaction that adds a version or takes one away, while nobody is half-way through a change to all.
 
         Searches go on; changes wait until it ends, as it has waited for those that were under way. So nothing is

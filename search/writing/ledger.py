@@ -41,7 +41,7 @@ def ensure_live_version() -> IndexVersion:
         # Before the transaction: a remote model may take its time to answer.
         fingerprint, dimensions = embedder.fingerprint, embedder.dimensions
         try:
-            with IndexVersion.objects.listed():
+            with IndexVersion.objects.lock_for_create():
                 version = IndexVersion.objects.create(
                     backend=settings.VECTOR_INDEX,
                     fingerprint=fingerprint,
@@ -99,7 +99,7 @@ def retry(photo_ids: Iterable[int]) -> None:
     """Make photos pending again, whatever their state."""
     ids = sorted(set(photo_ids))
     with transaction.atomic():
-        for version in IndexVersion.objects.noted():
+        for version in IndexVersion.objects.lock_for_change():
             IndexEntry.objects.change(version, ids)
 
 

@@ -55,7 +55,7 @@ def save(name: str = "photos/ab/a.jpg", data: bytes = PICTURE) -> str:
 @pytest.mark.django_db
 def test_a_photo_and_its_renditions_are_stored_with_what_browsers_need_to_know(s3: S3) -> None:
     image = shop.product("A", LARGE).photos.get()
-    stored = {key: s3.client.head_object(Bucket=BUCKET, Key=key) for key in s3.listed()}
+    stored = {key: s3.client.head_object(Bucket=BUCKET, Key=key) for key in s3.lock_for_create()}
     assert {f"media/{name}" for name in (image.file.name, image.thumbnail.name, image.large.name)} == set(stored)
     for key, head in stored.items():
         assert head["ContentType"] == "image/jpeg"
@@ -85,20 +85,20 @@ def test_no_two_uploads_share_a_name(s3: S3) -> None:
 def test_what_no_photo_uses_any_more_is_removed(s3: S3) -> None:
     first, second = shop.product("A", LARGE), shop.product("B", LARGE)
     first.delete()
-    assert len(s3.listed()) == 3
+    assert len(s3.lock_for_create()) == 3
     assert shop.content(second.photos.get()) == LARGE
     second.delete()
-    assert s3.listed() == []
+    assert s3.lock_for_create() == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_files_of_many_products_are_removed_with_one_request(s3: S3) -> None:
     for number in range(4):
         shop.product(str(number), photo(seed=number))
-    assert len(s3.listed()) >= 8
+    assert len(s3.lock_for_create()) >= 8
     operations = sent()
     Product.objects.all().delete()
-    assert s3.listed() == []
+    assert s3.lock_for_create() == []
     assert operations == ["DeleteObjects"]
 
 
@@ -109,7 +109,7 @@ def test_a_thousand_files_are_removed_with_each_request_and_what_is_missing_is_n
     operations = sent()
     files.remove([name, "", *(files.photo_name(f"{number:064x}", ".jpg") for number in range(1_500))])
     assert operations == ["DeleteObjects"] * 2
-    assert s3.listed() == []
+    assert s3.lock_for_create() == []
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
@@ -300,7 +300,7 @@ def test_originals_in_a_bucket_lose_their_metadata_too(
     assert "Originals without metadata from now on: 1." in capsys.readouterr().out
     again = ProductImage.objects.get()
     assert again.file.name != image.file.name
-    assert {f"media/{getattr(again, column).name}" for column in files.COLUMNS} == set(s3.listed())
+    assert {f"media/{getattr(again, column).name}" for column in files.COLUMNS} == set(s3.lock_for_create())
     assert SECRET not in shop.content(again)
     assert client.get(f"/media/{again.file.name}").status_code == 302
 

@@ -19,9 +19,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from search.admin import overview
-from search.lifecycle import building, runs
-from search.models import Embedding, IndexedMinute, IndexEntry, IndexRun, IndexVersion, Worker
-from search.worker import Shift
+from search.lifecycle import building, jobs
+from search.models import Embedding, IndexedMinute, IndexEntry, IndexJob, IndexVersion, Worker
+from search.worker import WorkerTasks
 from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
@@ -136,7 +136,7 @@ def test_the_live_version_and_the_last_rebuild_are_told(admin_client: Client) ->
         shop.product(f"p{seed}", photo(seed=seed))
     version = building.rebuild()
     began = timezone.now() - timedelta(minutes=10)
-    IndexRun.objects.update(started=began, ended=began + timedelta(seconds=42))
+    IndexJob.objects.update(started=began, ended=began + timedelta(seconds=42))
     seen = words(shown(admin_client))
     assert f"Live version version {version.pk}" in seen
     assert "not calibrated: the catalogue is small" in seen
@@ -151,7 +151,7 @@ def test_what_a_fit_has_measured_is_shown(admin_client: Client, live: IndexVersi
         "held_out_precision_at_10": {"nothing": 0.75, "components": 0.83},
     }
     live.save()
-    IndexRun.objects.create(
+    IndexJob.objects.create(
         kind="rebuild", state="done", version=live, photos=9, started=timezone.now(), ended=timezone.now()
     )
     assert "without projection 0.750 components 0.830" in words(shown(admin_client))
@@ -199,7 +199,7 @@ def test_the_numbers_alone_are_no_whole_page_and_are_not_kept(admin_client: Clie
 
 
 def test_buttons_hang_on_a_form_outside_of_what_is_exchanged(admin_client: Client, live: IndexVersion) -> None:
-    runs.ask(IndexRun.Kind.SYNC)
+    jobs.ask(IndexJob.Kind.SYNC)
     assert "csrfmiddlewaretoken" not in shown(admin_client, NUMBERS)
     page = shown(admin_client)
     assert page.count('<form id="index-do"') == 1
@@ -211,32 +211,32 @@ def test_the_page_is_asked_for_often_only_while_something_is_under_way(
 ) -> None:
     at_work()
     assert 'data-busy="false"' in shown(admin_client, NUMBERS)
-    runs.ask(IndexRun.Kind.SYNC)
+    jobs.ask(IndexJob.Kind.SYNC)
     assert 'data-busy="true"' in shown(admin_client, NUMBERS)
 
 
 def test_what_is_read_aloud_changes_by_the_quarter(admin_client: Client, live: IndexVersion) -> None:
     told = []
     now = timezone.now()
-    run = IndexRun.objects.create(kind="rebuild", state="running", started=now, seen=now, stage="index", total=100)
+    run = IndexJob.objects.create(kind="rebuild", state="running", started=now, seen=now, stage="index", total=100)
     for done in (1, 20, 24, 26, 49, 50):
-        IndexRun.objects.filter(pk=run.pk).update(done=done)
+        IndexJob.objects.filter(pk=run.pk).update(done=done)
         told.append(re.search('data-announcement="([^"]*)"', shown(admin_client, NUMBERS))[1])  # type: ignore[index]
     assert list(dict.fromkeys(told)) == [f"Rebuild: indexing photos, {quarter} %" for quarter in (0, 25, 50)]
 
 
 def test_a_run_of_which_nothing_is_heard_says_so(admin_client: Client, live: IndexVersion) -> None:
     now = timezone.now()
-    run = IndexRun.objects.create(kind="rebuild", state="running", started=now, seen=now)
+    run = IndexJob.objects.create(kind="rebuild", state="running", started=now, seen=now)
     assert "Nothing was heard of it" not in words(shown(admin_client))
-    IndexRun.objects.filter(pk=run.pk).update(seen=now - timedelta(seconds=80))
+    IndexJob.objects.filter(pk=run.pk).update(seen=now - timedelta(seconds=80))
     assert re.search(r"Nothing was heard of it for [89]\d seconds\.", words(shown(admin_client)))
 
 
 def test_without_a_worker_the_page_says_since_when(admin_client: Client, live: IndexVersion) -> None:
     assert "none has been seen yet" in words(shown(admin_client))
     worker = Worker.objects.create(seen=timezone.now() - timedelta(hours=1))
-    runs.ask(IndexRun.Kind.SYNC)
+    jobs.ask(IndexJob.Kind.SYNC)
     seen = words(shown(admin_client))
     assert "No worker is running: none has been seen since " in seen
     assert "Sync : waits for a worker; it is kept until one comes" in seen
@@ -251,19 +251,19 @@ def test_a_failed_rebuild_shows_its_reason_and_can_be_tried_again(
 ) -> None:
     shop.product("a", photo())
     admin_client.post(DO, {"ask": "rebuild"})
-    shift = Shift(threading.Event().is_set)
+    tasks = WorkerTasks(threading.Event().is_set)
 
     def full(*args: Any) -> None:
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(building, "load", full)
-        shift.serve()
+        tasks.run_jobs()
     page = shown(admin_client)
     assert "OSError: No space left on device" in page
     assert 'id="index-ask-again" form="index-do" name="ask" value="rebuild"' in page
     admin_client.post(DO, {"ask": "rebuild"})
-    shift.serve()
+    tasks.run_jobs()
     page = shown(admin_client)
     assert "No space left" not in page
     assert "Last rebuild when" in words(page)
@@ -277,7 +277,7 @@ def test_a_button_writes_a_request_down_and_does_nothing_else(admin_client: Clie
     response = admin_client.post(DO, {"ask": "sync"}, follow=True)
     assert response.redirect_chain == [(INDEX, 302)]
     assert "Sync was asked for. The worker begins in a moment." in response.content.decode()
-    run = IndexRun.objects.get()
+    run = IndexJob.objects.get()
     assert (run.kind, run.state, run.asked_by.username) == ("sync", "waiting", "admin")  # type: ignore[union-attr]
 
 
@@ -291,23 +291,23 @@ def test_two_operators_who_press_at_once_make_one_request(admin_client: Client, 
     admin_client.post(DO, {"ask": "rebuild"})
     response = other.post(DO, {"ask": "rebuild"}, follow=True)
     assert "Rebuild is waiting already; nothing was added." in response.content.decode()
-    assert IndexRun.objects.count() == 1
+    assert IndexJob.objects.count() == 1
 
 
 def test_what_runs_already_is_not_asked_for_again(admin_client: Client, live: IndexVersion) -> None:
-    runs.ask(IndexRun.Kind.REBUILD)
-    runs.take()
+    jobs.ask(IndexJob.Kind.REBUILD)
+    jobs.take()
     response = admin_client.post(DO, {"ask": "rebuild"}, follow=True)
     assert "Rebuild is under way already." in response.content.decode()
 
 
 def test_a_request_is_cancelled_while_it_waits(admin_client: Client, live: IndexVersion) -> None:
-    run, _new = runs.ask(IndexRun.Kind.REBUILD)
+    run, _new = jobs.ask(IndexJob.Kind.REBUILD)
     page = shown(admin_client)
     assert f'name="cancel" value="{run.pk}"' in page
     response = admin_client.post(DO, {"cancel": run.pk}, follow=True)
     assert "It was cancelled before it began." in response.content.decode()
-    assert IndexRun.objects.get().state == "cancelled"
+    assert IndexJob.objects.get().state == "cancelled"
 
 
 @pytest.mark.parametrize("pk", ["0", "x", "", "999999999999999999999"])
@@ -319,13 +319,13 @@ def test_cancelling_what_is_not_there_is_told(admin_client: Client, live: IndexV
 def test_an_unknown_button_does_nothing(admin_client: Client, live: IndexVersion) -> None:
     response = admin_client.post(DO, {"ask": "explode"}, follow=True)
     assert "There is no such button." in response.content.decode()
-    assert not IndexRun.objects.exists()
+    assert not IndexJob.objects.exists()
 
 
 def test_a_rebuild_says_what_it_will_change_before_it_is_asked_for(admin_client: Client) -> None:
     made = shop.product("a", photo(), photo("hat"), photo("dress"), photo("trousers"))
     indexing.reconcile()
-    IndexRun.objects.create(
+    IndexJob.objects.create(
         kind="rebuild", state="done", photos=2, started=timezone.now() - timedelta(seconds=30), ended=timezone.now()
     )
     seen = words(shown(admin_client, REBUILD))
@@ -335,7 +335,7 @@ def test_a_rebuild_says_what_it_will_change_before_it_is_asked_for(admin_client:
     assert "Search goes on with the present version meanwhile" in seen
     Embedding.objects.filter(digest=made.photos.first().sha256).delete()  # type: ignore[union-attr]
     assert "The model has to look at 1 photo;" in words(shown(admin_client, REBUILD))
-    assert IndexRun.objects.count() == 1
+    assert IndexJob.objects.count() == 1
 
 
 def test_a_rebuild_with_another_model_says_so(admin_client: Client, settings: Any) -> None:
@@ -365,7 +365,7 @@ def test_those_who_only_look_see_no_buttons_and_press_none(live: IndexVersion) -
     assert viewer.get(REBUILD).status_code == 403
     for button in ({"ask": "sync"}, {"ask": "rebuild"}, {"cancel": "1"}, {"again": "Damaged."}):
         assert viewer.post(DO, button).status_code == 403
-    assert not IndexRun.objects.exists()
+    assert not IndexJob.objects.exists()
     assert IndexEntry.objects.get().state == "failed"
 
 
@@ -375,7 +375,7 @@ def test_buttons_need_a_post_and_a_token(live: IndexVersion) -> None:
     strict.force_login(boss)
     assert strict.get(DO).status_code == 405
     assert strict.post(DO, {"ask": "sync"}).status_code == 403
-    assert not IndexRun.objects.exists()
+    assert not IndexJob.objects.exists()
 
 
 # Costs ------------------------------------------------------------------------------------------------------
@@ -393,7 +393,7 @@ def test_the_page_costs_the_same_queries_whatever_there_is(
 ) -> None:
     shop.product("a", photo())
     at_work()
-    runs.ask(IndexRun.Kind.SYNC)
+    jobs.ask(IndexJob.Kind.SYNC)
     few = cost(admin_client, address)
     assert few <= 16
     for number in range(3):
@@ -401,7 +401,7 @@ def test_the_page_costs_the_same_queries_whatever_there_is(
         put("pending", reason=f"Cause {number}.")
         version = IndexVersion.objects.create(fingerprint="old", colours_version=1, width=9, state="retired")
         IndexEntry.objects.create(version=version, photo_id=1)
-        IndexRun.objects.create(kind="sync", state="failed", ended=timezone.now())
+        IndexJob.objects.create(kind="sync", state="failed", ended=timezone.now())
         shop.product(f"more-{number}", photo(seed=number))
     assert cost(admin_client, address) == few
 

@@ -13,13 +13,13 @@ from django.utils import timezone
 from catalogue.models import Product
 from search import worker
 from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused
-from search.lifecycle import audit, building, gate, rollback, runs
-from search.models import KEPT, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import audit, building, gate, jobs, rollback
+from search.models import KEPT, IndexEntry, IndexJob, IndexVersion
 from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
 from tests.search.grid import Grid, configured
-from tests.search.lifecycle.test_pausing import pausing
+from tests.search.lifecycle.test_cancelling import pausing
 from tests.search.lifecycle.test_upkeep import age
 from tests.search.test_admin_index import DO, INDEX, NUMBERS, REBUILD, at_work, clerk, cost, shown, words
 
@@ -31,7 +31,7 @@ DISCARD = reverse("admin:search_index_discard")
 
 @pytest.fixture(autouse=True)
 def first(two_grids: None, monkeypatch: pytest.MonkeyPatch) -> IndexVersion:
-    monkeypatch.setattr(runs, "NOTE", 0.0)
+    monkeypatch.setattr(jobs, "NOTE", 0.0)
     shop.product("a", photo(), photo("hat"))
     indexing.reconcile()
     at_work()
@@ -51,7 +51,7 @@ def press(client: Client, **button: str) -> str:
 
 def work() -> None:
     """What the worker does with what was asked for."""
-    while run := runs.take():
+    while run := jobs.take():
         worker.perform(run)
 
 
@@ -76,7 +76,7 @@ def test_a_rebuild_under_way_is_paused_by_a_button_and_gone_on_with_by_another(a
     assert "paused" not in words(shown(admin_client, NUMBERS))
 
 
-def test_pausing_what_has_ended_is_told(admin_client: Client) -> None:
+def test_cancelling_what_has_ended_is_told(admin_client: Client) -> None:
     assert "There is no rebuild to be paused" in press(admin_client, pause="1")
     assert "There is nothing to go on with" in press(admin_client, resume="1")
 
@@ -112,7 +112,7 @@ def test_a_rebuild_says_that_it_goes_on_with_a_paused_one(admin_client: Client) 
 def test_how_far_a_paused_rebuild_is_is_told_where_it_has_more_than_one_step(
     admin_client: Client, total: int, said: bool
 ) -> None:
-    IndexRun.objects.create(kind="rebuild", state="paused", total=total)
+    IndexJob.objects.create(kind="rebuild", state="paused", total=total)
     assert (f"(0 of {total})" in words(shown(admin_client, NUMBERS))) is said
 
 
@@ -155,7 +155,7 @@ def test_a_refused_version_is_discarded_by_a_button(
     work()
     refused.refresh_from_db()
     assert (refused.state, live()) == ("retired", first)
-    assert "not switched to" not in words(shown(admin_client, NUMBERS)).replace(IndexRun.objects.last().reason, "")  # type: ignore[union-attr]
+    assert "not switched to" not in words(shown(admin_client, NUMBERS)).replace(IndexJob.objects.last().reason, "")  # type: ignore[union-attr]
 
 
 def test_what_was_measured_is_shown_of_the_live_version(admin_client: Client) -> None:
@@ -179,7 +179,7 @@ def test_staff_choose_the_model_of_a_rebuild(admin_client: Client) -> None:
 
 def test_a_model_that_is_not_configured_is_not_built_with(admin_client: Client) -> None:
     admin_client.post(DO, {"ask": "rebuild", "model": "nonsense"})
-    assert IndexRun.objects.get().options == {"model": "default"}
+    assert IndexJob.objects.get().options == {"model": "default"}
 
 
 # Going back -------------------------------------------------------------------------------------------------
@@ -290,13 +290,13 @@ def test_those_who_only_look_see_figures_and_no_buttons(refused: IndexVersion) -
         assert viewer.post(DO, {"ask": button}).status_code == 403
     for button in ("pause", "resume", "switch", "repair"):
         assert viewer.post(DO, {button: "1"}).status_code == 403
-    assert IndexRun.objects.count() == 1
+    assert IndexJob.objects.count() == 1
 
 
 def test_going_back_needs_a_post(admin_client: Client, first: IndexVersion) -> None:
     building.rebuild("other")
     shown(admin_client, ROLLBACK)
-    assert not IndexRun.objects.filter(state="waiting").exists()
+    assert not IndexJob.objects.filter(state="waiting").exists()
     assert admin_client.post(ROLLBACK).status_code == 405
 
 
@@ -310,5 +310,5 @@ def test_pages_cost_the_same_queries_whatever_there_is(
     shop.product("b", photo("dress"))
     for _time in range(2):
         audit.run(repair=True)
-    IndexRun.objects.create(kind="rebuild", state="paused", started=timezone.now() - timedelta(hours=1))
+    IndexJob.objects.create(kind="rebuild", state="paused", started=timezone.now() - timedelta(hours=1))
     assert cost(admin_client, address) == few

@@ -22,8 +22,8 @@ from django.core.management import CommandError, call_command
 from catalogue.models import Product, ProductImage
 from evaluation.management.commands import evaluate
 from search import worker as work
-from search.lifecycle import building, gate, runs
-from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import building, gate, jobs
+from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
 from search.vision import matches
 from search.writing import indexing, ledger
 from search.writing.embedding import Embedded
@@ -146,7 +146,7 @@ def test_rebuild_index_tells_why_it_cannot_go_back() -> None:
 def test_rebuild_index_pauses_and_goes_on_with_the_model_it_was_begun_with(
     other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "NOTE", 0.0)
+    monkeypatch.setattr(jobs, "NOTE", 0.0)
     shop.product("a", photo())
     indexing.reconcile()
     with pytest.raises(CommandError, match="rebuild_index --resume"), monkeypatch.context() as patch:
@@ -206,7 +206,7 @@ def test_rebuild_index_is_forced_where_the_new_version_is_refused(monkeypatch: p
 def test_rebuild_index_says_that_another_process_is_at_it(capsys: pytest.CaptureFixture[str]) -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    with runs.recorded(IndexRun.Kind.REBUILD):
+    with jobs.recorded(IndexJob.Kind.REBUILD):
         figures("rebuild_index")
     assert "Another process has been building since" in capsys.readouterr().err
 
@@ -307,7 +307,7 @@ def test_the_worker_drains_the_ledger_in_steps(monkeypatch: pytest.MonkeyPatch) 
     ledger.ensure_live_version()
     for seed in range(5):
         shop.product(f"p{seed}", photo(seed=seed))
-    work.Shift(threading.Event().is_set).drain()
+    work.WorkerTasks(threading.Event().is_set).drain()
     assert set(IndexEntry.objects.values_list("state", flat=True)) == {"indexed"}
 
 
@@ -325,7 +325,7 @@ def test_a_worker_that_is_told_to_stop_begins_no_further_step(monkeypatch: pytes
         return embed(*args)
 
     monkeypatch.setattr(indexing, "embed", then_stop)
-    work.Shift(stop.is_set).drain()
+    work.WorkerTasks(stop.is_set).drain()
     assert IndexEntry.objects.filter(state="indexed").count() == 2
     assert IndexEntry.objects.filter(state="pending", leased_until=None).count() == 3
 
@@ -335,7 +335,7 @@ def test_the_worker_does_not_ask_a_model_that_is_away_over_and_over(grid: type[G
     ledger.ensure_live_version()
     shop.product("a", photo())
     grid.unavailable = True
-    work.Shift(threading.Event().is_set).drain()
+    work.WorkerTasks(threading.Event().is_set).drain()
     assert grid.calls == 1
 
 
@@ -344,7 +344,7 @@ def test_the_worker_refits_once_the_catalogue_has_grown_enough() -> None:
     first = ledger.ensure_live_version()
     for seed in range(matches.MIN_PHOTOS):
         shop.product(f"p{seed}", photo(seed=seed))
-    work.Shift(threading.Event().is_set).drain()
+    work.WorkerTasks(threading.Event().is_set).drain()
     live = IndexVersion.objects.live()
     assert live is not None
     assert (live.pk != first.pk, live.photos) == (True, matches.MIN_PHOTOS)

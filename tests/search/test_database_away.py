@@ -8,8 +8,8 @@ import pytest
 from django.db import DatabaseError, close_old_connections, connection, transaction
 
 from search import tasks
-from search.lifecycle import runs
-from search.models import IndexEntry, IndexRun
+from search.lifecycle import jobs
+from search.models import IndexEntry, IndexJob
 from search.writing import ledger
 from tests import shop
 from tests.drawing import photo
@@ -70,7 +70,7 @@ def test_the_loop_goes_on_after_a_restart_of_the_database(place: Workplace, own_
     restart(own_postgresql)
     until(lambda: "The worker met an error and goes on" in place.log(worker))
     leases_end()
-    runs.ask(IndexRun.Kind.SYNC)  # which ends the pause after an error
+    jobs.ask(IndexJob.Kind.SYNC)  # which ends the pause after an error
     until(settled)
     assert worker.running
     assert_agreement()

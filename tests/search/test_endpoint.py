@@ -15,8 +15,8 @@ from catalogue.models import ProductImage
 from search import versions, worker
 from search.exceptions import SpaceMismatch
 from search.indexes import index_of
-from search.lifecycle import building, runs, upkeep
-from search.models import Embedding, IndexEntry, IndexRun, IndexVersion, Query
+from search.lifecycle import building, jobs, upkeep
+from search.models import Embedding, IndexEntry, IndexJob, IndexVersion, Query
 from search.reading import queries, ranking
 from search.reading.refinement import Refinement
 from search.vision import fitting
@@ -256,8 +256,8 @@ def test_a_rebuild_takes_the_model_that_the_endpoint_has_by_then(
     assert embedders["default"].fingerprint.startswith(scripted.MANIFEST.fingerprint)
     endpoint.manifest = scripted.OTHER  # and nobody has asked it for anything since
     if asked_by_staff:
-        runs.ask(IndexRun.Kind.REBUILD)
-        run = runs.take()
+        jobs.ask(IndexJob.Kind.REBUILD)
+        run = jobs.take()
         assert run
         worker.perform(run)
     else:

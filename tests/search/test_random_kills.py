@@ -19,8 +19,8 @@ from django.utils import timezone
 from catalogue.models import Product, ProductImage
 from search import tasks
 from search.indexes import index_of
-from search.lifecycle import runs
-from search.models import IndexRun
+from search.lifecycle import jobs
+from search.models import IndexJob
 from search.writing import ledger
 from tests import shop
 from tests.drawing import KINDS, photo
@@ -99,7 +99,7 @@ class Fate:
             product.delete()
 
     def rebuild(self) -> None:
-        runs.ask(IndexRun.Kind.REBUILD)
+        jobs.ask(IndexJob.Kind.REBUILD)
 
     def any(self) -> Product | None:
         products = list(Product.objects.order_by("pk"))
@@ -113,17 +113,17 @@ class Fate:
         """No more changes, and as much time as leases and runs of dead workers take to end."""
         leases_end()
         long_ago = timezone.now() - timedelta(hours=1)
-        IndexRun.objects.filter(state=IndexRun.State.RUNNING).update(seen=long_ago)
+        IndexJob.objects.filter(state=IndexJob.State.RUNNING).update(seen=long_ago)
         self.worker.kill()
         self.worker = self.place.worker("interactive", "bulk")
         leases_end()
-        IndexRun.objects.filter(state=IndexRun.State.RUNNING).update(seen=long_ago)
+        IndexJob.objects.filter(state=IndexJob.State.RUNNING).update(seen=long_ago)
 
         def done() -> bool:
             tasks.serve.delay()
             tasks.upkeep.delay()
             time.sleep(0.5)
-            return settled() and not IndexRun.objects.filter(state__in=["waiting", "running"]).exists()
+            return settled() and not IndexJob.objects.filter(state__in=["waiting", "running"]).exists()
 
         until(done, 120)
 

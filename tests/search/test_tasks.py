@@ -13,8 +13,8 @@ from PIL import Image
 
 from catalogue.models import Product, ProductImage
 from search import tasks
-from search.lifecycle import runs
-from search.models import IndexEntry, IndexRun, Worker
+from search.lifecycle import jobs
+from search.models import IndexEntry, IndexJob, Worker
 from search.writing import ledger
 from tests import shop
 from tests.drawing import encoded, photo
@@ -54,7 +54,7 @@ def test_a_saved_photo_is_searchable_and_a_deleted_one_is_not(
     fill(3)
     until(settled)
     assert searchable().keys() == set(ProductImage.objects.values_list("pk", flat=True))
-    assert runs.last_worker()[0]
+    assert jobs.last_worker()[0]
     Product.objects.get(sku="p1").delete()
     until(lambda: len(searchable()) == 2)
     until(settled)
@@ -124,18 +124,18 @@ def test_a_worker_that_is_told_to_stop_gives_back_what_it_is_at(workplace: Workp
     fill(40)
     app.control.purge()
     worker = workplace.worker("bulk", slow=0.1)
-    run, _new = runs.ask(IndexRun.Kind.REBUILD)
-    tasks.serve.delay()
-    until(lambda: IndexRun.objects.get().stage == "embed")  # four seconds of it
+    run, _new = jobs.ask(IndexJob.Kind.REBUILD)
+    tasks.run_jobs.delay()
+    until(lambda: IndexJob.objects.get().stage == "embed")  # four seconds of it
     workplace.terminate(worker)
     run.refresh_from_db()
     assert (run.state, run.attempts) == ("waiting", 0)
     assert not held()
     assert not Worker.objects.filter(ended=None).exists()
     workplace.worker("bulk")
-    tasks.serve.delay()
-    until(lambda: IndexRun.objects.get().ended)
-    assert IndexRun.objects.get().state == "done"
+    tasks.run_jobs.delay()
+    until(lambda: IndexJob.objects.get().ended)
+    assert IndexJob.objects.get().state == "done"
     assert_agreement()
 
 
@@ -152,10 +152,10 @@ def test_a_long_reindex_does_not_delay_a_new_photo(workplace: Workplace) -> None
 
 def test_beat_has_staffs_requests_done(workplace: Workplace) -> None:
     ledger.ensure_live_version()
-    runs.ask(IndexRun.Kind.REBUILD)
+    jobs.ask(IndexJob.Kind.REBUILD)
     workplace.worker("bulk")
     workplace.beat()
-    until(lambda: IndexRun.objects.get().state == "done")
+    until(lambda: IndexJob.objects.get().state == "done")
 
 
 def test_beat_asks_for_tasks_that_there_are() -> None:

@@ -13,8 +13,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from catalogue.models import Product, ProductImage
 from search.admin import neighbours, states
-from search.lifecycle import activation, building, runs, upkeep
-from search.models import KEPT, Embedding, IndexRun, IndexVersion
+from search.lifecycle import activation, building, jobs, upkeep
+from search.models import KEPT, Embedding, IndexJob, IndexVersion
 from search.reading import results
 from search.reading.alternatives import alternatives
 from search.reading.refinement import Refinement
@@ -147,7 +147,7 @@ def test_no_unused_embeddings_are_deleted_during_a_rebuild(
     embedding.embed(building.draft("default"), ProductImage.objects.all())
     monkeypatch.setattr(colours, "COLOURS_VERSION", 1)  # as a worker of the former release
     if rebuilding:
-        with runs.recorded(IndexRun.Kind.REBUILD):
+        with jobs.recorded(IndexJob.Kind.REBUILD):
             assert upkeep.delete_orphans() == 0
     else:
         assert upkeep.delete_orphans() == photos

@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from search.worker import Shift
+from search.worker import WorkerTasks
 from tests.catalogue.staff import member
 from tests.search.workplace import Workplace
 from visualsearch import guesses
@@ -203,12 +203,12 @@ def test_guesses_that_come_at_once_are_counted_one_by_one(database: Workplace, a
 def test_the_worker_forgets_old_guesses_and_sessions_that_have_ended(boss: User, client: Client) -> None:
     client.force_login(boss)
     guess("nobody")
-    Shift(lambda: False).tidy()
+    WorkerTasks(lambda: False).cleanup()
     assert AccessAttempt.objects.count() == 1
     assert Session.objects.count() == 1
     AccessAttempt.objects.update(attempt_time=timezone.now() - WINDOW)
     Session.objects.update(expire_date=timezone.now())
-    Shift(lambda: False).tidy()
+    WorkerTasks(lambda: False).cleanup()
     assert not AccessAttempt.objects.exists()
     assert not Session.objects.exists()
 

@@ -9,9 +9,9 @@ from django.db.models import Count
 from catalogue.models import ProductImage
 from search import versions
 from search.indexes import index_of
-from search.lifecycle import runs
+from search.lifecycle import jobs
 from search.management.base import SearchCommand
-from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
 from search.writing import ledger
 
 
@@ -24,7 +24,7 @@ class Command(SearchCommand):
         states = dict(entries.order_by().values_list("state").annotate(Count("pk")))
         reasons = entries.exclude(reason="").order_by().values_list("reason").annotate(number=Count("pk"))
         building, former = IndexVersion.objects.unfinished(), IndexVersion.objects.former()
-        paused, audited = runs.paused(), runs.last(IndexRun.Kind.AUDIT)
+        paused, audited = jobs.paused(), jobs.last(IndexJob.Kind.AUDIT)
         return {
             "photos": ProductImage.objects.count(),
             "embeddings": Embedding.objects.of(version).count(),

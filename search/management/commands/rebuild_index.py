@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from search.lifecycle import building, rollback, runs
+from search.lifecycle import building, jobs, rollback
 from search.management.base import SearchCommand, stages
-from search.models import IndexEntry, IndexRun, IndexVersion
+from search.models import IndexEntry, IndexJob, IndexVersion
 from search.vision.embedders import embedders
 
 
@@ -42,13 +42,13 @@ class Command(SearchCommand):
             with stages(quiet=self.quiet) as report:
                 return _told(rollback.roll_back(report, force=options["force"]))
         alias, force = self._unfinished(**options)
-        if other := runs.running(IndexRun.Kind.REBUILD):
+        if other := jobs.running(IndexJob.Kind.REBUILD):
             self.say(f"Another process has been building since {other.started:%H:%M:%S}: this one shares its work.")
         with stages(quiet=self.quiet) as report:
             return _told(building.rebuild(alias, report, force=force))
 
     def _pause(self) -> dict[str, Any]:
-        run = runs.pause()
+        run = jobs.pause()
         if run is None:
             raise CommandError("No build is under way: there is nothing to pause.")
         self.say("The build ends at its next step; “manage.py rebuild_index --resume” goes on with it.")
@@ -56,7 +56,7 @@ class Command(SearchCommand):
 
     def _unfinished(self, **options: Any) -> tuple[str, bool]:
         """Which model to build with, and whether to force it: as it was asked for, where a build is gone on with."""
-        asked, version = runs.paused(), IndexVersion.objects.unfinished()
+        asked, version = jobs.paused(), IndexVersion.objects.unfinished()
         if version is not None and version.returning:
             version = None
         if options["resume"] and asked is None and version is None:

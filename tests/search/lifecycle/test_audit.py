@@ -18,9 +18,9 @@ from search import worker
 from search.exceptions import IndexMissing
 from search.indexes import index_of
 from search.indexes.base import Document
-from search.lifecycle import audit, runs, upkeep
+from search.lifecycle import audit, jobs, upkeep
 from search.lifecycle.audit import Difference, Entry, Standing
-from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
 from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
@@ -205,7 +205,7 @@ def test_a_lost_index_is_told_as_such(version: IndexVersion) -> None:
     index_of(version).drop()
     with pytest.raises(IndexMissing, match="rebuild_index"):
         audit.run()
-    assert IndexRun.objects.get().state == "failed"
+    assert IndexJob.objects.get().state == "failed"
 
 
 def test_a_repair_without_the_model_says_that_photos_wait(version: IndexVersion, grid: type[Grid]) -> None:
@@ -222,12 +222,12 @@ def test_a_repair_without_the_model_says_that_photos_wait(version: IndexVersion,
 def test_the_last_result_is_kept(version: IndexVersion) -> None:
     lost_entry(version, photos()[0])
     audit.run()
-    kept = runs.last(IndexRun.Kind.AUDIT)
+    kept = jobs.last(IndexJob.Kind.AUDIT)
     assert kept is not None
     assert (kept.version, kept.photos, kept.result["missing"]) == (version, 5, 1)
-    IndexRun.objects.update(ended=timezone.now() - timedelta(days=200))
-    runs.forget()
-    assert runs.last(IndexRun.Kind.AUDIT) == kept
+    IndexJob.objects.update(ended=timezone.now() - timedelta(days=200))
+    jobs.forget()
+    assert jobs.last(IndexJob.Kind.AUDIT) == kept
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_worker_looks_once_a_day(version: IndexVersion) -> None:
     assert audit.due()
     audit.run()
     assert not audit.due()
-    IndexRun.objects.update(created=timezone.now() - audit.EVERY - timedelta(minutes=1))
+    IndexJob.objects.update(created=timezone.now() - audit.EVERY - timedelta(minutes=1))
     assert audit.due()
 
 
@@ -269,21 +269,21 @@ def test_the_workers_housekeeping_looks_when_it_is_time_and_says_what_differs(
     version: IndexVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
     upkeep.maintain()
-    assert not IndexRun.objects.exists()
+    assert not IndexJob.objects.exists()
     lost_document(version, photos()[0])
     IndexVersion.objects.update(created=timezone.now() - timedelta(days=2))
     for _round in range(2):
         upkeep.maintain()
-    assert IndexRun.objects.get().result["missing"] == 1
+    assert IndexJob.objects.get().result["missing"] == 1
     assert "1 photos missing, 0 stale, 0 orphaned. Run “manage.py audit_index --repair”" in caplog.text
 
 
 def test_a_worker_does_not_look_while_something_else_is_asked_for_or_under_way(version: IndexVersion) -> None:
     IndexVersion.objects.update(created=timezone.now() - timedelta(days=2))
-    run, _new = runs.ask(IndexRun.Kind.SYNC)
+    run, _new = jobs.ask(IndexJob.Kind.SYNC)
     assert not audit.due()
-    runs.cancel(run.pk)
-    with runs.recorded(IndexRun.Kind.REBUILD):
+    jobs.cancel(run.pk)
+    with jobs.recorded(IndexJob.Kind.REBUILD):
         assert not audit.due()
     assert audit.due()
 
@@ -295,8 +295,8 @@ def test_a_shop_without_an_index_has_nothing_to_look_at() -> None:
 @pytest.mark.parametrize("repair", [False, True])
 def test_staff_have_the_worker_look_and_repair(version: IndexVersion, repair: bool) -> None:
     lost_entry(version, photos()[0])
-    runs.ask(IndexRun.Kind.AUDIT, options={"repair": repair})
-    taken = runs.take()
+    jobs.ask(IndexJob.Kind.AUDIT, options={"repair": repair})
+    taken = jobs.take()
     assert taken is not None
     worker.perform(taken)
     taken.refresh_from_db()

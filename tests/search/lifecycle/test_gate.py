@@ -14,8 +14,8 @@ from search.exceptions import BuildRefused
 from search.indexes import index_of
 from search.indexes.base import Document, Filter, Hit
 from search.indexes.embedded import EmbeddedBackend, EmbeddedIndex
-from search.lifecycle import activation, building, gate, runs, upkeep
-from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import activation, building, gate, jobs, upkeep
+from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
 from search.vision import colours
 from search.writing import indexing, ledger
 from tests import shop
@@ -111,7 +111,7 @@ def test_a_model_that_tells_categories_apart_less_well_is_refused_and_the_live_v
     assert live() == indexed
     refused = IndexVersion.objects.get(state="ready")
     assert refused.refused
-    run = IndexRun.objects.get()
+    run = IndexJob.objects.get()
     assert run.state == "failed"
     assert "--force" in run.reason
     assert "--discard" in run.reason
@@ -248,7 +248,7 @@ def test_a_refused_refit_is_not_built_again_until_the_catalogue_has_grown(
     for _round in range(3):
         assert upkeep.maintain() is None
     upkeep.catch_up()
-    assert IndexRun.objects.count() == 1
+    assert IndexJob.objects.count() == 1
     building.discard()
     assert upkeep.maintain() is None
     grow()
@@ -301,4 +301,4 @@ def test_the_worker_leaves_a_build_of_another_model_to_staff(indexed: IndexVersi
 def test_the_gate_asks_no_model(indexed: IndexVersion) -> None:
     Grid.unavailable = True
     assert building.rebuild() == live()
-    assert runs.last(IndexRun.Kind.REBUILD) is not None
+    assert jobs.last(IndexJob.Kind.REBUILD) is not None

@@ -10,8 +10,8 @@ from catalogue.models import Product, ProductImage
 from search import worker
 from search.exceptions import BuildInterrupted, BuildRunning, RollbackRefused
 from search.indexes import index_of
-from search.lifecycle import audit, building, rollback, runs, upkeep
-from search.models import KEPT, IndexDelta, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import audit, building, jobs, rollback, upkeep
+from search.models import KEPT, IndexDelta, IndexEntry, IndexJob, IndexVersion
 from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
@@ -116,15 +116,15 @@ def test_going_back_is_written_down_and_told_step_by_step(former: IndexVersion) 
     told: list[str] = []
     change()
     rollback.roll_back(lambda stage, _done, _total: told.append(stage))
-    run = IndexRun.objects.first()
+    run = IndexJob.objects.first()
     assert run is not None
     assert (run.kind, run.state, run.version, run.photos) == ("rollback", "done", former, 4)
     assert list(dict.fromkeys(told)) == ["index", "check"]
 
 
 def test_staff_have_the_worker_go_back(former: IndexVersion) -> None:
-    runs.ask(IndexRun.Kind.ROLLBACK)
-    taken = runs.take()
+    jobs.ask(IndexJob.Kind.ROLLBACK)
+    taken = jobs.take()
     assert taken is not None
     worker.perform(taken)
     assert live() == former
@@ -190,12 +190,12 @@ def test_a_build_that_is_not_finished_is_in_the_way(former: IndexVersion) -> Non
 
 
 def test_nothing_goes_back_while_another_process_builds(former: IndexVersion) -> None:
-    with runs.recorded(IndexRun.Kind.REBUILD):
+    with jobs.recorded(IndexJob.Kind.REBUILD):
         refused("A build is under way: pause it first")
 
 
 def test_nothing_is_built_while_another_process_goes_back(former: IndexVersion) -> None:
-    with runs.recorded(IndexRun.Kind.ROLLBACK), pytest.raises(BuildRunning, match="former version"):
+    with jobs.recorded(IndexJob.Kind.ROLLBACK), pytest.raises(BuildRunning, match="former version"):
         building.rebuild()
 
 

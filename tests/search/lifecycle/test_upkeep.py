@@ -12,8 +12,8 @@ from catalogue.models import Product
 from search import worker
 from search.exceptions import BuildInterrupted, IndexMissing, IndexUnavailable
 from search.indexes import index_of
-from search.lifecycle import building, runs, upkeep
-from search.models import KEPT, Embedding, IndexDelta, IndexRun, IndexVersion
+from search.lifecycle import building, jobs, upkeep
+from search.models import KEPT, Embedding, IndexDelta, IndexJob, IndexVersion
 from search.vision import fitting, matches
 from search.writing import indexing, ledger
 from tests import shop
@@ -37,8 +37,8 @@ def test_a_refit_keeps_the_model_and_what_staff_ask_for_takes_the_default(
     assert (refitted.embedder, refitted.fingerprint) == ("former", "grid")
     upkeep.catch_up()
     assert ledger.ensure_live_version().fingerprint == "grid"
-    runs.ask(IndexRun.Kind.REBUILD)
-    taken = runs.take()
+    jobs.ask(IndexJob.Kind.REBUILD)
+    taken = jobs.take()
     assert taken is not None
     worker.perform(taken)
     assert (ledger.ensure_live_version().embedder, ledger.ensure_live_version().fingerprint) == ("default", "new")
@@ -124,7 +124,7 @@ def test_a_refit_that_is_interrupted_keeps_no_worker_from_its_audit(
     monkeypatch.setattr(building, "rebuild", interrupted)
     assert upkeep.maintain() is None
     assert "The build has stopped." in caplog.messages
-    assert IndexRun.objects.get().kind == "audit"
+    assert IndexJob.objects.get().kind == "audit"
 
 
 def test_a_refit_waits_until_what_is_pending_is_in() -> None:

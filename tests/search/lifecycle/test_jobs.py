@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from search import worker
 from search.exceptions import BuildInterrupted, WorkStopped
-from search.lifecycle import building, runs
-from search.models import IndexedMinute, IndexEntry, IndexRun, IndexVersion, Worker
-from search.worker import Shift
+from search.lifecycle import building, jobs
+from search.models import IndexedMinute, IndexEntry, IndexJob, IndexVersion, Worker
+from search.worker import WorkerTasks
 from search.writing import indexing, ledger, throughput
 from tests import shop
 from tests.drawing import photo
@@ -24,7 +24,7 @@ from tests.search.grid import Grid
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("grid")]
 
-SYNC, REBUILD = IndexRun.Kind.SYNC, IndexRun.Kind.REBUILD
+SYNC, REBUILD = IndexJob.Kind.SYNC, IndexJob.Kind.REBUILD
 
 
 @pytest.fixture
@@ -33,17 +33,17 @@ def stop() -> threading.Event:
 
 
 @pytest.fixture
-def shift(stop: threading.Event) -> Shift:
-    return Shift(stop.is_set)
+def tasks(stop: threading.Event) -> WorkerTasks:
+    return WorkerTasks(stop.is_set)
 
 
-def only() -> IndexRun:
-    return IndexRun.objects.get()
+def only() -> IndexJob:
+    return IndexJob.objects.get()
 
 
-def leave(run: IndexRun) -> None:
+def leave(run: IndexJob) -> None:
     """As if the process that was at it had died a while ago."""
-    IndexRun.objects.filter(pk=run.pk).update(seen=timezone.now() - runs.LEFT - timedelta(seconds=1))
+    IndexJob.objects.filter(pk=run.pk).update(seen=timezone.now() - jobs.LEFT - timedelta(seconds=1))
 
 
 # Asking -----------------------------------------------------------------------------------------------------
@@ -51,132 +51,132 @@ def leave(run: IndexRun) -> None:
 
 def test_what_is_asked_for_waits_with_the_name_of_who_asked() -> None:
     operator = User.objects.create_user("operator")
-    run, new = runs.ask(SYNC, operator)
+    run, new = jobs.ask(SYNC, operator)
     assert new
     assert (run.state, run.asked, run.asked_by) == ("waiting", True, operator)
 
 
 def test_two_who_ask_for_the_same_get_one_request() -> None:
-    first, _new = runs.ask(REBUILD)
-    assert runs.ask(REBUILD) == (first, False)
-    assert IndexRun.objects.count() == 1
+    first, _new = jobs.ask(REBUILD)
+    assert jobs.ask(REBUILD) == (first, False)
+    assert IndexJob.objects.count() == 1
 
 
 def test_two_who_ask_in_the_same_moment_get_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, _new = runs.ask(REBUILD)
+    first, _new = jobs.ask(REBUILD)
     # Neither has seen the other's: the database decides.
-    monkeypatch.setattr(IndexRun.objects, "filter", blind(IndexRun.objects.filter))
-    assert runs.ask(REBUILD) == (first, False)
-    assert IndexRun.objects.count() == 1
+    monkeypatch.setattr(IndexJob.objects, "filter", blind(IndexJob.objects.filter))
+    assert jobs.ask(REBUILD) == (first, False)
+    assert IndexJob.objects.count() == 1
 
 
 def blind(find: Any) -> Any:
     """The first looks, for a run that was left and for one that stands, find nothing."""
-    looks = iter([IndexRun.objects.none()] * 2)
+    looks = iter([IndexJob.objects.none()] * 2)
     return lambda **conditions: next(looks, None) or find(**conditions)
 
 
 def test_while_one_kind_waits_the_other_cannot_be_asked_for() -> None:
-    first, _new = runs.ask(SYNC)
-    assert runs.ask(REBUILD) == (first, False)
+    first, _new = jobs.ask(SYNC)
+    assert jobs.ask(REBUILD) == (first, False)
 
 
 def test_a_rebuild_can_wait_behind_a_sync_that_runs() -> None:
-    runs.ask(SYNC)
-    assert runs.take() is not None
-    _run, new = runs.ask(REBUILD)
+    jobs.ask(SYNC)
+    assert jobs.take() is not None
+    _run, new = jobs.ask(REBUILD)
     assert new
-    assert runs.take() is None
+    assert jobs.take() is None
 
 
 def test_what_waits_can_be_taken_back_and_what_runs_cannot() -> None:
-    first, _new = runs.ask(SYNC)
-    assert runs.cancel(first.pk)
+    first, _new = jobs.ask(SYNC)
+    assert jobs.cancel(first.pk)
     assert only().state == "cancelled"
-    assert runs.take() is None
-    second, _new = runs.ask(SYNC)
-    assert runs.take() == second
-    assert not runs.cancel(second.pk)
+    assert jobs.take() is None
+    second, _new = jobs.ask(SYNC)
+    assert jobs.take() == second
+    assert not jobs.cancel(second.pk)
 
 
 # Taking -----------------------------------------------------------------------------------------------------
 
 
 def test_a_request_is_taken_once() -> None:
-    runs.ask(SYNC)
-    taken = runs.take()
+    jobs.ask(SYNC)
+    taken = jobs.take()
     assert taken is not None
     assert taken.state == "running"
-    assert runs.take() is None
+    assert jobs.take() is None
 
 
 def test_looking_for_requests_costs_one_query(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(1):
-        assert runs.due() is None
+        assert jobs.due() is None
 
 
 def test_what_a_dead_worker_left_is_taken_up_by_the_next() -> None:
-    run, _new = runs.ask(REBUILD)
-    assert runs.take() == run
+    run, _new = jobs.ask(REBUILD)
+    assert jobs.take() == run
     leave(run)
-    assert runs.take() == run
+    assert jobs.take() == run
 
 
 def test_a_request_that_ends_its_workers_is_written_off_after_three() -> None:
-    run, _new = runs.ask(SYNC)
-    for _attempt in range(runs.MOST_ATTEMPTS):
-        assert runs.take() == run
+    run, _new = jobs.ask(SYNC)
+    for _attempt in range(jobs.MOST_ATTEMPTS):
+        assert jobs.take() == run
         leave(run)
-    assert runs.take() is None
+    assert jobs.take() is None
     assert (only().state, only().reason) == ("failed", "The process that was at it has ended half-way.")
 
 
 def test_a_worker_that_stops_in_good_order_costs_no_attempt() -> None:
-    run, _new = runs.ask(SYNC)
-    for _attempt in range(runs.MOST_ATTEMPTS + 1):
-        taken = runs.take()
+    run, _new = jobs.ask(SYNC)
+    for _attempt in range(jobs.MOST_ATTEMPTS + 1):
+        taken = jobs.take()
         assert taken == run
-        with pytest.raises(WorkStopped), runs.recorded(SYNC, run=taken):
+        with pytest.raises(WorkStopped), jobs.recorded(SYNC, run=taken):
             raise WorkStopped("stop")
     assert only().state == "waiting"
 
 
 def test_what_is_asked_for_does_not_wait_behind_a_dead_command() -> None:
-    with pytest.raises(DatabaseError), runs.recorded(REBUILD) as record:
+    with pytest.raises(DatabaseError), jobs.recorded(REBUILD) as record:
         assert record.run
         leave(record.run)
-        run, new = runs.ask(REBUILD)
+        run, new = jobs.ask(REBUILD)
         assert new
-        assert runs.take() == run
+        assert jobs.take() == run
         raise DatabaseError
     run.refresh_from_db()
     assert run.state == "running"
 
 
 def test_an_old_process_does_not_end_what_another_has_begun_again() -> None:
-    run, _new = runs.ask(SYNC)
-    with runs.recorded(SYNC, run=runs.take()):
+    run, _new = jobs.ask(SYNC)
+    with jobs.recorded(SYNC, run=jobs.take()):
         leave(run)
-        assert runs.take() == run
+        assert jobs.take() == run
     assert only().state == "running"
 
 
 def test_what_a_dead_process_did_unasked_is_written_off() -> None:
-    run = IndexRun.objects.create(kind=REBUILD, state="running", started=timezone.now(), seen=timezone.now())
+    run = IndexJob.objects.create(kind=REBUILD, state="running", started=timezone.now(), seen=timezone.now())
     leave(run)
-    asked, _new = runs.ask(SYNC)
-    assert runs.take() == asked
+    asked, _new = jobs.ask(SYNC)
+    assert jobs.take() == asked
     run.refresh_from_db()
     assert run.state == "failed"
     assert "half-way" in run.reason
 
 
 def test_what_a_dead_worker_left_is_written_off_if_something_else_waits() -> None:
-    run, _new = runs.ask(SYNC)
-    assert runs.take() == run
-    asked, _new = runs.ask(REBUILD)
+    run, _new = jobs.ask(SYNC)
+    assert jobs.take() == run
+    asked, _new = jobs.ask(REBUILD)
     leave(run)
-    assert runs.take() == asked
+    assert jobs.take() == asked
     run.refresh_from_db()
     assert run.state == "failed"
 
@@ -184,41 +184,41 @@ def test_what_a_dead_worker_left_is_written_off_if_something_else_waits() -> Non
 # Doing ------------------------------------------------------------------------------------------------------
 
 
-def test_the_worker_does_a_sync_that_was_asked_for(shift: Shift) -> None:
+def test_the_worker_does_a_sync_that_was_asked_for(tasks: WorkerTasks) -> None:
     ledger.ensure_live_version()
     shop.product("a", photo(), photo("hat"))
-    runs.ask(SYNC)
-    shift.serve()
+    jobs.ask(SYNC)
+    tasks.run_jobs()
     assert (only().state, only().photos, only().total) == ("done", 2, 2)
     assert only().ended is not None
     assert set(IndexEntry.objects.values_list("state", flat=True)) == {"indexed"}
 
 
-def test_a_sync_tries_at_once_what_waits_for_another_try(shift: Shift, grid: type[Grid]) -> None:
+def test_a_sync_tries_at_once_what_waits_for_another_try(tasks: WorkerTasks, grid: type[Grid]) -> None:
     shop.product("a", photo())
     grid.unavailable = True
     indexing.reconcile()
     grid.unavailable = False
     assert indexing.reconcile().total == 0
-    runs.ask(SYNC)
-    shift.serve()
+    jobs.ask(SYNC)
+    tasks.run_jobs()
     assert IndexEntry.objects.get().state == "indexed"
 
 
-def test_a_sync_that_the_model_stands_up_tells_why(shift: Shift, grid: type[Grid]) -> None:
+def test_a_sync_that_the_model_stands_up_tells_why(tasks: WorkerTasks, grid: type[Grid]) -> None:
     shop.product("a", photo())
     grid.unavailable = True
-    runs.ask(SYNC)
-    shift.serve()
+    jobs.ask(SYNC)
+    tasks.run_jobs()
     assert (only().state, only().reason) == ("failed", "The model is asleep.")
 
 
-def test_the_worker_rebuilds_and_says_what_came_of_it(shift: Shift) -> None:
+def test_the_worker_rebuilds_and_says_what_came_of_it(tasks: WorkerTasks) -> None:
     shop.product("a", photo(), photo("hat"))
     before = ledger.ensure_live_version()
     indexing.reconcile()
-    runs.ask(REBUILD)
-    shift.serve()
+    jobs.ask(REBUILD)
+    tasks.run_jobs()
     live = IndexVersion.objects.live()
     assert live is not None
     assert live.pk != before.pk
@@ -226,19 +226,19 @@ def test_the_worker_rebuilds_and_says_what_came_of_it(shift: Shift) -> None:
 
 
 def test_a_rebuild_that_raises_keeps_its_reason_and_can_be_asked_for_again(
-    shift: Shift, monkeypatch: pytest.MonkeyPatch
+    tasks: WorkerTasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.product("a", photo())
     before = ledger.ensure_live_version()
-    runs.ask(REBUILD)
+    jobs.ask(REBUILD)
     with monkeypatch.context() as patch:
         patch.setattr(building, "load", broken)
-        shift.serve()
+        tasks.run_jobs()
     assert (only().state, only().reason) == ("failed", "OSError: No space left on device")
     assert IndexVersion.objects.live() == before
-    again, new = runs.ask(REBUILD)
+    again, new = jobs.ask(REBUILD)
     assert new
-    shift.serve()
+    tasks.run_jobs()
     again.refresh_from_db()
     assert again.state == "done"
 
@@ -247,30 +247,30 @@ def broken(*args: Any) -> None:
     raise OSError("No space left on device")
 
 
-def test_a_rebuild_without_the_model_tells_why_and_the_next_goes_on(shift: Shift, grid: type[Grid]) -> None:
+def test_a_rebuild_without_the_model_tells_why_and_the_next_goes_on(tasks: WorkerTasks, grid: type[Grid]) -> None:
     shop.product("a", photo())
     grid.unavailable = True
-    runs.ask(REBUILD)
-    shift.serve()
+    jobs.ask(REBUILD)
+    tasks.run_jobs()
     assert only().state == "failed"
     assert "The model is asleep." in only().reason
     grid.unavailable = False
-    runs.ask(REBUILD)
-    shift.serve()
-    assert IndexRun.objects.first().state == "done"  # type: ignore[union-attr]
+    jobs.ask(REBUILD)
+    tasks.run_jobs()
+    assert IndexJob.objects.first().state == "done"  # type: ignore[union-attr]
 
 
 def test_a_rebuild_goes_on_at_once_with_photos_that_wait_for_another_try(
-    shift: Shift, grid: type[Grid], monkeypatch: pytest.MonkeyPatch
+    tasks: WorkerTasks, grid: type[Grid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.product("a", photo())
     indexing.reconcile()
     monkeypatch.setattr(indexing, "_sync_claimed", postponing(indexing._sync_claimed))
     with pytest.raises(BuildInterrupted):
         building.rebuild()
-    runs.ask(REBUILD)
-    shift.serve()
-    assert IndexRun.objects.first().state == "done"  # type: ignore[union-attr]
+    jobs.ask(REBUILD)
+    tasks.run_jobs()
+    assert IndexJob.objects.first().state == "done"  # type: ignore[union-attr]
 
 
 def postponing(do: Any) -> Any:
@@ -287,41 +287,41 @@ def postponing(do: Any) -> Any:
     return claimed
 
 
-def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(shift: Shift, stop: threading.Event) -> None:
+def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(tasks: WorkerTasks, stop: threading.Event) -> None:
     shop.product("a", photo())
     ledger.ensure_live_version()
-    run, _new = runs.ask(REBUILD)
+    run, _new = jobs.ask(REBUILD)
 
     def stopped(*args: Any) -> None:
         stop.set()
 
-    taken = runs.take()
+    taken = jobs.take()
     assert taken is not None
-    shift.pulse.beat = stopped  # type: ignore[method-assign]
+    tasks.heartbeat.beat = stopped  # type: ignore[method-assign]
     with pytest.raises(WorkStopped):
-        worker.perform(taken, shift.progress)
+        worker.perform(taken, tasks.progress)
     run.refresh_from_db()
     assert (run.state, run.started, run.stage) == ("waiting", None, "")
-    Shift(threading.Event().is_set).serve()
+    WorkerTasks(threading.Event().is_set).run_jobs()
     run.refresh_from_db()
     assert run.state == "done"
 
 
-def test_the_worker_leaves_the_ledger_for_a_request(shift: Shift, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_leaves_the_ledger_for_a_request(tasks: WorkerTasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "STEP", 1)
     ledger.ensure_live_version()
     for seed in range(4):
         shop.product(f"p{seed}", photo(seed=seed))
     # Someone asks while the first step is done.
-    monkeypatch.setattr(shift.pulse, "beat", lambda: runs.ask(SYNC))
-    shift.drain()
+    monkeypatch.setattr(tasks.heartbeat, "beat", lambda: jobs.ask(SYNC))
+    tasks.drain()
     assert IndexEntry.objects.filter(state="indexed").count() == 1
-    shift.serve()
+    tasks.run_jobs()
     assert IndexEntry.objects.filter(state="indexed").count() == 4
 
 
 def test_a_worker_that_rests_after_an_error_is_woken_by_a_request(stop: threading.Event) -> None:
-    runs.ask(SYNC)
+    jobs.ask(SYNC)
     began = time.monotonic()
     worker.Loop(stop).rest(30)
     assert time.monotonic() - began < 5
@@ -342,7 +342,7 @@ def test_progress_is_written_once_a_second_and_at_each_new_stage(
     moment = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: moment[0])
     told: list[tuple[str, int, int]] = []
-    with runs.recorded(REBUILD, lambda *step: told.append(step)) as record:
+    with jobs.recorded(REBUILD, lambda *step: told.append(step)) as record:
         record("embed", 0, 9)
         with django_assert_num_queries(0):
             record("embed", 1, 9)
@@ -355,9 +355,9 @@ def test_progress_is_written_once_a_second_and_at_each_new_stage(
 
 
 def test_of_two_processes_that_build_at_once_one_writes_it_down() -> None:
-    with runs.recorded(REBUILD) as first, runs.recorded(REBUILD) as second:
+    with jobs.recorded(REBUILD) as first, jobs.recorded(REBUILD) as second:
         second("index", 1, 2)
-        second.end(IndexRun.State.DONE)
+        second.end(IndexJob.State.DONE)
         assert (only().state, only().stage) == ("running", "")
         first("index", 1, 2)
         assert only().done == 1
@@ -366,19 +366,19 @@ def test_of_two_processes_that_build_at_once_one_writes_it_down() -> None:
 def test_a_rebuild_is_written_down_once_the_process_that_it_shared_the_work_with_has_died(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runs, "NOTE", 0.0)
-    dead = IndexRun.objects.create(kind=REBUILD, state="running", started=timezone.now(), seen=timezone.now())
-    with runs.recorded(REBUILD) as record:
+    monkeypatch.setattr(jobs, "NOTE", 0.0)
+    dead = IndexJob.objects.create(kind=REBUILD, state="running", started=timezone.now(), seen=timezone.now())
+    with jobs.recorded(REBUILD) as record:
         record("index", 1, 2)
         assert record.run is None
         leave(dead)
         record("index", 1, 2)
         assert record.run is not None
-    assert sorted(IndexRun.objects.values_list("state", flat=True)) == ["done", "failed"]
+    assert sorted(IndexJob.objects.values_list("state", flat=True)) == ["done", "failed"]
 
 
 def test_a_record_that_cannot_be_written_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    with runs.recorded(REBUILD) as record:
+    with jobs.recorded(REBUILD) as record:
 
         def locked(**values: Any) -> int:
             raise DatabaseError("database is locked")
@@ -421,16 +421,16 @@ def test_the_minutes_come_oldest_first_with_gaps() -> None:
 
 
 def test_nobody_has_ever_seen_a_worker_where_there_was_none() -> None:
-    assert runs.last_worker() == (False, None)
+    assert jobs.last_worker() == (False, None)
 
 
 def test_a_worker_is_there_while_it_beats_and_away_when_it_has_ended() -> None:
-    pulse = runs.Pulse()
-    pulse.beat()
-    there, seen = runs.last_worker()
+    heartbeat = jobs.Heartbeat()
+    heartbeat.beat()
+    there, seen = jobs.last_worker()
     assert there
-    pulse.end()
-    there, ended = runs.last_worker()
+    heartbeat.end()
+    there, ended = jobs.last_worker()
     assert not there
     assert seen is not None
     assert ended is not None
@@ -438,17 +438,17 @@ def test_a_worker_is_there_while_it_beats_and_away_when_it_has_ended() -> None:
 
 
 def test_a_worker_that_was_killed_is_away_after_a_while() -> None:
-    runs.Pulse().beat()
-    long_ago = timezone.now() - runs.AWAY - timedelta(seconds=1)
+    jobs.Heartbeat().beat()
+    long_ago = timezone.now() - jobs.AWAY - timedelta(seconds=1)
     Worker.objects.update(seen=long_ago)
-    assert runs.last_worker() == (False, long_ago)
+    assert jobs.last_worker() == (False, long_ago)
 
 
 def test_a_pulse_is_written_every_few_seconds(django_assert_num_queries: Any) -> None:
-    pulse = runs.Pulse()
-    pulse.beat()
+    heartbeat = jobs.Heartbeat()
+    heartbeat.beat()
     with django_assert_num_queries(0):
-        pulse.beat()
+        heartbeat.beat()
     assert Worker.objects.count() == 1
 
 
@@ -457,15 +457,15 @@ def test_what_is_long_ago_is_forgotten_but_the_last_rebuild() -> None:
     old = now - timedelta(days=100)
     IndexedMinute.objects.create(minute=old, photos=1)
     Worker.objects.create(seen=old)
-    rebuilds = [IndexRun.objects.create(kind=REBUILD, state="done", ended=old) for _ in range(2)]
-    IndexRun.objects.create(kind=SYNC, state="failed", ended=old)
-    runs.forget()
+    rebuilds = [IndexJob.objects.create(kind=REBUILD, state="done", ended=old) for _ in range(2)]
+    IndexJob.objects.create(kind=SYNC, state="failed", ended=old)
+    jobs.forget()
     assert not IndexedMinute.objects.exists()
     assert not Worker.objects.exists()
     assert only() == rebuilds[1]
 
 
 def test_the_database_refuses_a_second_run_of_a_state() -> None:
-    IndexRun.objects.create(kind=SYNC, state="running")
+    IndexJob.objects.create(kind=SYNC, state="running")
     with pytest.raises(DatabaseError), transaction.atomic():
-        IndexRun.objects.create(kind=REBUILD, state="running")
+        IndexJob.objects.create(kind=REBUILD, state="running")

@@ -15,8 +15,8 @@ from catalogue.models import Product
 from search import worker
 from search.exceptions import BuildPaused, BuildRefused, BuildRunning
 from search.indexes import index_of
-from search.lifecycle import activation, audit, building, gate, rollback, runs, upkeep
-from search.models import Embedding, IndexEntry, IndexRun, IndexVersion
+from search.lifecycle import activation, audit, building, gate, jobs, rollback, upkeep
+from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
 from search.reading import results
 from search.writing import indexing, ledger
 from tests import shop
@@ -27,7 +27,7 @@ from tests.search.lifecycle.test_building import many
 
 @pytest.fixture(autouse=True)
 def small_steps(two_grids: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "NOTE", 0.0)  # a pause is obeyed at the very next step
+    monkeypatch.setattr(jobs, "NOTE", 0.0)  # a pause is obeyed at the very next step
     monkeypatch.setattr(Grid, "batch_size", 2)
     monkeypatch.setattr(indexing, "CLAIM", 4)
 
@@ -52,15 +52,15 @@ def pausing(at: str) -> Any:
 
     def progress(stage: str, done: int, total: int) -> None:
         if stage == at:
-            runs.pause()
+            jobs.pause()
 
     return progress
 
 
-def paused_at(stage: str, alias: str = "default") -> IndexRun:
+def paused_at(stage: str, alias: str = "default") -> IndexJob:
     with pytest.raises(BuildPaused, match="rebuild_index --resume"):
         building.rebuild(alias, pausing(stage))
-    run = runs.paused()
+    run = jobs.paused()
     assert run is not None
     return run
 
@@ -89,10 +89,10 @@ def test_what_was_embedded_before_the_pause_is_kept(photos: IndexVersion, grid: 
 
 def test_the_worker_goes_on_with_a_paused_build_as_it_was_asked_for(photos: IndexVersion) -> None:
     run = paused_at("fit", "other")
-    assert runs.resume() == run
+    assert jobs.resume() == run
     run.refresh_from_db()
-    assert (run.state, run.asked, runs.paused()) == ("waiting", True, None)
-    taken = runs.take()
+    assert (run.state, run.asked, jobs.paused()) == ("waiting", True, None)
+    taken = jobs.take()
     assert taken == run
     worker.perform(taken)
     run.refresh_from_db()
@@ -110,11 +110,11 @@ def test_the_next_rebuild_goes_on_with_a_paused_build(photos: IndexVersion) -> N
 def test_a_request_takes_up_what_is_paused(photos: IndexVersion) -> None:
     paused_at("index")
     build = IndexVersion.objects.get(state="building")
-    runs.ask(IndexRun.Kind.REBUILD)
-    taken = runs.take()
+    jobs.ask(IndexJob.Kind.REBUILD)
+    taken = jobs.take()
     assert taken is not None
     worker.perform(taken)
-    assert (live(), runs.paused()) == (build, None)
+    assert (live(), jobs.paused()) == (build, None)
 
 
 @pytest.mark.django_db
@@ -125,63 +125,63 @@ def test_the_worker_does_not_take_up_a_paused_build_by_itself() -> None:
     paused_at("index")
     assert upkeep.maintain() is None
     upkeep.catch_up()
-    assert (live(), runs.take()) == (before, None)
+    assert (live(), jobs.take()) == (before, None)
 
 
 def test_a_worker_whose_build_is_paused_goes_on_with_what_else_is_asked(photos: IndexVersion) -> None:
-    runs.ask(IndexRun.Kind.REBUILD)
-    taken = runs.take()
+    jobs.ask(IndexJob.Kind.REBUILD)
+    taken = jobs.take()
     assert taken is not None
     worker.perform(taken, pausing("index"))  # raises nothing
-    runs.ask(IndexRun.Kind.SYNC)
-    assert runs.take() is not None
+    jobs.ask(IndexJob.Kind.SYNC)
+    assert jobs.take() is not None
 
 
 def test_a_build_that_is_not_written_down_is_paused_too(photos: IndexVersion) -> None:
-    with runs.recorded(IndexRun.Kind.SYNC):  # holds the place
+    with jobs.recorded(IndexJob.Kind.SYNC):  # holds the place
         paused_at("index")
-    assert runs.paused() is not None
+    assert jobs.paused() is not None
 
 
 def test_a_build_whose_process_has_died_can_be_paused(photos: IndexVersion) -> None:
     building._begin(building.draft("other"), lambda *_: None)
-    run = runs.pause()
+    run = jobs.pause()
     assert run is not None
     assert run.options == {"model": "other"}
     assert indexing.sync().total == 0
 
 
 def test_where_nothing_is_built_there_is_nothing_to_pause(photos: IndexVersion) -> None:
-    assert runs.pause() is None
-    assert runs.resume() is None
+    assert jobs.pause() is None
+    assert jobs.resume() is None
 
 
 def test_a_build_that_is_paused_and_gone_on_with_at_once_is_one_build(photos: IndexVersion) -> None:
-    run, _new = runs.ask(IndexRun.Kind.REBUILD)
+    run, _new = jobs.ask(IndexJob.Kind.REBUILD)
 
     def progress(stage: str, done: int, total: int) -> None:
         if stage == "fit" and done == 0:  # before this process sees the pause
-            runs.pause()
-            runs.resume()
+            jobs.pause()
+            jobs.resume()
 
-    taken = runs.take()
+    taken = jobs.take()
     assert taken is not None
     building.rebuild(progress=progress, run=taken)
     run.refresh_from_db()
     assert (run.state, run.version_id) == ("done", live().pk)
-    assert runs.take() is None
+    assert jobs.take() is None
 
 
 def test_a_build_that_is_paused_and_given_up_at_once_does_not_go_live(photos: IndexVersion) -> None:
-    run, _new = runs.ask(IndexRun.Kind.REBUILD)
+    run, _new = jobs.ask(IndexJob.Kind.REBUILD)
 
     def progress(stage: str, done: int, total: int) -> None:
         if stage == "fit" and done == 0:
-            runs.pause()
-            runs.resume()
-            runs.cancel(run.pk)
+            jobs.pause()
+            jobs.resume()
+            jobs.cancel(run.pk)
 
-    taken = runs.take()
+    taken = jobs.take()
     assert taken is not None
     with pytest.raises(BuildPaused, match="given up"):
         building.rebuild(progress=progress, run=taken)
@@ -192,8 +192,8 @@ def test_a_build_that_is_paused_and_given_up_at_once_does_not_go_live(photos: In
 
 def test_a_pause_pressed_twice_is_one(photos: IndexVersion) -> None:
     run = paused_at("index")
-    assert runs.pause() == run
-    assert IndexRun.objects.count() == 1
+    assert jobs.pause() == run
+    assert IndexJob.objects.count() == 1
 
 
 # Giving up --------------------------------------------------------------------------------------------------
@@ -205,14 +205,14 @@ def test_a_paused_build_can_be_discarded(photos: IndexVersion) -> None:
     assert building.discard() == build
     run.refresh_from_db()
     build.refresh_from_db()
-    assert (run.state, build.state, runs.paused()) == ("cancelled", "retired", None)
+    assert (run.state, build.state, jobs.paused()) == ("cancelled", "retired", None)
     assert upkeep.drop_retired(timedelta()) == 1
     assert building.rebuild() == live() != build
 
 
 def test_a_build_under_way_is_not_discarded(photos: IndexVersion) -> None:
     building._begin(building.draft("default"), lambda *_: None)
-    with runs.recorded(IndexRun.Kind.REBUILD), pytest.raises(BuildRunning, match="pause it first"):
+    with jobs.recorded(IndexJob.Kind.REBUILD), pytest.raises(BuildRunning, match="pause it first"):
         building.discard()
     assert IndexVersion.objects.filter(state="building").exists()
 
@@ -356,7 +356,7 @@ def test_a_build_that_is_cut_off_at_any_step_is_gone_on_with_and_loses_nothing(
 ) -> None:
     with monkeypatch.context() as dead:
         dead.setattr(ledger, "release", lambda _entries: None)
-        dead.setattr(runs.Record, "end", lambda *_: None)
+        dead.setattr(jobs.Record, "end", lambda *_: None)
         with pytest.raises(Killed):
             building.rebuild("other", Death(step))
     assert live() == photos
@@ -368,13 +368,13 @@ def test_a_build_that_is_cut_off_at_any_step_is_gone_on_with_and_loses_nothing(
     shop.product("new", photo("hat"))
     long_ago = timezone.now() - timedelta(hours=1)
     IndexEntry.objects.exclude(leased_until=None).update(leased_until=long_ago)
-    IndexRun.objects.filter(state="running").update(seen=long_ago)
+    IndexJob.objects.filter(state="running").update(seen=long_ago)
     version = building.rebuild("other")
     assert version == live()
     assert version.fingerprint == "other"
     assert audit.run().agree
     assert index_of(version).count() == 6
-    assert set(IndexRun.objects.filter(kind="rebuild").values_list("state", flat=True)) == {"failed", "done"}
+    assert set(IndexJob.objects.filter(kind="rebuild").values_list("state", flat=True)) == {"failed", "done"}
 
 
 def test_a_build_that_ends_after_the_measuring_is_switched_to_by_the_next(

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from search.exceptions import BuildPaused, SearchError, WorkStopped
-from search.models import IndexedMinute, IndexRun, IndexVersion, Worker
+from search.models import IndexedMinute, IndexJob, IndexVersion, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ BEAT = 5.0
 AWAY = timedelta(seconds=90)
 #: How long minutes and workers are remembered, and runs.
 REMEMBERED = timedelta(days=1)
-RUNS_REMEMBERED = timedelta(days=90)
+JOBS_REMEMBERED = timedelta(days=90)
 
 #: Told of a stage by name, with the photos done and the photos in all.
 Progress = Callable[[str, int, int], object]
@@ -45,67 +45,67 @@ Progress = Callable[[str, int, int], object]
 # What staff ask for -----------------------------------------------------------------------------------------
 
 
-def ask(kind: IndexRun.Kind, by: Any = None, options: dict[str, Any] | None = None) -> tuple[IndexRun, bool]:
+def ask(kind: IndexJob.Kind, by: Any = None, options: dict[str, Any] | None = None) -> tuple[IndexJob, bool]:
     """Ask for a sync, a rebuild, ... Returns the request, and whether it is new.
 
     There is one already where the same is waiting or running, or where another kind of work is waiting.
     """
     _write_off()
-    standing = IndexRun.objects.filter(state__in=[IndexRun.State.WAITING, IndexRun.State.RUNNING])
+    standing = IndexJob.objects.filter(state__in=[IndexJob.State.WAITING, IndexJob.State.RUNNING])
     if run := standing.filter(kind=kind).order_by("pk").last():
         return run, False
     try:
         with transaction.atomic():
-            return IndexRun.objects.create(kind=kind, asked=True, asked_by=by, options=options or {}), True
+            return IndexJob.objects.create(kind=kind, asked=True, asked_by=by, options=options or {}), True
     except IntegrityError:
-        run = IndexRun.objects.filter(state=IndexRun.State.WAITING).first()
+        run = IndexJob.objects.filter(state=IndexJob.State.WAITING).first()
         return (run, False) if run else ask(kind, by, options)  # it has begun or ended in between
 
 
 def cancel(pk: int) -> bool:
     """Take back a request that no worker has begun; returns whether that was so."""
-    waiting = IndexRun.objects.filter(pk=pk, state=IndexRun.State.WAITING)
-    return bool(waiting.update(state=IndexRun.State.CANCELLED, ended=timezone.now()))
+    waiting = IndexJob.objects.filter(pk=pk, state=IndexJob.State.WAITING)
+    return bool(waiting.update(state=IndexJob.State.CANCELLED, ended=timezone.now()))
 
 
-def running(kind: IndexRun.Kind) -> IndexRun | None:
+def running(kind: IndexJob.Kind) -> IndexJob | None:
     """The run of a kind that a living process is at."""
-    run = IndexRun.objects.filter(kind=kind, state=IndexRun.State.RUNNING).first()
+    run = IndexJob.objects.filter(kind=kind, state=IndexJob.State.RUNNING).first()
     return run if run is not None and _alive(run) else None
 
 
-def paused() -> IndexRun | None:
+def paused() -> IndexJob | None:
     """The rebuild that is paused."""
-    return IndexRun.objects.filter(state=IndexRun.State.PAUSED).first()
+    return IndexJob.objects.filter(state=IndexJob.State.PAUSED).first()
 
 
-def pause() -> IndexRun | None:
+def pause() -> IndexJob | None:
     """Pause the rebuild that is under way: its process finds it paused at its next step. None where there is none.
 
     Also where a process that is not written down builds, or has died: nobody goes on with its version then.
     """
     try:
         with transaction.atomic():
-            rebuild = IndexRun.objects.filter(kind=IndexRun.Kind.REBUILD, state=IndexRun.State.RUNNING)
-            if rebuild.update(state=IndexRun.State.PAUSED):
+            rebuild = IndexJob.objects.filter(kind=IndexJob.Kind.REBUILD, state=IndexJob.State.RUNNING)
+            if rebuild.update(state=IndexJob.State.PAUSED):
                 return paused()
             version = IndexVersion.objects.unfinished()
             if version is not None and version.state == IndexVersion.State.BUILDING:
-                return IndexRun.objects.create(
-                    kind=IndexRun.Kind.REBUILD, state=IndexRun.State.PAUSED, options={"model": version.embedder}
+                return IndexJob.objects.create(
+                    kind=IndexJob.Kind.REBUILD, state=IndexJob.State.PAUSED, options={"model": version.embedder}
                 )
     except IntegrityError:
         pass
     return paused()  # already
 
 
-def resume(by: Any = None) -> IndexRun | None:
+def resume(by: Any = None) -> IndexJob | None:
     """Let the paused rebuild wait for a worker, as it was asked for. None where none is paused or another waits."""
     run = paused()
     try:
         with transaction.atomic():
-            if run is None or not IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.PAUSED).update(
-                state=IndexRun.State.WAITING, asked=True, asked_by=by or run.asked_by, started=None, attempts=0
+            if run is None or not IndexJob.objects.filter(pk=run.pk, state=IndexJob.State.PAUSED).update(
+                state=IndexJob.State.WAITING, asked=True, asked_by=by or run.asked_by, started=None, attempts=0
             ):
                 return None
     except IntegrityError:
@@ -115,71 +115,71 @@ def resume(by: Any = None) -> IndexRun | None:
 
 def give_up_paused(reason: str) -> bool:
     """Cancel the paused rebuild; returns whether there was one."""
-    standing = IndexRun.objects.filter(state=IndexRun.State.PAUSED)
-    return bool(standing.update(state=IndexRun.State.CANCELLED, ended=timezone.now(), reason=reason))
+    standing = IndexJob.objects.filter(state=IndexJob.State.PAUSED)
+    return bool(standing.update(state=IndexJob.State.CANCELLED, ended=timezone.now(), reason=reason))
 
 
-def due() -> IndexRun | None:
+def due() -> IndexJob | None:
     """What was asked for and can be begun now, if anything: one indexed query."""
-    standing = IndexRun.objects.filter(state__in=[IndexRun.State.WAITING, IndexRun.State.RUNNING])
+    standing = IndexJob.objects.filter(state__in=[IndexJob.State.WAITING, IndexJob.State.RUNNING])
     runs = {run.state: run for run in standing}
-    running = runs.get(IndexRun.State.RUNNING)
+    running = runs.get(IndexJob.State.RUNNING)
     if running is None:
-        return runs.get(IndexRun.State.WAITING)
+        return runs.get(IndexJob.State.WAITING)
     return None if _alive(running) else running
 
 
-def take() -> IndexRun | None:
+def take() -> IndexJob | None:
     """Begin what was asked for, if anything was: the caller does it. None where another process is at it."""
     run = due()
-    if run is not None and run.state == IndexRun.State.RUNNING:
+    if run is not None and run.state == IndexJob.State.RUNNING:
         _give_up(run)
         run = due()
     return run if run is not None and _begin(run) else None
 
 
-def _alive(running: IndexRun) -> bool:
+def _alive(running: IndexJob) -> bool:
     return running.seen is not None and running.seen >= timezone.now() - LEFT
 
 
 def _write_off() -> None:
     """Give up a run whose process has died, so that what is asked for next does not wait behind it."""
-    running = IndexRun.objects.filter(state=IndexRun.State.RUNNING).first()
+    running = IndexJob.objects.filter(state=IndexJob.State.RUNNING).first()
     if running is not None and not _alive(running):
         _give_up(running)
 
 
-def _give_up(run: IndexRun, *, in_order: bool = False) -> None:
+def _give_up(run: IndexJob, *, in_order: bool = False) -> None:
     """What a process has left goes back to those who wait, or is written off where nobody asked for it.
 
     It is also written off when its process has died each time; one that ended `in_order` is no such sign.
     """
-    left = IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.RUNNING, seen=run.seen, started=run.started)
+    left = IndexJob.objects.filter(pk=run.pk, state=IndexJob.State.RUNNING, seen=run.seen, started=run.started)
     if run.asked and (in_order or run.attempts < MOST_ATTEMPTS):
         attempts = F("attempts") - 1 if in_order else F("attempts")
         try:
             with transaction.atomic():
-                left.update(state=IndexRun.State.WAITING, started=None, stage="", done=0, total=0, attempts=attempts)
+                left.update(state=IndexJob.State.WAITING, started=None, stage="", done=0, total=0, attempts=attempts)
         except IntegrityError:
             pass  # something else waits already
         else:
             return
     reason = gettext("The process that was at it has ended half-way.")
-    left.update(state=IndexRun.State.FAILED, ended=timezone.now(), reason=reason)
+    left.update(state=IndexJob.State.FAILED, ended=timezone.now(), reason=reason)
 
 
-def _begin(run: IndexRun) -> bool:
+def _begin(run: IndexJob) -> bool:
     now = timezone.now()
     try:
         with transaction.atomic():
-            begun = IndexRun.objects.filter(pk=run.pk, state=IndexRun.State.WAITING).update(
-                state=IndexRun.State.RUNNING, started=now, seen=now, attempts=F("attempts") + 1
+            begun = IndexJob.objects.filter(pk=run.pk, state=IndexJob.State.WAITING).update(
+                state=IndexJob.State.RUNNING, started=now, seen=now, attempts=F("attempts") + 1
             )
-            if begun and run.kind == IndexRun.Kind.REBUILD:
+            if begun and run.kind == IndexJob.Kind.REBUILD:
                 _go_on_with_paused()
     except IntegrityError:  # another is running
         return False
-    run.state, run.started, run.seen = IndexRun.State.RUNNING, now, now
+    run.state, run.started, run.seen = IndexJob.State.RUNNING, now, now
     return bool(begun)
 
 
@@ -192,9 +192,9 @@ def _go_on_with_paused() -> None:
 
 @contextmanager
 def recorded(
-    kind: IndexRun.Kind,
+    kind: IndexJob.Kind,
     progress: Progress | None = None,
-    run: IndexRun | None = None,
+    run: IndexJob | None = None,
     options: dict[str, Any] | None = None,
 ) -> Iterator[Record]:
     """Write down a piece of work as it goes on and how it ends; `run` is one that was taken.
@@ -203,7 +203,7 @@ def recorded(
     together, it tells `progress` alone until that has ended. Raises BuildPaused in a rebuild that was paused.
     """
     record = Record(kind, _own(kind, options or {}) if run is None else run, progress, options)
-    if record.run is None and (other := IndexRun.objects.filter(state=IndexRun.State.RUNNING).first()):
+    if record.run is None and (other := IndexJob.objects.filter(state=IndexJob.State.RUNNING).first()):
         logger.warning("Another process is at it: %s, begun at %s; the work is shared.", other, other.started)
     try:
         yield record
@@ -213,21 +213,21 @@ def recorded(
         record.stop(str(stopped))
         raise
     except BaseException as error:
-        record.end(IndexRun.State.FAILED, reason_of(error))
+        record.end(IndexJob.State.FAILED, reason_of(error))
         raise
-    record.end(IndexRun.State.DONE)
+    record.end(IndexJob.State.DONE)
 
 
-def _own(kind: IndexRun.Kind, options: dict[str, Any]) -> IndexRun | None:
+def _own(kind: IndexJob.Kind, options: dict[str, Any]) -> IndexJob | None:
     """A run that nobody asked for, begun here; None where another is running."""
     now = timezone.now()
     _write_off()
     try:
         with transaction.atomic():
-            run = IndexRun.objects.create(
-                kind=kind, state=IndexRun.State.RUNNING, started=now, seen=now, options=options
+            run = IndexJob.objects.create(
+                kind=kind, state=IndexJob.State.RUNNING, started=now, seen=now, options=options
             )
-            if kind == IndexRun.Kind.REBUILD:
+            if kind == IndexJob.Kind.REBUILD:
                 _go_on_with_paused()
             return run
     except IntegrityError:
@@ -239,8 +239,8 @@ class Record:
 
     def __init__(
         self,
-        kind: IndexRun.Kind,
-        run: IndexRun | None,
+        kind: IndexJob.Kind,
+        run: IndexJob | None,
         progress: Progress | None,
         options: dict[str, Any] | None = None,
     ) -> None:
@@ -267,24 +267,24 @@ class Record:
         """The process has to end: another goes on with what was asked for."""
         if self.run is not None:
             self.run.refresh_from_db(fields=["seen", "state"])
-            if self.run.asked and self.run.state == IndexRun.State.RUNNING:
+            if self.run.asked and self.run.state == IndexJob.State.RUNNING:
                 _give_up(self.run, in_order=True)
             else:
-                self.end(IndexRun.State.CANCELLED, reason)
+                self.end(IndexJob.State.CANCELLED, reason)
 
-    def end(self, state: IndexRun.State, reason: str = "") -> None:
+    def end(self, state: IndexJob.State, reason: str = "") -> None:
         self._write(state=state, reason=reason, ended=timezone.now())
 
     def _note(self, **values: Any) -> None:
         """Write, and obey: a rebuild ends here if it was paused, whoever writes it down."""
         if self.run is None and paused() is None:
             self.run = _own(self.kind, self._options)  # where what was written down has ended, or was left
-        if self._write(**values) or self.kind != IndexRun.Kind.REBUILD:
+        if self._write(**values) or self.kind != IndexJob.Kind.REBUILD:
             return
         if self._take_back():
             self._write(**values)
             return
-        if self._state() == IndexRun.State.CANCELLED:
+        if self._state() == IndexJob.State.CANCELLED:
             raise BuildPaused(gettext("The rebuild was given up meanwhile."))
         if paused():
             raise BuildPaused(
@@ -295,18 +295,18 @@ class Record:
             )
 
     def _state(self) -> str | None:
-        return None if self.run is None else IndexRun.objects.values_list("state", flat=True).get(pk=self.run.pk)
+        return None if self.run is None else IndexJob.objects.values_list("state", flat=True).get(pk=self.run.pk)
 
     def _take_back(self) -> bool:
         """Go on with a run that was paused and waits again already, before this process has seen the pause."""
         if self.run is None:
             return False
-        waiting = IndexRun.objects.filter(pk=self.run.pk, state=IndexRun.State.WAITING)
+        waiting = IndexJob.objects.filter(pk=self.run.pk, state=IndexJob.State.WAITING)
         try:
             with transaction.atomic():
                 return bool(
                     waiting.update(
-                        state=IndexRun.State.RUNNING, started=self.run.started, seen=timezone.now(), attempts=1
+                        state=IndexJob.State.RUNNING, started=self.run.started, seen=timezone.now(), attempts=1
                     )
                 )
         except IntegrityError:  # another is running
@@ -320,7 +320,7 @@ class Record:
         if self.run is None:
             return False
         try:
-            mine = IndexRun.objects.filter(pk=self.run.pk, state=IndexRun.State.RUNNING, started=self.run.started)
+            mine = IndexJob.objects.filter(pk=self.run.pk, state=IndexJob.State.RUNNING, started=self.run.started)
             return bool(mine.update(**values))
         except DatabaseError:
             # The work matters more than its record, which is taken for left after a while.
@@ -340,7 +340,7 @@ def reason_of(error: BaseException) -> str:
 # Workers ----------------------------------------------------------------------------------------------------
 
 
-class Pulse:
+class Heartbeat:
     """A worker's sign of life, written every few seconds at the most."""
 
     def __init__(self) -> None:
@@ -369,9 +369,9 @@ def last_worker() -> tuple[bool, datetime | None]:
     return False, last.seen if last else None
 
 
-def last(kind: IndexRun.Kind) -> IndexRun | None:
+def last(kind: IndexJob.Kind) -> IndexJob | None:
     """The last run of a kind that ended well."""
-    return IndexRun.objects.filter(kind=kind, state=IndexRun.State.DONE).first()
+    return IndexJob.objects.filter(kind=kind, state=IndexJob.State.DONE).first()
 
 
 def forget() -> None:
@@ -379,5 +379,5 @@ def forget() -> None:
     now = timezone.now()
     IndexedMinute.objects.filter(minute__lt=now - REMEMBERED).delete()
     Worker.objects.filter(seen__lt=now - REMEMBERED).delete()
-    kept = [run.pk for kind in (IndexRun.Kind.REBUILD, IndexRun.Kind.AUDIT) if (run := last(kind))]
-    IndexRun.objects.filter(ended__lt=now - RUNS_REMEMBERED).exclude(pk__in=kept).delete()
+    kept = [run.pk for kind in (IndexJob.Kind.REBUILD, IndexJob.Kind.AUDIT) if (run := last(kind))]
+    IndexJob.objects.filter(ended__lt=now - JOBS_REMEMBERED).exclude(pk__in=kept).delete()
