@@ -42,7 +42,7 @@ RATED = 5
 """The last minutes that the rate is taken from."""
 
 SILENCE = timedelta(minutes=1)
-"""Nothing is said of a run that was heard of within it; a fit is silent for up to as long."""
+"""A job that was silent for longer is pointed out; a fit is silent for up to as long."""
 
 Kind, State = IndexJob.Kind, IndexJob.State
 
@@ -53,7 +53,6 @@ TITLES = {
     Kind.SYNC.value: _("Sync"),
     Kind.REBUILD.value: _("Rebuild"),
     Kind.ROLLBACK.value: _("Going back"),
-    Kind.DISCARD.value: _("Discarding"),
     Kind.AUDIT.value: _("Audit"),
 }
 
@@ -84,9 +83,9 @@ class Reason:
 
 @dataclass(frozen=True)
 class Shown:
-    """A run in words."""
+    """A job in words."""
 
-    run: IndexJob
+    job: IndexJob
     title: str
     text: str
     percent: int | None = None
@@ -135,9 +134,8 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
     live = next((version for version in versions if version.state == IndexVersion.State.LIVE), None)
     found = coverage(live, states.get(live.pk, {}) if live else {})
     recent = list(IndexJob.objects.select_related("asked_by")[:20])
-    running = next((run for run in recent if run.state == State.RUNNING), None)
-    waiting = next((run for run in recent if run.state == State.WAITING), None)
-    paused = next((run for run in recent if run.state == State.PAUSED), None)
+    running = next((job for job in recent if job.state == State.RUNNING), None)
+    waiting = next((job for job in recent if job.state == State.WAITING), None)
     build = next((version for version in versions if version.state in UNFINISHED), None)
     audited = jobs.last(Kind.AUDIT)
     worker = workers(asked=waiting is not None)
@@ -159,7 +157,6 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "running": _running(running) if running else None,
         "waiting": _waiting(waiting, there=there, busy=running is not None) if waiting else None,
         "failed": _failed(recent),
-        "paused": _paused(paused) if paused else None,
         "build": build,
         "build_stands": build is not None and not (running and running.kind in BUILDING),
         "build_refusals": refusals(build) if build else [],
@@ -175,7 +172,7 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "rate": _rate(minutes),
         "bars": _bars(minutes),
         "busy": bool(running or waiting or (there and found.waiting and not postponed)),
-        "announcement": _announcement(running, waiting or paused, found),
+        "announcement": _announcement(running, waiting, found),
         "may_change": request.user.has_perm("search.change_indexversion"),
         "may_retry": request.user.has_perm("search.change_indexentry"),
         "may_see_photos": request.user.has_perm("catalogue.view_productimage"),
@@ -221,49 +218,45 @@ def _reasons(version: IndexVersion, state: IndexEntry.State) -> list[Reason]:
     ]
 
 
-# Runs in words ----------------------------------------------------------------------------------------------
+# Jobs in words ----------------------------------------------------------------------------------------------
 
 
-def title(run: IndexJob) -> str:
-    return str(TITLES[run.kind])
+def title(job: IndexJob) -> str:
+    return str(TITLES[job.kind])
 
 
-def _running(run: IndexJob) -> Shown:
-    text = str(STAGES.get(run.stage, _("beginning")))
+def _running(job: IndexJob) -> Shown:
+    text = str(STAGES.get(job.stage, _("beginning")))
     percent = None
-    if run.total and run.stage != "fit":
-        percent = 100 * min(run.done, run.total) // run.total
-        text += _so_far(run)
-    duration = lasted(timezone.now() - run.started) if run.started else ""
-    silent = timezone.now() - run.seen if run.seen else timedelta()
-    return Shown(run, title(run), text, percent, duration, lasted(silent) if silent > SILENCE else "")
+    if job.total and job.stage != "fit":
+        percent = 100 * min(job.done, job.total) // job.total
+        text += _so_far(job)
+    duration = lasted(timezone.now() - job.started) if job.started else ""
+    seen = job.leased_until - jobs.LEASE if job.leased_until else timezone.now()
+    silent = timezone.now() - seen
+    return Shown(job, title(job), text, percent, duration, lasted(silent) if silent > SILENCE else "")
 
 
-def _waiting(run: IndexJob, *, there: bool, busy: bool) -> Shown:
+def _waiting(job: IndexJob, *, there: bool, busy: bool) -> Shown:
     if busy:
         text = gettext("waits until what is under way is done")
     elif there:
         text = gettext("the worker begins in a moment")
     else:
         text = gettext("waits for a worker; it is kept until one comes")
-    return Shown(run, title(run), text)
+    return Shown(job, title(job), text)
 
 
-def _paused(run: IndexJob) -> Shown:
-    text = gettext("paused; what is done is kept")
-    return Shown(run, title(run), text + _so_far(run))
-
-
-def _so_far(run: IndexJob) -> str:
+def _so_far(job: IndexJob) -> str:
     """How much of its stage is done; nothing of a stage that is a single step."""
-    if run.total <= 1:
+    if job.total <= 1:
         return ""
-    return " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
+    return " " + gettext("(%(done)s of %(total)s)") % {"done": f"{job.done:,}", "total": f"{job.total:,}"}
 
 
 def _failed(recent: list[IndexJob]) -> Shown | None:
-    """The last run, if it failed and nothing has been done since."""
-    ended = next((run for run in recent if run.ended), None)
+    """The last job, if it failed and nothing has been done since."""
+    ended = next((job for job in recent if job.ended), None)
     if ended is None or ended.state != State.FAILED:
         return None
     return Shown(ended, title(ended), ended.reason)
@@ -271,7 +264,7 @@ def _failed(recent: list[IndexJob]) -> Shown | None:
 
 def _rebuilt(recent: list[IndexJob]) -> Shown | None:
     done = {"kind": Kind.REBUILD, "state": State.DONE}
-    last = next((run for run in recent if run.kind == Kind.REBUILD and run.state == State.DONE), None)
+    last = next((job for job in recent if job.kind == Kind.REBUILD and job.state == State.DONE), None)
     if last is None and recent:
         last = IndexJob.objects.filter(**done).first()
     if last is None or last.started is None or last.ended is None:
@@ -373,8 +366,6 @@ def _announcement(running: IndexJob | None, waiting: IndexJob | None, found: Cov
         shown = _running(running)
         text = f"{shown.title}: {STAGES.get(running.stage, _('beginning'))}"
         return text if shown.percent is None else f"{text}, {shown.percent // 25 * 25} %"
-    if waiting and waiting.state == State.PAUSED:
-        return gettext("%(kind)s is paused.") % {"kind": title(waiting)}
     if waiting:
         return gettext("%(kind)s is waiting.") % {"kind": title(waiting)}
     if found.waiting:
