@@ -17,8 +17,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
 from search import versions
+from search.admin.job_words import Kind, State, lasted, title
 from search.admin.keys import is_key
-from search.admin.overview import BUILDING, Kind, State, has_indexed, lasted, numbers, title
+from search.admin.overview import BUILDING, has_indexed, numbers
 from search.admin.states import try_again
 from search.exceptions import NothingToCancel, SearchError
 from search.lifecycle import building, jobs

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from search.admin import overview
+from search.admin import job_words, overview
 from search.lifecycle import building, jobs
 from search.models import Embedding, IndexedMinute, IndexEntry, IndexJob, IndexVersion, Worker
 from search.worker import WorkerTasks
@@ -162,7 +162,7 @@ def test_what_a_fit_has_measured_is_shown(admin_client: Client, live: IndexVersi
     [(0, "0 seconds"), (1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (7_200, "2 hours")],
 )
 def test_durations_are_told_as_people_do(seconds: int, text: str) -> None:
-    assert overview.lasted(timedelta(seconds=seconds)) == text
+    assert job_words.lasted(timedelta(seconds=seconds)) == text
 
 
 def test_the_throughput_is_told_by_the_minute(admin_client: Client, live: IndexVersion) -> None:
