@@ -31,7 +31,7 @@ from catalogue import files, images
 from catalogue.importers.budget import ProcessorBudget
 from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject, StoredPhoto
 from catalogue.importers.taxonomy import Taxonomy
-from catalogue.models import Product, ProductImage
+from catalogue.models import Product, ProductImage, remove_unused
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +211,7 @@ class Importer:
             # being handed to it and its being known here. It may also fall behind the commit, so the database is
             # asked which files are in use.
             pool.shutdown(cancel_futures=True)
-            files.remove_unused(stored)
+            remove_unused(stored)
             raise
         for changes in outcomes:
             self._count(changes)
