@@ -20,7 +20,7 @@ from unfold.widgets import (
     UnfoldAdminSplitDateTimeWidget,
 )
 
-from catalogue.importers.columns import MAX_PRICE
+from catalogue.importers.cells import MAX_PRICE
 from catalogue.models import Brand, Category, Product, ProductQuerySet
 
 NONE = "none"
