@@ -394,7 +394,7 @@ def test_two_categories_of_one_name_at_one_place_are_refused_at_the_name(admin_c
     shop.category("Coats", parent)
     sent = {"name": "Coats", "slug": "coats-2", "parent": parent.pk if parent else ""}
     response = admin_client.post(reverse("admin:catalogue_category_add"), sent)
-    assert product_errors(response) == {"name": ["There is a category of this name at this place already."]}
+    assert product_errors(response) == {"name": ["A category with this name already exists here."]}
 
 
 @pytest.mark.parametrize("kind", ["category", "brand"])

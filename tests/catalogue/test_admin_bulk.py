@@ -101,7 +101,7 @@ def test_products_are_shown_hidden_and_shown_from_until(admin_client: Client) ->
     ("values", "sentence"),
     [
         ({}, "Nothing is to change yet."),
-        ({"price_change": "set"}, "Write a number."),
+        ({"price_change": "set"}, "Enter a number."),
         ({"price_change": "set", "price": "-1"}, "greater than or equal to 0"),
         ({"price_change": "set", "price": "cheap"}, "Enter a number."),
         ({"price_change": "percent", "price": "-101"}, "greater than or equal to -100"),
@@ -141,7 +141,7 @@ def test_the_change_is_announced_and_told_and_written_into_the_history(admin_cli
     assert heard == {product.photos.get().pk for product in made}
     assert "2 products have been changed." in page(admin_client.get(PRODUCTS))
     history = page(admin_client.get(f"{PRODUCTS}{made[0].pk}/history/"))
-    assert "Changed together with others." in history
+    assert "Changed in a bulk edit." in history
 
 
 def test_the_number_of_queries_does_not_grow_with_the_products(admin_client: Client) -> None:

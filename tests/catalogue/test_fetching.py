@@ -630,5 +630,5 @@ def test_refusals_are_in_the_language_of_who_asks(intranet: Web) -> None:
         fetch(intranet.url + "/nothing")
     with translation.override("ja"):
         assert str(refused.value) == translation.gettext(
-            "There is nothing at this address. Check it, or send the picture itself."
+            "There is nothing at this address. Check it, or upload the picture."
         )

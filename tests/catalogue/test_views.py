@@ -234,7 +234,7 @@ def test_an_empty_category_is_not_found(client: Client) -> None:
     [
         ("brand=nobody", 'id="brand-error"', "There is none called nobody."),
         ("category=%00", 'id="category-error"', "Null characters are not allowed."),
-        ("price_min=9&price_max=1", 'id="price_min-error"', "The lowest price is above the highest."),
+        ("price_min=9&price_max=1", 'id="price_min-error"', "The minimum price is above the maximum."),
         ("price_max=cheap", 'id="price_max-error"', "Enter a number."),
         ("sort=magic", 'id="sort-error"', "Choose another order."),
         ("brand=<script>", 'id="brand-error"', "There is none called &lt;script&gt;."),
