@@ -57,7 +57,7 @@ def rows(*products: Product, **values: Any) -> dict[str, Any]:
 # The list ---------------------------------------------------------------------------------------------------
 
 
-def test_price_and_stock_are_edited_in_the_list_and_their_photos_announced(admin_client: Client) -> None:
+def test_price_and_stock_are_edited_in_the_list_and_announced(admin_client: Client) -> None:
     made = shop.product("a", photo(), price="10.00", stock=1)
     heard: list[int] = []
 
@@ -82,7 +82,7 @@ def test_the_list_brings_along_what_it_has_shown(admin_client: Client) -> None:
         assert re.search(rf'<input type="hidden" name="initial-form-0-{name}" value="{value}"', shown)
 
 
-def test_saving_the_list_keeps_what_somebody_else_has_changed_meanwhile(admin_client: Client) -> None:
+def test_saving_the_list_keeps_changes_of_other_people(admin_client: Client) -> None:
     made = [shop.product(sku, price="10.00", stock=5) for sku in "ab"]
     sent = rows(*made, price="12.50")
     Product.objects.update(stock=1, title="Renamed")
@@ -95,7 +95,7 @@ def test_saving_the_list_keeps_what_somebody_else_has_changed_meanwhile(admin_cl
     assert "Changed Price." in page(admin_client.get(f"{PRODUCTS}{made[0].pk}/history/"))
 
 
-def test_who_changes_the_very_field_that_somebody_else_has_changed_prevails(admin_client: Client) -> None:
+def test_the_last_change_of_a_field_wins(admin_client: Client) -> None:
     made = shop.product("a", price="10.00", stock=5)
     sent = rows(made, stock="7")
     Product.objects.update(stock=1)
@@ -205,7 +205,7 @@ def test_a_new_product_gets_its_photos_from_the_first(admin_client: Client) -> N
     assert list(Product.objects.get().photos.values_list("position", flat=True)) == [0, 1]
 
 
-def test_one_bad_picture_is_named_with_its_reason_and_the_good_ones_are_kept(admin_client: Client) -> None:
+def test_a_bad_picture_is_reported_and_good_ones_are_kept(admin_client: Client) -> None:
     pictures = [
         file(photo("hat"), "good.jpg"),
         file(b"no picture", "notes.txt"),
@@ -245,7 +245,7 @@ def test_photos_are_dragged_by_a_field_that_can_also_be_typed(admin_client: Clie
     assert 'aria-label="Position, a #2"' in field[0]
 
 
-def test_the_list_of_photos_counts_places_from_one_and_keeps_a_size_on_one_line(admin_client: Client) -> None:
+def test_the_list_of_photos_shows_position_and_size(admin_client: Client) -> None:
     shop.product("a", photo(), photo("hat"))
     seen = page(admin_client.get(reverse("admin:catalogue_productimage_changelist")))
     assert sorted(re.findall(r"field-place[^>]*>\s*(\d+)", seen)) == ["1", "2"]

@@ -119,7 +119,7 @@ def test_every_orientation_comes_out_upright(orientation: int, kind: str) -> Non
     assert difference(picture.image, QUADRANTS) <= 12
 
 
-def test_a_turned_photo_decoded_at_reduced_scale_keeps_its_upright_size() -> None:
+def test_a_rotated_photo_at_reduced_scale_keeps_its_upright_size() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     data = encoded(drawn(1600, 1200).transpose(Image.Transpose.ROTATE_90), exif=exif.tobytes())
@@ -426,7 +426,7 @@ def test_a_signature_with_garbage_behind_it_is_refused(signature: bytes) -> None
     assert refused(signature + b"garbage " * 20).code == "broken"
 
 
-def test_thirty_thousand_pixels_square_are_refused_from_the_header_alone(settings: Any) -> None:
+def test_a_huge_picture_is_refused_by_its_header(settings: Any) -> None:
     settings.IMAGE_MAX_PIXELS = 50_000_000
 
     error = refused(png_header(30_000, 30_000))

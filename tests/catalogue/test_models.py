@@ -158,7 +158,7 @@ def test_a_photo_with_few_pixels_has_one_rendition() -> None:
     assert image.srcset == f"{image.thumbnail.url} 240w"
 
 
-def test_a_photo_whose_larger_rendition_was_never_made_says_what_there_is() -> None:
+def test_a_photo_without_a_large_rendition_uses_its_thumbnail() -> None:
     image = shop.product("a", LARGE).photos.get()
     image.large = image.thumbnail.name
     image.save()
