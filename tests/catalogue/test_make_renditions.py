@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from django.core.management.base import CommandError
 from catalogue import files
 from catalogue.models import ProductImage
 from tests import shop
+from tests.catalogue.observing import stored
 from tests.drawing import encoded, photo, picture
 
 pytestmark = pytest.mark.django_db
@@ -26,11 +26,6 @@ def run(*options: str) -> str:
     out = io.StringIO()
     call_command("make_renditions", *options, stdout=out, stderr=io.StringIO())
     return out.getvalue()
-
-
-def stored() -> set[str]:
-    root = Path(default_storage.location)  # type: ignore[attr-defined]
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
 def used() -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from catalogue.importers.records import BytesPhoto, ProductRecord, StoredPhoto
 from catalogue.models import ProductImage
 from catalogue.signals import photos_changed
 from tests import shop
+from tests.catalogue.observing import stored
 from tests.catalogue.test_metadata import SECRET, dirty
 from tests.drawing import encoded, photo, picture
 
@@ -45,11 +45,6 @@ def old(sku: str, data: bytes = ORIGINAL) -> ProductImage:
     ProductImage.objects.filter(pk=image.pk).update(stripped=False)
     image.refresh_from_db()
     return image
-
-
-def stored() -> set[str]:
-    root = Path(default_storage.location)  # type: ignore[attr-defined]
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
 def used() -> set[str]:
