@@ -17,8 +17,10 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from catalogue import files
+from catalogue.management.commands import remove_orphan_files
 from catalogue.models import ProductImage
 from tests import shop
+from tests.catalogue.observing import stored
 from tests.drawing import encoded, photo, picture
 
 pytestmark = pytest.mark.django_db
@@ -44,11 +46,6 @@ def age(hours: float) -> None:
     then = time.time() - 3600 * hours
     for path in Path(default_storage.location).rglob("*"):  # type: ignore[attr-defined]
         os.utime(path, (then, then))
-
-
-def stored() -> set[str]:
-    root = Path(default_storage.location)  # type: ignore[attr-defined]
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
 def run(*options: str) -> str:
@@ -151,7 +148,7 @@ def test_any_storage_that_lists_its_files_will_do(settings: Any, monkeypatch: py
     }
     image = shop.product("a", photo()).photos.get()
     default_storage.save(ORPHANS[0], ContentFile(b"x"))
-    monkeypatch.setattr(files, "ORPHANED_AFTER", timedelta(0))
+    monkeypatch.setattr(remove_orphan_files, "ORPHANED_AFTER", timedelta(0))
     assert run().startswith("1 orphan file,")
     assert default_storage.exists(image.file.name or "")
     assert not default_storage.exists(ORPHANS[0])

@@ -1,4 +1,4 @@
-"""The admin's pages for importing: choose files, see what will change, do it."""
+"""The admin's import pages: choose files, preview, import."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from catalogue import history, values
+from catalogue.admin import history, values
 from catalogue.importers import columns
 from catalogue.importers.budget import BudgetSpent, ProcessorBudget
 from catalogue.importers.importer import BATCH, Importer, Summary
@@ -31,17 +31,16 @@ from catalogue.models import Product
 from catalogue.overview import may_import
 
 SHOWN = 100
-"""Products, and rejects, that a page lists one by one; the rest it counts."""
-
+"""Products, and rejects, that a page lists; the others are counted."""
 
 MAX_SECONDS = 120
-"""Processor seconds of a preview, and of an import, in all threads: about what a zip of `MAX_PHOTOS` takes."""
+"""Processor seconds of a preview or an import, in all threads: enough for a zip of `MAX_PHOTOS`."""
 
 RETRY_SECONDS = 60
-"""After which an import that found another one running may be tried again."""
+"""When to try again if another import is running."""
 
 PREVIEW_BATCH = 500
-"""Products that are tried together: each batch makes its categories and brands, which are then taken back."""
+"""Products in a batch of a preview. Each batch creates its categories and brands, and rolls them back."""
 
 
 class ImportForm(forms.Form):
@@ -72,7 +71,7 @@ class ImportForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A product of the upload, with what becomes of it."""
+    """A product of the upload and its changes."""
 
     difference: Difference
 
@@ -82,7 +81,7 @@ class Row:
 
     @property
     def details(self) -> list[tuple[str, str, str]]:
-        """Fields before and after."""
+        """Labels of fields with their values before and after."""
         if self.difference.created:
             record = self.difference.record
             return [(values.label(name), "", values.shown(value)) for name, value in record.values.items() if value]
@@ -99,7 +98,7 @@ class Row:
             text % count
             for count, text in (
                 (added, ngettext("%d photo added", "%d photos added", added)),
-                (moved, ngettext("%d photo moved or described anew", "%d photos moved or described anew", moved)),
+                (moved, ngettext("%d photo moved or with a new text", "%d photos moved or with a new text", moved)),
                 (removed, ngettext("%d photo removed", "%d photos removed", removed)),
             )
             if count
@@ -108,7 +107,7 @@ class Row:
 
 @dataclass
 class Outcome:
-    """What an import comes to, or has come to."""
+    """The result of an import or a preview."""
 
     summary: Summary = field(default_factory=Summary)
     rows: list[Row] = field(default_factory=list)
@@ -116,7 +115,7 @@ class Outcome:
     created: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
     stopped: str = ""
-    """Why it ended before all was in."""
+    """The reason if it ended early."""
 
     @property
     def changes(self) -> int:
@@ -143,18 +142,18 @@ class Outcome:
 
 
 class Busy(SourceRefused):
-    """This process imports something else at the moment."""
+    """This process is running another import."""
 
 
 _importing = Lock()
-"""One import at a time keeps one of the web server's threads, and no more."""
+"""One import at a time, so that imports occupy a single thread of the web server."""
 
 
 def bring_in(upload: Upload, *, dry_run: bool) -> Outcome:
-    """Import files, or see what importing them would do.
+    """Import an upload, or preview the import with `dry_run`.
 
-    Raises `SourceRefused`, or `Busy`. An import that takes more than `MAX_SECONDS` is `Outcome.stopped`; a dry run
-    that does is refused.
+    Raises `SourceRefused`, or `Busy`. An import that takes more than `MAX_SECONDS` has `Outcome.stopped`; such a
+    preview is refused.
     """
     if not _importing.acquire(blocking=False):
         raise Busy(_("Another import is running. Try again in a minute."))
@@ -181,10 +180,9 @@ def bring_in(upload: Upload, *, dry_run: bool) -> Outcome:
 
 
 class ImportPages:
-    """For the products' admin, before django-import-export's own mixin, whose addresses and permission these keep.
+    """Replaces the import views of django-import-export's mixin, at the same URLs and with the same permission.
 
-    The rows go through the importer that the command uses, so that a table means the same here and there, one bad
-    row fails alone, and photos come along.
+    It uses the command's importer, so that tables mean the same, bad rows fail alone, and photos are imported too.
     """
 
     import_template_name = "admin/catalogue/product/import.html"
@@ -193,7 +191,7 @@ class ImportPages:
         return may_import(request)
 
     def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """Choose files; then see what they would change. Files that had to wait are looked at by their token."""
+        """Choose files and preview their changes. Uploads that had to wait are previewed by their token."""
         self._check(request)
         if "upload" in request.POST:
             return self._preview_again(request, request.POST["upload"])
@@ -218,7 +216,7 @@ class ImportPages:
 
     @method_decorator(require_POST)
     def process_import(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """Import what was previewed."""
+        """Import a previewed upload."""
         self._check(request)
         try:
             upload = Upload.find(request.POST.get("upload", ""))
@@ -250,7 +248,7 @@ class ImportPages:
         return self._page(request, {"outcome": outcome, "done": True})
 
     def _preview(self, request: HttpRequest, upload: Upload) -> HttpResponse:
-        """What an upload would change. It is kept if that is anything, or if another import has to end first."""
+        """Preview an upload. It is kept if it has changes, or has to wait for another import."""
         try:
             outcome = bring_in(upload, dry_run=True)
         except Busy as error:
@@ -263,7 +261,7 @@ class ImportPages:
         return self._page(request, {"outcome": outcome, "upload": upload})
 
     def _waiting(self, request: HttpRequest, upload: Upload, page: str, reason: str) -> HttpResponse:
-        """A page that sends an upload to another page again, without its files."""
+        """A page that submits the upload's token again later."""
         messages.warning(request, reason)
         response = self._page(request, {"waiting": upload, "address": self._address(page)})
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
@@ -271,7 +269,7 @@ class ImportPages:
         return response
 
     def _gone(self, request: HttpRequest) -> HttpResponse:
-        messages.warning(request, _("These files are no longer kept. Choose them again."))
+        messages.warning(request, _("These files have expired. Choose them again."))
         return HttpResponseRedirect(self._address("import"))
 
     def _check(self, request: HttpRequest) -> None:
@@ -296,7 +294,7 @@ class ImportPages:
 
 
 def _log(request: HttpRequest, outcome: Outcome) -> None:
-    """In the admin's history of each product that was written."""
+    """Log the import in the history of each product."""
     for flag, skus in ((ADDITION, outcome.created), (CHANGE, outcome.updated)):
         for start in range(0, len(skus), 500):
             products = Product.objects.filter(sku__in=skus[start : start + 500]).order_by()

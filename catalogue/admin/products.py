@@ -1,4 +1,4 @@
-"""The back office of the catalogue. Search adds where each photo stands in the index (`search.admin`)."""
+"""Products: list, form and actions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from django.contrib.admin.models import CHANGE
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import ForeignKey, Prefetch, Q, QuerySet
-from django.db.models.expressions import Combinable
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -27,163 +26,31 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from import_export.admin import ExportActionMixin, ImportExportMixin
 from tree_queries.forms import TreeNodeChoiceField
-from unfold.admin import ModelAdmin, TabularInline
-from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.contrib.import_export.forms import SelectableFieldsExportForm
-from unfold.views import ChangeList
 
-from catalogue import history, values
-from catalogue.bulk import BulkEditForm, Outdated, digest
-from catalogue.forms import CategoryForm, ProductForm, ProductImageForm, ProductImageFormSet, ProductRowForm
+from catalogue.admin import history, values
+from catalogue.admin.bulk import BulkEditForm, Outdated, digest
+from catalogue.admin.categories import indented
+from catalogue.admin.export import FORMATS, ProductResource
+from catalogue.admin.filters import CategoryFilter, HasPhotosFilter, InStockFilter, VisibleFilter
+from catalogue.admin.forms import ProductForm, ProductRowForm
+from catalogue.admin.importing import SHOWN, ImportPages
+from catalogue.admin.photos import ProductImageInline, preview
 from catalogue.importers.importer import Importer
 from catalogue.importers.records import Reject
-from catalogue.importing import SHOWN, ImportPages
-from catalogue.models import Brand, Category, Product, ProductImage
+from catalogue.models import Product, ProductImage
 from catalogue.overview import may_import
-from catalogue.resources import FORMATS, ProductResource
 
 COVERS = 12
-"""Products that are shown with their covers before they are edited together."""
+"""Covers that are shown before a bulk edit."""
 
 DEMO_PRODUCTS = 24
-"""Drawn while a request waits, in about five seconds; the command `load_demo` makes more."""
+"""Drawn within a request, in about five seconds. The command `load_demo` makes more."""
 
 MOST_DELETED = 20_000
-"""Products deleted at once: the page before it names each, within `DATA_UPLOAD_MAX_NUMBER_FIELDS`."""
-
-PREVIEW_HEIGHT = 64
-"""Of a photo's preview, in pixels."""
-
-
-def preview(photo: ProductImage | None) -> str:
-    """A photo's thumbnail as a link to its largest form; nothing for a photo that is not stored yet."""
-    if photo is None or not photo.pk:
-        return ""
-    return format_html(
-        '<a href="{}"><img class="staff-cover" src="{}" alt="{}" width="{}" height="{}" loading="lazy"></a>',
-        photo.shown.url,
-        photo.thumbnail.url,
-        photo.alternative,
-        max(1, round(PREVIEW_HEIGHT * photo.width / photo.height)),
-        PREVIEW_HEIGHT,
-    )
-
-
-def indented(category: Any) -> str:
-    """The name of a category that has its tree fields, moved in by its depth."""
-    return "\u2003" * int(category.tree_depth) + str(category.name)
-
-
-class TreeChangeList(ChangeList):
-    """Lists each category below its parent."""
-
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str | Combinable]:
-        return ["tree_ordering"]
-
-
-@admin.register(Category)
-class CategoryAdmin(ModelAdmin):
-    form = CategoryForm
-    list_display = ("indented_name", "slug")
-    search_fields = ("name", "slug")
-    prepopulated_fields = {"slug": ("name",)}
-    sortable_by = ()
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Category]:
-        queryset: Any = super().get_queryset(request)
-        return queryset.with_tree_fields()  # type: ignore[no-any-return]
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return TreeChangeList
-
-    @admin.display(description=_("name"))
-    def indented_name(self, category: Any) -> str:
-        return indented(category)
-
-
-@admin.register(Brand)
-class BrandAdmin(ModelAdmin):
-    list_display = ("name", "slug")
-    search_fields = ("name", "slug")
-    prepopulated_fields = {"slug": ("name",)}
-
-
-class CategoryFilter(DropdownFilter):
-    """Products of a category and of all below it."""
-
-    title = _("category")
-    parameter_name = "category"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        categories = Category.objects.with_tree_fields()
-        return [(str(category.pk), indented(category)) for category in categories]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        chosen = {str(choice) for choice, _label in self.lookup_choices} & {self.value()}
-        if not chosen:
-            return queryset
-        # Read first: the tree's own query cannot stand within another, and an action's updates nest this one.
-        below = Category.objects.get(pk=chosen.pop()).descendants(include_self=True)
-        return queryset.filter(category__in=list(below.values_list("pk", flat=True)))
-
-
-class YesNoFilter(admin.SimpleListFilter):
-    """Products that are, or are not, in one of the queryset's own subsets."""
-
-    subset: str
-    labels: ClassVar[tuple[Any, Any]]
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        return list(zip(("yes", "no"), self.labels, strict=True))
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        match self.value():
-            case "yes":
-                return getattr(queryset, self.subset)()
-            case "no":
-                return queryset.exclude(pk__in=getattr(Product.objects.order_by(), self.subset)().values("pk"))
-        return queryset
-
-
-class VisibleFilter(YesNoFilter):
-    title = _("visibility")
-    labels = (_("Visible now"), _("Hidden"))
-    parameter_name = "visible"
-    subset = "visible"
-
-
-class InStockFilter(YesNoFilter):
-    title = _("stock")
-    labels = (_("In stock"), _("Sold out"))
-    parameter_name = "in_stock"
-    subset = "in_stock"
-
-
-class HasPhotosFilter(YesNoFilter):
-    title = _("photos")
-    labels = (_("With photos"), _("Without a photo"))
-    parameter_name = "photos"
-    subset = "with_photos"
-
-
-class ProductImageInline(TabularInline):
-    model = ProductImage
-    form = ProductImageForm
-    formset = ProductImageFormSet
-    fields = ["preview", "upload", "position", "alt"]
-    readonly_fields = ["preview"]
-    extra = 0
-    hide_title = True
-    # Dragged, or moved by typing: the number stays in its row.
-    ordering_field = "position"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ProductImage]:
-        queryset: QuerySet[ProductImage] = super().get_queryset(request)
-        return queryset.select_related("product")
-
-    @admin.display(description=_("preview"))
-    def preview(self, photo: ProductImage) -> str:
-        return preview(photo)
+"""Products deleted at once. The confirmation has a field for each, within `DATA_UPLOAD_MAX_NUMBER_FIELDS`."""
 
 
 @admin.register(Product)
@@ -204,7 +71,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
     list_filter_sheet = True
     list_select_related = ("category", "brand")
     list_per_page = 50
-    list_max_show_all = 100  # each row brings six fields
+    list_max_show_all = 100  # each row has six fields
     list_fullwidth = True
     search_fields = ("sku", "title", "brand__name")
     search_help_text = _("Search by SKU, title or brand")
@@ -214,12 +81,12 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         (None, {"fields": ("sku", "title", "description", ("category", "brand"))}),
         (_("Price and stock"), {"fields": (("price", "currency"), ("stock", "external_url"))}),
         (_("Visibility"), {"fields": ("visible_from", "visible_until")}),
-        (_("Further"), {"fields": ("attributes", ("created", "modified")), "classes": ("collapse",)}),
+        (_("More details"), {"fields": ("attributes", ("created", "modified")), "classes": ("collapse",)}),
     )
     actions: ClassVar[Any] = ["bulk_edit", "make_visible", "hide", "delete_selected"]
     resource_classes = [ProductResource]
     export_form_class = SelectableFieldsExportForm
-    to_encoding = "utf-8-sig"  # without the mark, Excel takes UTF-8 for something else
+    to_encoding = "utf-8-sig"  # Excel needs the BOM to recognize UTF-8
     change_form_template: str | None = None
     show_change_form_export = False
 
@@ -229,7 +96,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         return queryset
 
     def photos_of_list(self, request: HttpRequest) -> QuerySet[ProductImage]:
-        """The photos that come with the products of a list, whose columns then cost no query for each row."""
+        """The photos to prefetch for the list."""
         return ProductImage.objects.all()
 
     def formfield_for_foreignkey(
@@ -244,20 +111,22 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         return super().get_changelist_form(request, **{"form": ProductRowForm, **kwargs})
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
-        """Save a product; of a row of the list only the fields that were changed in it."""
+        """Save a product; from a row of the list, only its changed fields."""
         if not isinstance(form, ProductRowForm):
             super().save_model(request, obj, form, change)
             return
         obj.save(update_fields=[*form.changed_data, "modified"])
         if form.outdated:
-            text = gettext("Somebody else has changed “%s” meanwhile. What you left alone has the newer value.")
+            text = gettext(
+                "Someone else changed “%s” at the same time. Fields that you did not change have their new values."
+            )
             self.message_user(request, text % obj.title, messages.WARNING)
 
     def get_fieldsets(self, request: HttpRequest, obj: Product | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
         may_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if may_change and request.user.has_perm("catalogue.add_productimage"):
-            # Last: above the photos that it adds to.
+            # Last, next to the photos below.
             return (*fieldsets, (_("Add photos"), {"fields": ("new_photos",)}))
         return fieldsets
 
@@ -280,7 +149,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.display(description=_("product"), ordering="title")
     def product(self, product: Product) -> str:
-        """The title, and below it what tells it from others."""
+        """The title, with SKU and brand below."""
         below = product.sku if product.brand is None else f"{product.sku} · {product.brand.name}"
         return format_html('{}<span class="staff-below">{}</span>', product.title, below)
 
@@ -298,7 +167,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.action(description=_("Edit price, visibility, category, brand …"), permissions=["change"])
     def bulk_edit(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
-        """Ask what to change, show what that comes to, do it: each step is this action again."""
+        """The form, its preview, and the write. Each step calls this action again."""
         stage = request.POST.get("stage", "")
         form = BulkEditForm(request.POST if stage else None)
         context: dict[str, Any] = {"form": form, "products": queryset, "count": queryset.count()}
@@ -308,11 +177,11 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
                 try:
                     changes = form.write(queryset, now, request.POST.get("previewed", ""))
                 except Outdated:
-                    text = gettext("The products have changed since this was shown. Nothing has been done yet.")
+                    text = gettext("The products have changed since this preview. Nothing has been saved yet.")
                     self.message_user(request, text, messages.WARNING)
                 else:
                     changed = [change.product for change in changes]
-                    history.note(request, changed, CHANGE, gettext("Changed together with others."))
+                    history.note(request, changed, CHANGE, gettext("Changed in a bulk edit."))
                     text = ngettext("%d product has been changed.", "%d products have been changed.", len(changes))
                     self.message_user(request, text % len(changes), messages.SUCCESS)
                     return None
@@ -339,7 +208,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.action(description=_("Make visible now"), permissions=["change"])
     def make_visible(self, request: HttpRequest, queryset: Any) -> None:
-        """Begin what has not begun and open what has ended; an end to come is kept."""
+        """Show hidden products from now on; future ends are kept."""
         now = timezone.now()
         with transaction.atomic():
             ended, to_come = Q(visible_until__lte=now), Q(visible_from__gt=now)
@@ -352,7 +221,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.action(description=_("Hide now"), permissions=["change"])
     def hide(self, request: HttpRequest, queryset: Any) -> None:
-        """End what shoppers see; what begins later is left as it is."""
+        """Hide visible products; later starts are kept."""
         now = timezone.now()
         with transaction.atomic():
             found = list(queryset.locked().visible(now))
@@ -363,10 +232,10 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.action(description=delete_selected.short_description, permissions=["delete"])  # type: ignore[attr-defined]
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
-        """Django's own action, where the page that it shows first can be sent back."""
+        """Django's action, if its confirmation is small enough to be submitted."""
         if queryset.count() > MOST_DELETED:
             limit = number_format(MOST_DELETED, force_grouping=True)
-            text = gettext("At most %s products are deleted at once. Filter the list.") % limit
+            text = gettext("At most %s products can be deleted at once. Filter the list.") % limit
             self.message_user(request, text, messages.WARNING)
             return None
         response: HttpResponse | None = delete_selected(self, request, queryset)
@@ -375,7 +244,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
     # Export
 
     def export_admin_action(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse:
-        """Ask for columns and format; a whole list by its filters, since thousands of keys fit in no form."""
+        """Choose columns and format. A whole list is exported by its filters, as no form holds thousands of keys."""
         if request.POST.get("select_across") == "1":
             query = f"?{request.GET.urlencode()}" if request.GET else ""
             return redirect(reverse("admin:catalogue_product_export") + query)
@@ -395,50 +264,20 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         return [path("load-demo/", view, name="catalogue_product_load_demo"), *super().get_urls()]
 
     def load_demo_view(self, request: HttpRequest) -> HttpResponse:
-        """Fill an empty shop with a few drawn products: in a few seconds, while the request waits."""
+        """Fill an empty shop with a few drawn products, within the request."""
         if not may_import(request):
             raise PermissionDenied
         if Product.objects.exists():
-            text = gettext("The shop has products already. The demo is for an empty one.")
+            text = gettext("The shop already has products. The demo needs an empty shop.")
             self.message_user(request, text, messages.WARNING)
         else:
             refused: list[Reject] = []
             records = import_string(settings.DEMO_RECORDS)
             summary = Importer(reject=refused.append).run(records(DEMO_PRODUCTS))
             text = ngettext(
-                "%d demo product is in the shop. It can be searched with in a moment.",
-                "%d demo products are in the shop. They can be searched with in a moment.",
+                "%d demo product was added. You can search for it in a moment.",
+                "%d demo products were added. You can search for them in a moment.",
                 summary.created,
             )
             self.message_user(request, text % summary.created, messages.SUCCESS)
         return redirect("admin:index")
-
-
-@admin.register(ProductImage)
-class ProductImageAdmin(ModelAdmin):
-    """All photos in one list. They are added where their product is."""
-
-    form = ProductImageForm
-    list_display = ["preview", "product", "place", "size", "alt", "created"]
-    list_display_links = ("product",)
-    list_select_related = ("product",)
-    list_per_page = 50
-    search_fields = ("product__sku", "product__title", "alt")
-    fields = ["preview", "product", "upload", "position", "alt", "size", "created"]
-    readonly_fields = ["preview", "product", "size", "created"]
-    ordering = ("-pk",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    @admin.display(description=_("preview"))
-    def preview(self, photo: ProductImage) -> str:
-        return preview(photo)
-
-    @admin.display(description=_("position"), ordering="position")
-    def place(self, photo: ProductImage) -> int:
-        return photo.position + 1
-
-    @admin.display(description=_("size"))
-    def size(self, photo: ProductImage) -> str:
-        return f"{photo.width}\u00a0×\u00a0{photo.height}"
