@@ -101,6 +101,18 @@ def write(
     come), with the same libraries and figures. Raises ExportError.
     """
     check_output(output)
+    try:
+        with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+            save(model, architecture, pooling, Path(scratch), figures)
+            return _pack(Path(scratch), output / NAME)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
+def save(
+    model: keras.Model, architecture: str, pooling: Pooling, folder: Path, figures: dict[str, float] | None = None
+) -> None:
+    """Write the files of a package into an empty folder."""
     manifest = Manifest(
         architecture=architecture,
         weights=digest(model),
@@ -110,19 +122,13 @@ def write(
         libraries=_libraries(),
         figures=figures or {},
     )
-    try:
-        with tempfile.TemporaryDirectory(prefix="model-") as scratch:
-            folder = Path(scratch)
-            code = folder / "code"
-            code.mkdir()
-            _save(model, architecture, pooling, folder)
-            (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-            inference = Path(__file__).with_name("inference.py")
-            (code / "inference.py").write_bytes(inference.read_bytes())
-            (code / "requirements.txt").write_text("# Nothing beside what the container has.\n", encoding="utf-8")
-            return _pack(folder, output / NAME)
-    except OSError as error:
-        raise _unwritable(output, error) from error
+    code = folder / "code"
+    code.mkdir()
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    inference = Path(__file__).with_name("inference.py")
+    (code / "inference.py").write_bytes(inference.read_bytes())
+    (code / "requirements.txt").write_text("# Nothing beside what the container has.\n", encoding="utf-8")
+    _save_graph(model, architecture, pooling, folder)
 
 
 def digest(model: keras.Model) -> str:
@@ -145,7 +151,7 @@ def summary(path: Path) -> str:
     )
 
 
-def _save(model: keras.Model, architecture: str, pooling: Pooling, folder: Path) -> None:
+def _save_graph(model: keras.Model, architecture: str, pooling: Pooling, folder: Path) -> None:
     import tensorflow as tf
     from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
 

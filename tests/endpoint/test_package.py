@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,6 @@ import pytest
 from endpoint import package
 from endpoint.manifest import Manifest
 from endpoint.package import PackageError
-from tests.endpoint.exported import exported, unpacked
 
 MANIFEST = Manifest("resnet50", 64 * "a", "mean", 224, 2048)
 FILES = {
@@ -49,6 +48,12 @@ def refusal(path: Path) -> str:
 # What the container does ---------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def unpacked(model_package: Path) -> Iterator[Path]:
+    with package.opened(model_package) as opened:
+        yield opened.folder
+
+
 def models_of(root: Path) -> dict[str, tuple[str, list[str]]]:
     """Name -> (base path, versions) of the models that SageMaker's TensorFlow Serving container serves.
 
@@ -65,12 +70,12 @@ def models_of(root: Path) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-def test_the_container_finds_one_model_of_one_version() -> None:
-    assert models_of(unpacked("mobilenetv2")) == {"model": ("/opt/ml/model", ["1"])}
+def test_the_container_finds_one_model_of_one_version(unpacked: Path) -> None:
+    assert models_of(unpacked) == {"model": ("/opt/ml/model", ["1"])}
 
 
-def test_the_container_finds_its_code_and_nothing_to_install() -> None:
-    code = unpacked("mobilenetv2") / "code"
+def test_the_container_finds_its_code_and_nothing_to_install(unpacked: Path) -> None:
+    code = unpacked / "code"
     assert (code / "inference.py").is_file()
     assert not (code / "lib").exists()
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run", "--no-index"]
@@ -81,8 +86,10 @@ def test_the_container_finds_its_code_and_nothing_to_install() -> None:
     assert "Would install" not in done.stdout
 
 
-def test_an_archive_holds_these_files_the_manifest_among_the_first_and_no_traces_of_who_made_it() -> None:
-    with tarfile.open(exported("mobilenetv2").path) as packed:
+def test_an_archive_holds_these_files_the_manifest_among_the_first_and_no_traces_of_who_made_it(
+    model_package: Path,
+) -> None:
+    with tarfile.open(model_package) as packed:
         members = packed.getmembers()
     assert [member.name for member in members] == [
         "code/inference.py",
@@ -100,13 +107,12 @@ def test_an_archive_holds_these_files_the_manifest_among_the_first_and_no_traces
 # Opening -------------------------------------------------------------------------------------------
 
 
-def test_a_packed_and_an_unpacked_package_say_the_same() -> None:
-    path, folder = exported("mobilenetv2").path, unpacked("mobilenetv2")
-    assert package.read_manifest(path) == package.read_manifest(folder)
-    with package.opened(folder) as opened:
-        assert opened.folder == folder
-        assert opened.saved_model == folder / "1"
-    assert folder.is_dir(), "only what was unpacked here is removed"
+def test_a_packed_and_an_unpacked_package_say_the_same(model_package: Path, unpacked: Path) -> None:
+    assert package.read_manifest(model_package) == package.read_manifest(unpacked)
+    with package.opened(unpacked) as opened:
+        assert opened.folder == unpacked
+        assert opened.saved_model == unpacked / "1"
+    assert unpacked.is_dir(), "only what was unpacked here is removed"
 
 
 def test_what_was_unpacked_is_removed(tmp_path: Path) -> None:
@@ -129,11 +135,10 @@ def test_a_package_that_was_packed_again_by_hand_is_one(tmp_path: Path) -> None:
         assert (opened.saved_model / "saved_model.pb").is_file()
 
 
-def test_reading_the_manifest_does_not_unpack_the_weights(tmp_path: Path) -> None:
-    whole = exported("mobilenetv2").path
+def test_reading_the_manifest_does_not_unpack_the_weights(model_package: Path, tmp_path: Path) -> None:
     beginning = tmp_path / "model.tar.gz"
-    beginning.write_bytes(whole.read_bytes()[:100_000])
-    assert package.read_manifest(beginning) == package.read_manifest(whole)
+    beginning.write_bytes(model_package.read_bytes()[:100_000])
+    assert package.read_manifest(beginning) == package.read_manifest(model_package)
     assert "cannot be read" in refusal(beginning)
 
 
