@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 
 from endpoint import startup
 from endpoint.architectures import ARCHITECTURES
-from endpoint.manifest import Manifest
-from endpoint.package import MANIFEST, PIXELS, VERSION
-from endpoint.pooling import Pooling
+from modelarchive import inference
+from modelarchive.archive import MANIFEST, PIXELS, VERSION
+from modelarchive.manifest import Manifest
+from modelarchive.pooling import Pooling
 
 if TYPE_CHECKING:
     import keras
@@ -125,8 +126,7 @@ def save(
     code = folder / "code"
     code.mkdir()
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    inference = Path(__file__).with_name("inference.py")
-    (code / "inference.py").write_bytes(inference.read_bytes())
+    (code / "inference.py").write_bytes(Path(inference.__file__).read_bytes())
     (code / "requirements.txt").write_text("# Nothing beside what the container has.\n", encoding="utf-8")
     _save_graph(model, architecture, pooling, folder)
 
@@ -142,7 +142,7 @@ def digest(model: keras.Model) -> str:
 
 def summary(path: Path) -> str:
     """A line on the package that was written, for the person who had it made."""
-    from endpoint.package import read_manifest
+    from modelarchive.archive import read_manifest
 
     manifest = read_manifest(path)
     return (

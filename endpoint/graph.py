@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from endpoint.architectures import Architecture
-from endpoint.pooling import Pooling, centre_weight
+from modelarchive.pooling import Pooling, centre_weight
 
 if TYPE_CHECKING:
     import keras

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endpoint import export, package
+from endpoint import export
 from endpoint.architectures import ARCHITECTURES
-from endpoint.pooling import Pooling
+from modelarchive import archive
+from modelarchive.pooling import Pooling
 from tests import drawing
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Exported:
     def _loaded(self) -> Any:
         import tensorflow as tf
 
-        return tf.saved_model.load(str(self.folder / package.VERSION))
+        return tf.saved_model.load(str(self.folder / archive.VERSION))
 
 
 def exported(architecture: str, size: int, pooling: Pooling = "mean") -> Exported:
@@ -72,7 +73,7 @@ def on_openvino(folder: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Rows of an unpacked package by OpenVINO, in single precision."""
     import openvino as ov
 
-    with package.opened(folder) as opened:
+    with archive.unpacked(folder) as opened:
         compiled = ov.Core().compile_model(opened.graph(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     rows: NDArray[np.float32] = compiled(pixels)[0]
     return rows

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from endpoint import export, package
+from endpoint import export
 from endpoint.export import ExportError
+from modelarchive import archive
 from tests.endpoint.serving import EXPORT
 from tests.interpreter import python
 
@@ -45,7 +46,7 @@ def commanded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]
 
 def test_the_command_says_where_the_package_is_and_what_it_is(commanded: tuple[Path, str, str]) -> None:
     path, output, errors = commanded
-    manifest = package.read_manifest(path)
+    manifest = archive.read_manifest(path)
     *_progress, last = output.splitlines()
     assert str(path) in last
     assert manifest.fingerprint in last
@@ -58,7 +59,7 @@ def test_two_processes_make_the_same_bytes(commanded: tuple[Path, str, str], mod
 
 
 def test_the_manifest_says_what_the_package_was_made_with(model_package: Path) -> None:
-    manifest = package.read_manifest(model_package)
+    manifest = archive.read_manifest(model_package)
     assert {"keras", "numpy"} < set(manifest.libraries)
     assert {"tensorflow", "tensorflow-cpu"} & set(manifest.libraries)
     assert (manifest.architecture, manifest.size, manifest.dimensions) == (SMALL, 224, 1280)

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from endpoint import export, finetune, package, photos
+from endpoint import export, finetune, photos
 from endpoint.architectures import ARCHITECTURES
 from endpoint.finetune import Finetuned, Plan
 from endpoint.photos import Photos
+from modelarchive import archive
 from tests.endpoint import scenes
 from tests.endpoint.exported import on_openvino
 from tests.endpoint.serving import cosines
@@ -71,14 +72,14 @@ def test_the_package_has_the_network_as_it_was_measured_and_the_figures(
     learned: Finetuned, taught: Photos, tiny: str, tmp_path: Path
 ) -> None:
     path = export.write(learned.backbone, tiny, "mean", tmp_path, learned.figures)
-    manifest = package.read_manifest(path)
+    manifest = archive.read_manifest(path)
     assert manifest.size == SIZE
     assert manifest.figures == learned.figures
     assert manifest.weights == export.digest(learned.backbone)
     pixels = taught.squares[:4]
     known = ARCHITECTURES[tiny]
     expected = learned.backbone.predict(known.preprocess(pixels.astype(np.float32)), verbose=0).mean(axis=(1, 2))
-    with package.opened(path) as opened:
+    with archive.unpacked(path) as opened:
         assert cosines(on_openvino(opened.folder, pixels), expected).min() > 0.9999
 
 
@@ -119,7 +120,7 @@ def test_the_command_trains_all_of_random_weights_on_whatever_devices_there_are(
     assert "Training on 1 device(s)." in written.out
     assert "16 photos of 2 classes: 12 to learn from, 2 to say when to stop, 2 held out." in written.out
     assert "The whole network learns:" in written.out
-    manifest = package.read_manifest(output / "model.tar.gz")
+    manifest = archive.read_manifest(output / "model.tar.gz")
     assert manifest.fingerprint in written.out
     assert (manifest.pooling, manifest.size) == ("gem", 48)
     for name in ("P@1", "P@10", "mAP"):

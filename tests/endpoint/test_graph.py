@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from endpoint import package
 from endpoint.architectures import ARCHITECTURES
-from endpoint.pooling import centre_weight
+from modelarchive import archive
+from modelarchive.pooling import centre_weight
 from tests import drawing
 from tests.endpoint.exported import Exported, exported, on_openvino
 from tests.endpoint.serving import cosines
@@ -47,7 +47,7 @@ def test_rows_are_those_that_keras_predicts(made: Exported) -> None:
 
 
 def test_each_architecture_is_described_as_it_is(made: Exported) -> None:
-    manifest = package.read_manifest(made.folder)
+    manifest = archive.read_manifest(made.folder)
     known = ARCHITECTURES[manifest.architecture]
     assert manifest.dimensions == made.rows.shape[1] == known.dimensions
     last = known.last_block(made.network)

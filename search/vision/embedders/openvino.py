@@ -16,7 +16,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from numpy.typing import NDArray
 
-from endpoint.precision import Precision, PrecisionError, configuration
+from modelarchive.precision import Precision, PrecisionError, configuration
 from search.exceptions import EmbedderError
 from search.vision import vectors
 from search.vision.embedders import efficientnet

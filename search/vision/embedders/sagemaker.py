@@ -21,7 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from endpoint.manifest import Manifest, ManifestError
+from modelarchive.manifest import Manifest, ManifestError
 from search.breaker import Breaker
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
 from search.vision import vectors

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from endpoint import package
-from endpoint.manifest import Manifest
-from endpoint.package import PackageError
+from modelarchive import archive
+from modelarchive.archive import ArchiveError
+from modelarchive.manifest import Manifest
 
 MANIFEST = Manifest("resnet50", 64 * "a", "mean", 224, 2048)
 FILES = {
@@ -27,7 +27,7 @@ FILES = {
 }
 
 
-def archive(path: Path, files: dict[str, bytes], *others: tarfile.TarInfo) -> Path:
+def write_archive(path: Path, files: dict[str, bytes], *others: tarfile.TarInfo) -> Path:
     with tarfile.open(path, "w:gz") as packed:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -40,7 +40,7 @@ def archive(path: Path, files: dict[str, bytes], *others: tarfile.TarInfo) -> Pa
 
 def refusal(path: Path) -> str:
     """What opening says; reading the manifest alone may stop before it."""
-    with pytest.raises(PackageError) as refused, package.opened(path):
+    with pytest.raises(ArchiveError) as refused, archive.unpacked(path):
         pytest.fail("it was opened")
     return str(refused.value)
 
@@ -50,7 +50,7 @@ def refusal(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def unpacked(model_package: Path) -> Iterator[Path]:
-    with package.opened(model_package) as opened:
+    with archive.unpacked(model_package) as opened:
         yield opened.folder
 
 
@@ -108,15 +108,15 @@ def test_an_archive_holds_these_files_the_manifest_among_the_first_and_no_traces
 
 
 def test_a_packed_and_an_unpacked_package_say_the_same(model_package: Path, unpacked: Path) -> None:
-    assert package.read_manifest(model_package) == package.read_manifest(unpacked)
-    with package.opened(unpacked) as opened:
+    assert archive.read_manifest(model_package) == archive.read_manifest(unpacked)
+    with archive.unpacked(unpacked) as opened:
         assert opened.folder == unpacked
         assert opened.saved_model == unpacked / "1"
     assert unpacked.is_dir(), "only what was unpacked here is removed"
 
 
 def test_what_was_unpacked_is_removed(tmp_path: Path) -> None:
-    with package.opened(archive(tmp_path / "model.tar.gz", FILES)) as opened:
+    with archive.unpacked(write_archive(tmp_path / "model.tar.gz", FILES)) as opened:
         folder = opened.folder
         assert (folder / "1" / "saved_model.pb").read_bytes() == b"graph"
     assert not folder.exists()
@@ -130,22 +130,22 @@ def test_a_package_that_was_packed_again_by_hand_is_one(tmp_path: Path) -> None:
     path = tmp_path / "model.tar.gz"
     with tarfile.open(path, "w:gz") as packed:
         packed.add(folder, ".")
-    assert package.read_manifest(path) == MANIFEST
-    with package.opened(path) as opened:
+    assert archive.read_manifest(path) == MANIFEST
+    with archive.unpacked(path) as opened:
         assert (opened.saved_model / "saved_model.pb").is_file()
 
 
 def test_reading_the_manifest_does_not_unpack_the_weights(model_package: Path, tmp_path: Path) -> None:
     beginning = tmp_path / "model.tar.gz"
     beginning.write_bytes(model_package.read_bytes()[:100_000])
-    assert package.read_manifest(beginning) == package.read_manifest(model_package)
+    assert archive.read_manifest(beginning) == archive.read_manifest(model_package)
     assert "cannot be read" in refusal(beginning)
 
 
 def test_openvino_refuses_a_graph_that_is_none_with_a_sentence(tmp_path: Path) -> None:
     with (
-        package.opened(archive(tmp_path / "model.tar.gz", FILES)) as opened,
-        pytest.raises(PackageError, match="OpenVINO cannot read"),
+        archive.unpacked(write_archive(tmp_path / "model.tar.gz", FILES)) as opened,
+        pytest.raises(ArchiveError, match="OpenVINO cannot read"),
     ):
         opened.graph()
 
@@ -155,8 +155,8 @@ def test_openvino_refuses_a_graph_that_is_none_with_a_sentence(tmp_path: Path) -
 
 def test_a_path_where_nothing_is(tmp_path: Path) -> None:
     assert "There is no model package" in refusal(tmp_path / "model.tar.gz")
-    with pytest.raises(PackageError, match="There is no model package"):
-        package.read_manifest(tmp_path / "model.tar.gz")
+    with pytest.raises(ArchiveError, match="There is no model package"):
+        archive.read_manifest(tmp_path / "model.tar.gz")
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", FILES)
 def test_an_archive_that_lacks_a_file_says_which(tmp_path: Path, missing: str) -> None:
-    path = archive(tmp_path / "model.tar.gz", {name: data for name, data in FILES.items() if name != missing})
+    path = write_archive(tmp_path / "model.tar.gz", {name: data for name, data in FILES.items() if name != missing})
     assert f"{path} has no {missing}" in refusal(path)
 
 
@@ -181,7 +181,7 @@ def test_a_file_of_something_else(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_damaged_archive(tmp_path: Path) -> None:
-    path = archive(
+    path = write_archive(
         tmp_path / "model.tar.gz", FILES | {"1/variables/variables.data-00000-of-00001": bytes(range(256)) * 99}
     )
     whole = path.read_bytes()
@@ -192,7 +192,7 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../outside", "/outside-of-a-package", "code/../../outside"])
 def test_a_path_that_leads_out_is_not_followed(tmp_path: Path, name: str) -> None:
-    assert "leads out of it" in refusal(archive(tmp_path / "model.tar.gz", {name: b"out"} | FILES))
+    assert "leads out of it" in refusal(write_archive(tmp_path / "model.tar.gz", {name: b"out"} | FILES))
     assert not (tmp_path / "outside").exists()
     assert not Path("/outside-of-a-package").exists()
 
@@ -201,12 +201,12 @@ def test_a_path_that_leads_out_is_not_followed(tmp_path: Path, name: str) -> Non
 def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     member = tarfile.TarInfo("code/inference.py")
     member.type, member.linkname = kind, "/etc/passwd"
-    assert "no plain file" in refusal(archive(tmp_path / "model.tar.gz", FILES, member))
+    assert "no plain file" in refusal(write_archive(tmp_path / "model.tar.gz", FILES, member))
 
 
 def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
     again = tarfile.TarInfo("code/manifest.json")
-    assert "twice" in refusal(archive(tmp_path / "model.tar.gz", FILES, again))
+    assert "twice" in refusal(write_archive(tmp_path / "model.tar.gz", FILES, again))
 
 
 def headers(path: Path, *members: tarfile.TarInfo, then: int = 0) -> Path:
@@ -227,7 +227,7 @@ def test_a_bomb_is_refused_before_it_is_gone_through(tmp_path: Path) -> None:
 
 
 def test_many_empty_files_are_refused(tmp_path: Path) -> None:
-    path = archive(tmp_path / "model.tar.gz", {f"code/{number}": b"" for number in range(1_100)})
+    path = write_archive(tmp_path / "model.tar.gz", {f"code/{number}": b"" for number in range(1_100)})
     assert "1,000 files" in refusal(path)
     assert "1,000 files" in manifest_refusal(path)
 
@@ -242,8 +242,8 @@ def test_a_header_that_claims_a_record_without_end_is_not_read(tmp_path: Path, k
 
 
 def manifest_refusal(path: Path) -> str:
-    with pytest.raises(PackageError) as refused:
-        package.read_manifest(path)
+    with pytest.raises(ArchiveError) as refused:
+        archive.read_manifest(path)
     return str(refused.value)
 
 
@@ -266,6 +266,6 @@ def broken(change: Callable[[dict[str, object]], object]) -> bytes:
     ids=["empty", "list", "deep", "long", "incomplete", "wrong"],
 )
 def test_a_manifest_that_is_none_names_the_package(tmp_path: Path, manifest: bytes) -> None:
-    path = archive(tmp_path / "model.tar.gz", FILES | {"code/manifest.json": manifest})
+    path = write_archive(tmp_path / "model.tar.gz", FILES | {"code/manifest.json": manifest})
     assert str(path) in refusal(path)
     assert str(path) in manifest_refusal(path)

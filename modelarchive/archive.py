@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from endpoint.manifest import Manifest, ManifestError
+from modelarchive.manifest import Manifest, ManifestError
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -44,12 +44,12 @@ _MOST_AT_ONCE = 4_000_000
 they claim; a manifest is read whole as well."""
 
 
-class PackageError(Exception):
+class ArchiveError(Exception):
     """A file or folder that is no model package; a sentence that says what to do."""
 
 
 @dataclass(frozen=True)
-class Package:
+class ModelArchive:
     """An unpacked package."""
 
     folder: Path
@@ -63,7 +63,7 @@ class Package:
     def graph(self) -> ov.Model:
         """The model for OpenVINO: uint8 (n, size, size, 3) -> float32 (n, dimensions), not of unit length.
 
-        The package's files may go afterwards. Raises PackageError.
+        The package's files may go afterwards. Raises ArchiveError.
         """
         from openvino import Core
 
@@ -75,25 +75,25 @@ class Package:
                 # It copies the variables: nothing of the files stays mapped.
                 return Core().read_model(beside)
             except RuntimeError as error:
-                raise PackageError(f"OpenVINO cannot read the model in {self.folder}: {error}") from error
+                raise ArchiveError(f"OpenVINO cannot read the model in {self.folder}: {error}") from error
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of a package, packed or not, without unpacking the rest. Raises PackageError."""
+    """The manifest of a package, packed or not, without unpacking the rest. Raises ArchiveError."""
     if path.is_dir():
         return _manifest_in(path)
     with _opened(path) as archive:
         for member in _members(archive, path):  # it is among the first
             if member.name == MANIFEST and (file := archive.extractfile(member)):
                 return _manifest(file.read(_MOST_AT_ONCE), path)
-    raise PackageError(_without(path, MANIFEST))
+    raise ArchiveError(_without(path, MANIFEST))
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Package]:
+def unpacked(path: Path) -> Iterator[ModelArchive]:
     """A package, packed or not (SageMaker unpacks it for containers); what is unpacked is removed in the end.
 
-    Raises PackageError.
+    Raises ArchiveError.
     """
     if path.is_dir():
         yield _checked(path)
@@ -104,19 +104,19 @@ def opened(path: Path) -> Iterator[Package]:
             names: set[str] = set()
             for member in _members(archive, path):
                 if member.name in names:
-                    raise PackageError(f"{path} has {member.name} twice: it is no package made here.")
+                    raise ArchiveError(f"{path} has {member.name} twice: it is no package made here.")
                 names.add(member.name)
                 _unpack(archive, member, folder)
         try:
             package = _checked(folder)
-        except PackageError as error:  # it speaks of a folder that nobody knows
-            raise PackageError(str(error).replace(str(folder), str(path))) from error
+        except ArchiveError as error:  # it speaks of a folder that nobody knows
+            raise ArchiveError(str(error).replace(str(folder), str(path))) from error
         yield package
 
 
 @contextmanager
 def _opened(path: Path, *, whole: bool = False) -> Iterator[tarfile.TarFile]:
-    """An archive; `whole` says that it is gone through, and that its end is to be looked at. Raises PackageError."""
+    """An archive; `whole` says that it is gone through, and that its end is to be looked at. Raises ArchiveError."""
     try:
         with _Unzipped(path) as unzipped:
             with tarfile.open(fileobj=unzipped, mode="r:") as archive:
@@ -124,9 +124,9 @@ def _opened(path: Path, *, whole: bool = False) -> Iterator[tarfile.TarFile]:
             if whole and len(unzipped.read(_MOST_AT_ONCE)) == _MOST_AT_ONCE:  # its checksum stands at the very end
                 raise tarfile.ReadError("it goes on after its end")
     except FileNotFoundError as error:
-        raise PackageError(f"There is no model package {path}: make one with “python -m endpoint.export”.") from error
+        raise ArchiveError(f"There is no model package {path}: make one with “python -m endpoint.export”.") from error
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise PackageError(f"{path} cannot be read as a model package (a model.tar.gz): {error}.") from error
+        raise ArchiveError(f"{path} cannot be read as a model package (a model.tar.gz): {error}.") from error
 
 
 class _Unzipped(gzip.GzipFile):
@@ -144,16 +144,16 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
     for count, member in enumerate(archive, 1):
         total += member.size
         if total > _MOST_BYTES or count > _MOST_MEMBERS:
-            raise PackageError(
+            raise ArchiveError(
                 f"{path} unpacks to more than {_MOST_BYTES:,} bytes or {_MOST_MEMBERS:,} files: "
                 "it is no package made here."
             )
         if not (member.isfile() or member.isdir()) or member.issparse():
-            raise PackageError(f"{path} has {member.name}, which is no plain file: it is no package made here.")
+            raise ArchiveError(f"{path} has {member.name}, which is no plain file: it is no package made here.")
         # “tar czf model.tar.gz .” puts ./ before each name.
         member.name = posixpath.normpath(member.name)
         if member.name.startswith(("/", "..")):
-            raise PackageError(f"{path} has {member.name}, which leads out of it: it is no package made here.")
+            raise ArchiveError(f"{path} has {member.name}, which leads out of it: it is no package made here.")
         yield member
 
 
@@ -169,12 +169,12 @@ def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> 
         shutil.copyfileobj(content, file)
 
 
-def _checked(folder: Path) -> Package:
+def _checked(folder: Path) -> ModelArchive:
     manifest = _manifest_in(folder)
     for name in (f"{VERSION}/saved_model.pb", f"{VERSION}/variables/variables.index", PIXELS):
         if not (folder / name).is_file():
-            raise PackageError(_without(folder, name))
-    return Package(folder, manifest)
+            raise ArchiveError(_without(folder, name))
+    return ModelArchive(folder, manifest)
 
 
 def _without(where: Path, name: str) -> str:
@@ -186,11 +186,11 @@ def _manifest_in(folder: Path) -> Manifest:
         with (folder / MANIFEST).open("rb") as file:
             return _manifest(file.read(_MOST_AT_ONCE), folder)
     except OSError as error:
-        raise PackageError(_without(folder, MANIFEST)) from error
+        raise ArchiveError(_without(folder, MANIFEST)) from error
 
 
 def _manifest(data: bytes, where: Path) -> Manifest:
     try:
         return Manifest.from_json(data)
     except ManifestError as error:
-        raise PackageError(f"{where}: {error}") from error
+        raise ArchiveError(f"{where}: {error}") from error
