@@ -1,13 +1,13 @@
 """A model package, `model.tar.gz`, as SageMaker's TensorFlow Serving container takes it.
 
-    1/saved_model.pb, 1/variables/   the SavedModel, in a folder whose name is its version
+    1/saved_model.pb, 1/variables/   the SavedModel, in a folder named by its version
     code/inference.py                what the container's Python service calls before and after the model
     code/requirements.txt            what that needs beside the container's own packages: nothing
     code/manifest.json               what the model is
     code/pixels.pb                   the SavedModel's graph with the signature `pixels` as its only one
 
-Here it is opened without TensorFlow. OpenVINO reads a SavedModel's default signature and no other, and cannot decode
-images; so it is given `pixels.pb` beside the same variables.
+TensorFlow is not needed here. OpenVINO reads only the default signature of a SavedModel and cannot decode images, so
+it is given `pixels.pb` with the same variables.
 """
 
 from __future__ import annotations
@@ -24,28 +24,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelarchive import inference
 from modelarchive.manifest import Manifest, ManifestError
 
 if TYPE_CHECKING:
     import openvino as ov
 
+NAME = "model.tar.gz"
 VERSION = "1"
 MANIFEST = "code/manifest.json"
 PIXELS = "code/pixels.pb"
 
-_MOST_BYTES = 2_000_000_000
-"""What a package may come to when unpacked; the largest of `architectures` has 100 MB."""
+_MAX_BYTES = 2_000_000_000
+"""Of an unpacked package; the largest of `endpoint.architectures` has 100 MB."""
 
-_MOST_MEMBERS = 1_000
+_MAX_MEMBERS = 1_000
 """Files and folders; a package made here has eight files."""
 
-_MOST_AT_ONCE = 4_000_000
-"""Bytes that reading an archive may ask for at once. `tarfile` reads a header's extra records whole, whatever length
+_MAX_READ = 4_000_000
+"""Bytes that one read from an archive may ask for. `tarfile` reads a header's extra records whole, whatever length
 they claim; a manifest is read whole as well."""
 
 
 class ArchiveError(Exception):
-    """A file or folder that is no model package; a sentence that says what to do."""
+    """A file or folder is not a model package; a sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -63,35 +65,38 @@ class ModelArchive:
     def graph(self) -> ov.Model:
         """The model for OpenVINO: uint8 (n, size, size, 3) -> float32 (n, dimensions), not of unit length.
 
-        The package's files may go afterwards. Raises ArchiveError.
+        The package's files may be deleted afterwards. Raises ArchiveError.
         """
         from openvino import Core
 
         with tempfile.TemporaryDirectory() as scratch:
-            beside = Path(scratch)
-            (beside / "saved_model.pb").symlink_to((self.folder / PIXELS).resolve())
-            (beside / "variables").symlink_to((self.saved_model / "variables").resolve())
+            links = Path(scratch)
+            (links / "saved_model.pb").symlink_to((self.folder / PIXELS).resolve())
+            (links / "variables").symlink_to((self.saved_model / "variables").resolve())
             try:
-                # It copies the variables: nothing of the files stays mapped.
-                return Core().read_model(beside)
+                # OpenVINO copies the variables and keeps no file mapped.
+                return Core().read_model(links)
             except RuntimeError as error:
                 raise ArchiveError(f"OpenVINO cannot read the model in {self.folder}: {error}") from error
 
 
+# Reading --------------------------------------------------------------------------------------------------
+
+
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of a package, packed or not, without unpacking the rest. Raises ArchiveError."""
+    """Read the manifest of a package, packed or not, without unpacking the rest. Raises ArchiveError."""
     if path.is_dir():
         return _manifest_in(path)
-    with _opened(path) as archive:
-        for member in _members(archive, path):  # it is among the first
+    with _open(path) as archive:
+        for member in _members(archive, path):  # the manifest is among the first
             if member.name == MANIFEST and (file := archive.extractfile(member)):
-                return _manifest(file.read(_MOST_AT_ONCE), path)
-    raise ArchiveError(_without(path, MANIFEST))
+                return _manifest(file.read(_MAX_READ), path)
+    raise ArchiveError(_missing(path, MANIFEST))
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[ModelArchive]:
-    """A package, packed or not (SageMaker unpacks it for containers); what is unpacked is removed in the end.
+    """Unpack a package for the time of the block; a folder is used as it is (SageMaker unpacks for containers).
 
     Raises ArchiveError.
     """
@@ -100,7 +105,7 @@ def unpacked(path: Path) -> Iterator[ModelArchive]:
         return
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         folder = Path(scratch)
-        with _opened(path, whole=True) as archive:
+        with _open(path, check_end=True) as archive:
             names: set[str] = set()
             for member in _members(archive, path):
                 if member.name in names:
@@ -109,43 +114,43 @@ def unpacked(path: Path) -> Iterator[ModelArchive]:
                 _unpack(archive, member, folder)
         try:
             package = _checked(folder)
-        except ArchiveError as error:  # it speaks of a folder that nobody knows
+        except ArchiveError as error:  # name the file that the reader knows, not the temporary folder
             raise ArchiveError(str(error).replace(str(folder), str(path))) from error
         yield package
 
 
 @contextmanager
-def _opened(path: Path, *, whole: bool = False) -> Iterator[tarfile.TarFile]:
-    """An archive; `whole` says that it is gone through, and that its end is to be looked at. Raises ArchiveError."""
+def _open(path: Path, *, check_end: bool = False) -> Iterator[tarfile.TarFile]:
+    """Open an archive; `check_end` also reads its end, where the checksum is. Raises ArchiveError."""
     try:
-        with _Unzipped(path) as unzipped:
+        with _BoundedGzip(path) as unzipped:
             with tarfile.open(fileobj=unzipped, mode="r:") as archive:
                 yield archive
-            if whole and len(unzipped.read(_MOST_AT_ONCE)) == _MOST_AT_ONCE:  # its checksum stands at the very end
-                raise tarfile.ReadError("it goes on after its end")
+            if check_end and len(unzipped.read(_MAX_READ)) == _MAX_READ:
+                raise tarfile.ReadError("data follow its end")
     except FileNotFoundError as error:
         raise ArchiveError(f"There is no model package {path}: make one with “python -m endpoint.export”.") from error
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise ArchiveError(f"{path} cannot be read as a model package (a model.tar.gz): {error}.") from error
+        raise ArchiveError(f"{path} cannot be read as a model package (a {NAME}): {error}.") from error
 
 
-class _Unzipped(gzip.GzipFile):
-    """A gzip file that gives no more at once than a package made here ever asks for."""
+class _BoundedGzip(gzip.GzipFile):
+    """A gzip file that refuses reads larger than any that a package made here needs."""
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= _MOST_AT_ONCE:
-            raise tarfile.ReadError("a header in it asks for more bytes than any has")
+        if size is None or not 0 <= size <= _MAX_READ:
+            raise tarfile.ReadError("one of its headers asks for too many bytes")
         return super().read(size)
 
 
 def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
-    """Files and folders, each looked at before the next is come to: a gzip of nothing takes hours to go through."""
+    """Files and folders, each checked before the next is read: it takes hours to read through a gzip bomb."""
     total = 0
     for count, member in enumerate(archive, 1):
         total += member.size
-        if total > _MOST_BYTES or count > _MOST_MEMBERS:
+        if total > _MAX_BYTES or count > _MAX_MEMBERS:
             raise ArchiveError(
-                f"{path} unpacks to more than {_MOST_BYTES:,} bytes or {_MOST_MEMBERS:,} files: "
+                f"{path} unpacks to more than {_MAX_BYTES:,} bytes or {_MAX_MEMBERS:,} files: "
                 "it is no package made here."
             )
         if not (member.isfile() or member.isdir()) or member.issparse():
@@ -158,7 +163,7 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
 
 
 def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Write one of `_members`; by hand, for `tarfile` has the filters of extraction from Python 3.11.4 on only."""
+    """Write one of `_members`; `tarfile` itself has extraction filters only since Python 3.11.4."""
     target = folder / member.name
     content = archive.extractfile(member)
     if content is None:
@@ -173,20 +178,20 @@ def _checked(folder: Path) -> ModelArchive:
     manifest = _manifest_in(folder)
     for name in (f"{VERSION}/saved_model.pb", f"{VERSION}/variables/variables.index", PIXELS):
         if not (folder / name).is_file():
-            raise ArchiveError(_without(folder, name))
+            raise ArchiveError(_missing(folder, name))
     return ModelArchive(folder, manifest)
 
 
-def _without(where: Path, name: str) -> str:
+def _missing(where: Path, name: str) -> str:
     return f"{where} has no {name}: make a package with “python -m endpoint.export”."
 
 
 def _manifest_in(folder: Path) -> Manifest:
     try:
         with (folder / MANIFEST).open("rb") as file:
-            return _manifest(file.read(_MOST_AT_ONCE), folder)
+            return _manifest(file.read(_MAX_READ), folder)
     except OSError as error:
-        raise ArchiveError(_without(folder, MANIFEST)) from error
+        raise ArchiveError(_missing(folder, MANIFEST)) from error
 
 
 def _manifest(data: bytes, where: Path) -> Manifest:
@@ -194,3 +199,39 @@ def _manifest(data: bytes, where: Path) -> Manifest:
         return Manifest.from_json(data)
     except ManifestError as error:
         raise ArchiveError(f"{where}: {error}") from error
+
+
+# Writing --------------------------------------------------------------------------------------------------
+
+
+def write_code(folder: Path, manifest: Manifest) -> None:
+    """Write code/ of a package that is being made, without `pixels.pb`."""
+    code = folder / "code"
+    code.mkdir()
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    (code / "inference.py").write_bytes(Path(inference.__file__).read_bytes())
+    (code / "requirements.txt").write_text("# Nothing beside what the container has.\n", encoding="utf-8")
+
+
+def pack(folder: Path, path: Path) -> None:
+    """Pack a folder as `path`, completely or not at all. Raises OSError.
+
+    The same content gives the same bytes: sorted (code/ before the weights), without times and owners.
+    """
+    files = sorted((file for file in folder.rglob("*") if file.is_file()), key=lambda f: (f.parts[-2] != "code", f))
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        # Level 1: weights hardly shrink, whatever the effort.
+        with (
+            partial.open("wb") as raw,
+            gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0, filename="") as packed,
+            tarfile.open(fileobj=packed, mode="w") as archive,
+        ):
+            for file in files:
+                member = tarfile.TarInfo(file.relative_to(folder).as_posix())
+                member.size, member.mode = file.stat().st_size, 0o644
+                with file.open("rb") as content:
+                    archive.addfile(member, content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

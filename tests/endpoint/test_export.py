@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import tarfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -158,7 +159,7 @@ def test_a_package_that_is_there_is_replaced_whole(
         raise Full(28, "No space left on device")
 
     # A disk that fills up while the last bytes are written.
-    monkeypatch.setattr(export.tarfile.TarFile, "close", full)
+    monkeypatch.setattr(tarfile.TarFile, "close", full)
     with pytest.raises(ExportError, match="No space left on device"):
         export.write(network, tiny, "gem", tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["model.tar.gz"]
