@@ -56,8 +56,9 @@ def embedder_of(version: IndexVersion) -> Embedder:
         embedder.doubt()
     raise SpaceMismatch(
         _(
-            "The index was built with the model %(built)s, but %(model)s is configured. Run “manage.py "
-            "rebuild_index” to build an index with it; until then, configure the former model."
+            "The index was built with the model %(built)s, but %(model)s is configured. Run "
+            "“manage.py rebuild_index” to build an index with it. Until then, configure the previous "
+            "model."
         )
         % {"built": version.fingerprint, "model": fingerprint}
     )

@@ -15,8 +15,8 @@ from search.models import IndexJob
 Kind, State = IndexJob.Kind, IndexJob.State
 
 STAGES = {
-    "embed": _("looking at photos"),
-    "fit": _("learning from the catalogue"),
+    "embed": _("embedding photos"),
+    "fit": _("fitting to the catalogue"),
     "index": _("indexing photos"),
     "check": _("measuring the new version"),
     "audit": _("comparing catalogue and index"),
@@ -28,7 +28,7 @@ SILENCE = timedelta(minutes=1)
 TITLES = {
     Kind.SYNC.value: _("Sync"),
     Kind.REBUILD.value: _("Rebuild"),
-    Kind.ROLLBACK.value: _("Going back"),
+    Kind.ROLLBACK.value: _("Rollback"),
     Kind.AUDIT.value: _("Audit"),
 }
 
@@ -51,7 +51,7 @@ def title(job: IndexJob) -> str:
 
 
 def running(job: IndexJob) -> Shown:
-    text = str(STAGES.get(job.stage, _("beginning")))
+    text = str(STAGES.get(job.stage, _("starting")))
     percent = None
     if job.total and job.stage != "fit":
         percent = 100 * min(job.done, job.total) // job.total
@@ -64,11 +64,11 @@ def running(job: IndexJob) -> Shown:
 
 def waiting(job: IndexJob, *, there: bool, busy: bool) -> Shown:
     if busy:
-        text = gettext("waits until what is under way is done")
+        text = gettext("waits until the running job is done")
     elif there:
-        text = gettext("the worker begins in a moment")
+        text = gettext("a worker starts it in a moment")
     else:
-        text = gettext("waits for a worker; it is kept until one comes")
+        text = gettext("waits for a worker")
     return Shown(job, title(job), text)
 
 

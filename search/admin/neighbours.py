@@ -73,9 +73,9 @@ class ComparisonForm(forms.Form):
         max_value=MAX_COLOUR_WEIGHT,
         required=False,
         widget=forms.NumberInput(attrs={"step": "0.05"}),
-        help_text=format_lazy(_("0: style alone; {most}: both count the same"), most=MAX_COLOUR_WEIGHT),
+        help_text=format_lazy(_("0: style only; {most}: style and colour equally"), most=MAX_COLOUR_WEIGHT),
     )
-    visible = forms.BooleanField(label=_("Only what shoppers may see now"), required=False)
+    visible = forms.BooleanField(label=_("Visible products only"), required=False)
 
     def __init__(self, data: Any) -> None:
         super().__init__(data if "weight" in data else {"weight": DEFAULT_COLOUR_WEIGHT, "visible": True})
@@ -101,7 +101,7 @@ def compare(photo: Any, weight: float, *, visible: bool) -> Comparison:
         return Comparison(reason=gettext("There is no index yet."))
     own = Embedding.objects.of(version, [photo.sha256]).first()
     if own is None:
-        reason = photo.index_reason or gettext("The worker has not come to it yet.")
+        reason = photo.index_reason or gettext("Not indexed yet.")
         return Comparison(version=version, reason=reason)
     try:
         embedding = vectors.unit(Embedding.unpack([own.embedding]))

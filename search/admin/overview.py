@@ -228,10 +228,10 @@ def _gate(version: IndexVersion) -> list[tuple[str, float]]:
         return []
     figures = _figures(version)
     measured = [
-        (gettext("of the ten nearest found"), figures.recall_at_10),
-        (gettext("found by their own vector"), figures.self_retrieval),
-        (gettext("nearest of the right category"), figures.precision_at_1),
-        (gettext("the same in the version before"), figures.live_precision_at_1),
+        (gettext("recall of the ten nearest"), figures.recall_at_10),
+        (gettext("found first by their own vector"), figures.self_retrieval),
+        (gettext("nearest photo in the right category"), figures.precision_at_1),
+        (gettext("the same for the previous version"), figures.live_precision_at_1),
     ]
     return [(name, value) for name, value in measured if value is not None]
 
@@ -267,13 +267,13 @@ def _announcement(running: IndexJob | None, waiting: IndexJob | None, found: Cov
     """What a screen reader is told; it changes with the stage and with each quarter, not with each photo."""
     if running:
         shown = job_words.running(running)
-        text = f"{shown.title}: {job_words.STAGES.get(running.stage, _('beginning'))}"
+        text = f"{shown.title}: {job_words.STAGES.get(running.stage, _('starting'))}"
         return text if shown.percent is None else f"{text}, {shown.percent // 25 * 25} %"
     if waiting:
         return gettext("%(kind)s is waiting.") % {"kind": job_words.title(waiting)}
     if found.waiting:
         return gettext("Photos are waiting to be indexed.")
-    return gettext("Nothing is under way.")
+    return gettext("No job is running.")
 
 
 # Throughput -------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ class IndexPages:
         """What going back to the former version will change, before it is asked for."""
         _require(request, "search.change_indexversion")
         former = IndexVersion.objects.former()
-        trouble, waiting = gettext("There is no version to go back to."), 0
+        trouble, waiting = gettext("There is no version to roll back to."), 0
         if former is not None:
             indexed = IndexEntry.objects.filter(version=former, state=IndexEntry.State.INDEXED).count()
             former = former if has_indexed(former, indexed) else None
@@ -95,7 +95,7 @@ class IndexPages:
         return self._page(
             request,
             "rollback.html",
-            gettext("Go back to the former version"),
+            gettext("Roll back to the previous version"),
             former=former,
             live=IndexVersion.objects.live(),
             waiting=waiting,
@@ -142,21 +142,21 @@ class IndexPages:
         elif request.POST.get("ask") in Kind.values:
             self._ask(request, Kind(request.POST["ask"]))
         else:
-            messages.error(request, gettext("There is no such button."))
+            messages.error(request, gettext("Unknown action."))
         return redirect("admin:search_index")
 
     def _ask(self, request: HttpRequest, kind: IndexJob.Kind, options: dict[str, Any] | None = None) -> None:
         job, new = jobs.ask(kind, request.user, options)
         if new:
             there, _seen = jobs.last_worker()
-            text = gettext("%(kind)s was asked for. The worker begins in a moment.")
+            text = gettext("%(kind)s requested. A worker starts it in a moment.")
             if not there:
-                text = gettext("%(kind)s was asked for. It waits for a worker: there is none at the moment.")
+                text = gettext("%(kind)s requested. No worker is running, so it waits for one.")
             messages.success(request, _asked(text % {"kind": title(job)}))
         elif job.state == State.RUNNING:
-            messages.info(request, _asked(gettext("%(kind)s is under way already.") % {"kind": title(job)}))
+            messages.info(request, _asked(gettext("%(kind)s is already running.") % {"kind": title(job)}))
         else:
-            text = gettext("%(kind)s is waiting already; nothing was added.")
+            text = gettext("%(kind)s is already queued.")
             messages.info(request, _asked(text % {"kind": title(job)}))
 
     def _cancel(self, request: HttpRequest, pk: str) -> None:

@@ -35,12 +35,12 @@ CACHED = 600
 class AlikeFilter(admin.SimpleListFilter):
     """Queries by whether the catalogue had anything like them."""
 
-    title = _("anything alike")
+    title = _("matches")
     parameter_name = "alike"
     conditions = {"no": Q(alike=False), "yes": Q(alike=True), "unknown": Q(alike=None)}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        return [("no", _("nothing alike")), ("yes", _("something alike")), ("unknown", _("not ranked"))]
+        return [("no", _("no matches")), ("yes", _("had matches")), ("unknown", _("not ranked"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         condition = self.conditions.get(self.value() or "")
@@ -128,7 +128,7 @@ class QueryAdmin(ReadOnlyAdmin):
     def answer(self, query: Query) -> str:
         if query.alike is None:
             return gettext("not ranked")
-        text = gettext("nothing alike") if not query.alike else str(query.get_best_match_display())
+        text = gettext("no matches") if not query.alike else str(query.get_best_match_display())
         number = (
             "" if query.best is None else format_html('<span class="index-number">{}</span>', f"{query.best:.3f}")
         )

@@ -91,7 +91,7 @@ class IndexVersionAdmin(IndexPages, ReadOnlyAdmin):
     def gone(self, version: Any) -> int:
         return int(version.gone_count)
 
-    @admin.display(description=_("version of the colours"))
+    @admin.display(description=_("colour version"))
     def colours(self, version: IndexVersion) -> int:
         return version.colours_version
 
@@ -105,9 +105,13 @@ class IndexVersionAdmin(IndexPages, ReadOnlyAdmin):
 
     @admin.display(description=_("projection"))
     def projection_report(self, version: IndexVersion) -> str:
-        return report(version.quality) if version.quality else gettext("Embeddings are compared as they are.")
+        return (
+            report(version.quality)
+            if version.quality
+            else gettext("No projection: embeddings are compared directly.")
+        )
 
-    @admin.display(description=_("bounds of matches"))
+    @admin.display(description=_("match thresholds"))
     def matches(self, version: IndexVersion) -> str:
         return report(asdict(version.calibration))
 

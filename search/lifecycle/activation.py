@@ -34,7 +34,7 @@ def bring_up_to_date(version: IndexVersion, report: Progress) -> None:
 
 
 def interrupted(reason: str) -> BuildInterrupted:
-    sentence = _("The build has stopped; the next one goes on where it ended. %(reason)s")
+    sentence = _("The rebuild has stopped. The next one continues where it ended. %(reason)s")
     return BuildInterrupted(sentence % {"reason": reason})
 
 
@@ -97,9 +97,9 @@ def _judge(version: IndexVersion, live: IndexVersion | None, report: Progress, *
         if live is not None:
             hold(live)
         text = _(
-            "Version %(number)d is not switched to; it is kept, and the live one goes on. %(reasons)s Switch to it "
-            "anyway with “manage.py rebuild_index --force”, or discard it with “--cancel”; the admin's page of the "
-            "index has buttons for both."
+            "Version %(number)d was not made live. It is kept, and the live version stays in use. "
+            "%(reasons)s Make it live anyway with “manage.py rebuild_index --force”, or discard it "
+            "with “--cancel”. The index page in the admin has buttons for both."
         )
         raise BuildRefused(text % {"number": version.pk, "reasons": " ".join(refusals)})
 

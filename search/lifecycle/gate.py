@@ -80,21 +80,21 @@ class Figures:
         """Why the version may not go live, in sentences: which figure, and by how much."""
         found = []
         if not self.complete:
-            text = _("Its index has %(documents)d documents where %(indexed)d photos are written down as indexed.")
+            text = _("Its index has %(documents)d documents, but %(indexed)d photos count as indexed.")
             found.append(text % {"documents": self.documents, "indexed": self.indexed})
         if self.indexed < COVERAGE * self.live_indexed:
-            text = _("It finds %(indexed)d photos, %(fewer)d fewer than the live version; 1 %% at the most may fail.")
+            text = _("It finds %(indexed)d photos, %(fewer)d fewer than the live version. At most 1 %% may fail.")
             found.append(text % {"indexed": self.indexed, "fewer": self.live_indexed - self.indexed})
         if self.recall_at_10 is not None and self.recall_at_10 < RECALL_AT_10:
-            text = _("Of the ten nearest photos its index finds %(share).1f %%, less than %(least).0f %%.")
+            text = _("Its index finds %(share).1f %% of the ten nearest photos, less than %(least).0f %%.")
             found.append(text % {"share": 100 * self.recall_at_10, "least": 100 * RECALL_AT_10})
         if self.self_retrieval is not None and self.self_retrieval < SELF_RETRIEVAL:
-            text = _("By their own vector %(share).1f %% of the photos are found first, less than %(least).0f %%.")
+            text = _("%(share).1f %% of the photos are found first by their own vector, less than %(least).0f %%.")
             found.append(text % {"share": 100 * self.self_retrieval, "least": 100 * SELF_RETRIEVAL})
         if self._less_precise:
             text = _(
-                "The nearest photo is of the right category for %(share).1f %% of the photos, and for %(live).1f %% "
-                "with the live version; %(margin).0f %% less at the most is allowed."
+                "The nearest photo is in the right category for %(share).1f %% of the photos, against"
+                " %(live).1f %% in the live version. At most %(margin).0f %% less is allowed."
             )
             shares = {"share": 100 * (self.precision_at_1 or 0), "live": 100 * (self.live_precision_at_1 or 0)}
             found.append(text % {**shares, "margin": 100 * MARGIN})

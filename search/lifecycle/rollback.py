@@ -52,18 +52,18 @@ def _former() -> IndexVersion:
     unfinished = IndexVersion.objects.unfinished()
     version = unfinished if unfinished and unfinished.returning else IndexVersion.objects.former()
     if version is None:
-        text = _("There is no version to go back to: the one that was live before is kept for %(days)d days.")
+        text = _("There is no version to roll back to: the previous version is kept for %(days)d days.")
         raise RollbackRefused(text % {"days": KEPT.days})
     try:
         versions.embedder_of(version)
         index_of(version).count()
     except IndexMissing as error:
-        text = _("The index of version %(number)d is lost, so it cannot be gone back to. %(reason)s")
+        text = _("Version %(number)d cannot be rolled back to, because its index is lost. %(reason)s")
         raise RollbackRefused(text % {"number": version.pk, "reason": error}) from error
     except (SearchError, ImproperlyConfigured) as error:
         text = _(
-            "Version %(number)d has the model %(model)s, which cannot be asked now, so it cannot be gone back to. "
-            "Configure that model again. %(reason)s"
+            "Version %(number)d cannot be rolled back to, because its model %(model)s is unavailable."
+            " Configure that model again. %(reason)s"
         )
         named = {"number": version.pk, "model": version.fingerprint, "reason": error}
         raise RollbackRefused(text % named) from error

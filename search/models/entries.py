@@ -113,7 +113,7 @@ class IndexEntry(models.Model):
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     next_try = models.DateTimeField(_("next try"), default=timezone.now)
-    leased_until = models.DateTimeField(_("held until"), null=True)
+    leased_until = models.DateTimeField(_("claimed until"), null=True)
     #: Workers that crashed while they held it
     worker_crashes = models.PositiveSmallIntegerField(default=0)
     reason = models.TextField(_("reason"), blank=True)

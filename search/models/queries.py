@@ -68,11 +68,11 @@ class Query(models.Model):
     colour = models.BinaryField(help_text="float16, little-endian, unit length")
     colours_version = models.PositiveSmallIntegerField()
     colours = models.JSONField(default=list, help_text="named colours with their shares, the largest first")
-    kind = models.CharField(_("asked with"), max_length=7, choices=Kind.choices, default=Kind.PICTURE)
+    kind = models.CharField(_("searched with"), max_length=7, choices=Kind.choices, default=Kind.PICTURE)
     # What the first list of results was like; null until the whole picture is ranked for the first time.
     best = models.FloatField(_("best score"), null=True, help_text="raw cosine of the nearest photo; null for none")
     best_match = models.CharField(_("best match"), max_length=15, choices=Match.choices, blank=True)
-    alike = models.BooleanField(_("anything alike"), null=True)
+    alike = models.BooleanField(_("matches"), null=True)
     found = models.PositiveIntegerField(_("results"), null=True, help_text="products in the first list")
     created = models.DateTimeField(_("when"), default=timezone.now, db_index=True)
     expires = models.DateTimeField(default=query_expiry, db_index=True)

@@ -92,7 +92,7 @@ class IndexVersion(models.Model):
     fingerprint = models.CharField(_("fingerprint"), max_length=120)
     projection_bytes = models.BinaryField(null=True, blank=True)
     colours_version = models.PositiveSmallIntegerField()
-    width = models.PositiveIntegerField(_("width"), help_text=_("numbers in a document"))
+    width = models.PositiveIntegerField(_("width"), help_text=_("dimensions of a document"))
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.BUILDING)
     #: Counts the changes of the index. Whoever publishes one takes the next number first, and holds the row's lock
     #: until the commit: the order of the numbers is the order of the commits.

@@ -109,9 +109,7 @@ def unsaved_of_product(product: Product, version: IndexVersion) -> Query:
                 colours_version=row.colours_version,
                 colours=row.colours,
             )
-    raise NotIndexed(
-        _("No photo of the product %(sku)s can be searched with yet. Try again in a minute.") % {"sku": product.sku}
-    )
+    raise NotIndexed(_("The product %(sku)s has no indexed photo yet. Try again in a minute.") % {"sku": product.sku})
 
 
 def _read(data: bytes, version: IndexVersion, *, keep: bool) -> tuple[Query, bytes]:

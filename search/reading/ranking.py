@@ -137,7 +137,7 @@ def find(
     """A frozen ranking of a refinement. Raises `QueryGone` if it is no longer kept."""
     kept = QueryMemo.objects.find(query, QueryMemo.Kind.RANKING, key)
     if kept is None:
-        raise QueryGone(_("This list of results is no longer kept. Start again at its first page."))
+        raise QueryGone(_("This list of results has expired. Start again at the first page."))
     alike, rows = orjson.loads(kept)
     search = Search(query, refinement or Refinement(), version or live_version())
     return Ranking(search, key, [(product, photo, score) for product, photo, score in rows], alike)

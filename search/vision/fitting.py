@@ -44,9 +44,9 @@ RECALL_MARGIN = 0.02  # how many originals fewer than raw embeddings a projectio
 ROUNDING = 1e-5
 
 # Stored in English and translated where they are shown, so the bounds above stand in them as figures.
-TOO_FEW_PHOTOS = gettext_noop("There are fewer than 400 photos to learn from.")
-TOO_FEW_PRODUCTS = gettext_noop("There are fewer than 5 products to learn from.")
-TOO_FEW_CLASSES = gettext_noop("There are fewer than two categories of 20 photos to learn from.")
+TOO_FEW_PHOTOS = gettext_noop("There are fewer than 400 photos to fit to.")
+TOO_FEW_PRODUCTS = gettext_noop("There are fewer than 5 products to fit to.")
+TOO_FEW_CLASSES = gettext_noop("There are fewer than two categories with 20 photos to fit to.")
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _nothing(photos: int, reason: str) -> Fit:
 def _reason(kept: list[str], precision: Mapping[str, float]) -> str:
     """Why, as it is stored; whoever shows it translates it."""
     if not kept:
-        return gettext_noop("Projected, distorted photos would find their originals less often.")
+        return gettext_noop("With a projection, distorted photos would find their originals less often.")
     if kept[-1] == "components and classes":
         return gettext_noop("Class scores raise the precision on held-out photos, and originals are still found.")
     if not precision:

@@ -54,9 +54,11 @@ class Box:
     def __post_init__(self) -> None:
         edges = (self.left, self.top, self.right, self.bottom)
         if not all(math.isfinite(edge) and 0 <= edge <= 1 for edge in edges):
-            raise ValueError(_("A box lies inside the picture: give its edges as numbers from 0 to 1."))
+            raise ValueError(_("A box must lie inside the picture: give its edges as numbers from 0 to 1."))
         if self.left >= self.right or self.top >= self.bottom:
-            raise ValueError(_("A box goes from its left to its right and from its top to its bottom."))
+            raise ValueError(
+                _("The left edge of a box must be less than the right one, and the top less than the bottom.")
+            )
         if self.width < MIN_EXTENT or self.height < MIN_EXTENT:
             raise ValueError(
                 _("This box is too small: draw it over at least %(percent)d %% of each side.")

@@ -51,7 +51,7 @@ REFINEMENTS = [
     OpenApiParameter(
         "colour_weight",
         {"type": "number", "minimum": 0, "maximum": MAX_COLOUR_WEIGHT, "default": DEFAULT_COLOUR_WEIGHT},
-        description="0: the colour does not matter; 0.5: as much as the style.",
+        description="0: colour does not matter; 0.5: colour counts as much as style.",
     ),
     OpenApiParameter("like", str, many=True, description="SKU."),
     OpenApiParameter("dislike", str, many=True, description="SKU."),
@@ -163,7 +163,7 @@ def _find(pk: UUID) -> Query:
     try:
         return queries.find(pk)
     except Query.DoesNotExist:
-        raise NotFound(_("There is no such search. Search again with the picture.")) from None
+        raise NotFound(_("Search not found. Search again with the picture.")) from None
 
 
 def _found(request: Request, ranked: Ranking, *, start: int, k: int) -> dict[str, Any]:
@@ -196,5 +196,5 @@ def _refinement(request: Request) -> Refinement:
 def _read_cursor(cursor: str) -> tuple[str, int]:
     key, _dot, position = cursor.partition(".")
     if not (key.isalnum() and key.isascii() and position.isdecimal() and len(position) < 6):  # noqa: PLR2004
-        raise ValidationError({"cursor": _("This is no cursor. Take the address in `next` as it is.")})
+        raise ValidationError({"cursor": _("Invalid cursor. Use the link in `next` unchanged.")})
     return key, int(position)

@@ -52,7 +52,7 @@ class BoundedJSONParser(parsers.JSONParser):
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:
-            raise ParseError(_("This is not UTF-8. Send JSON as UTF-8.")) from None
+            raise ParseError(_("The body is not valid UTF-8. Send JSON as UTF-8.")) from None
         found, letters = _read(text)
         picture = _picture(found)
         if len(data) > MOST_BYTES and (not picture or letters - len(picture) > MOST_BYTES):
@@ -68,7 +68,7 @@ def loads(text: str) -> Any:
 def _read(text: str) -> tuple[Any, int]:
     """The value of a JSON text, and the letters of all its texts."""
     if text.count(",") + text.count("[") + text.count("{") > MOST_PARTS:
-        raise ParseError(_("This has too many parts. See /api/docs/ for what to send."))
+        raise ParseError(_("The body has too many parts. See /api/docs/ for what to send."))
     try:
         found = _decoder.decode(text)
     except RecursionError:
@@ -80,9 +80,9 @@ def _read(text: str) -> tuple[Any, int]:
 
 def _json_error(text: str, error: ValueError) -> str:
     if text.startswith("\ufeff"):
-        return _("This begins with a byte order mark. Send JSON without one.")
+        return _("The body begins with a byte order mark. Send JSON without one.")
     if isinstance(error, json.JSONDecodeError):
-        return _("This is not JSON: something is wrong at line %(line)d, column %(column)d.") % {
+        return _("Invalid JSON at line %(line)d, column %(column)d.") % {
             "line": error.lineno,
             "column": error.colno,
         }
@@ -92,12 +92,12 @@ def _json_error(text: str, error: ValueError) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError(_("A JSON object has the same name twice. Send each name once."))
+        raise ValueError(_("A JSON object has a duplicate name. Send each name once."))
     return found
 
 
 def _constant(name: str) -> float:
-    raise ValueError(_("JSON has no NaN and no Infinity. Send a number."))
+    raise ValueError(_("NaN and Infinity are not valid JSON. Send a number."))
 
 
 def _integer(digits: str) -> int:
@@ -154,7 +154,7 @@ def _check_text(value: str) -> None:
 
 
 def _too_deep() -> ParseError:
-    return ParseError(_("This is nested too deeply. See /api/docs/ for what to send."))
+    return ParseError(_("The body is nested too deeply. See /api/docs/ for what to send."))
 
 
 def _picture(found: Any) -> str:

@@ -89,7 +89,7 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Answer], ..
         Answer(
             HTTPStatus.SERVICE_UNAVAILABLE,
             _("Pictures are unavailable"),
-            _("Pictures cannot be stored or read right now. Try again in a minute."),
+            _("Pictures are unavailable right now. Try again in a minute."),
             retry_after=30,
         ),
     ),

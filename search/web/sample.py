@@ -37,15 +37,15 @@ class _Asked(serializers.Serializer[Any]):
 
 
 class PostedImageSerializer(_Asked):
-    base64img = Base64Field(help_text=_("A picture's bytes in base64; a data: address is understood too."))
+    base64img = Base64Field(help_text=_("The picture's bytes in base64; a data: URL is accepted too."))
 
 
 class PostedAddressSerializer(_Asked):
-    url = serializers.CharField(help_text=_("A picture's address on the web."))
+    url = serializers.CharField(help_text=_("URL of a picture."))
 
 
 class ImagesSerializer(serializers.Serializer[Any]):
-    images = serializers.ListField(child=serializers.URLField(), help_text=_("Photos' addresses, best first."))
+    images = serializers.ListField(child=serializers.URLField(), help_text=_("URLs of photos, best first."))
 
 
 class _SampleView(SearchingView):

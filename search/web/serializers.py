@@ -41,7 +41,7 @@ class ManyField(serializers.ListField):
     Its elements are counted before any is looked at.
     """
 
-    default_error_messages = {"not_a_list": _("Give a list.")}
+    default_error_messages = {"not_a_list": _("Expected a list.")}
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
@@ -123,13 +123,13 @@ class PriceField(serializers.DecimalField):
 class FiltersSerializer(serializers.Serializer[Any]):
     """Which products to find; each list admits any of its values."""
 
-    default_error_messages = {"invalid": _("Give the filters as a JSON object.")}
+    default_error_messages = {"invalid": _("Expected a JSON object of filters.")}
 
     category = ManyField(
         child=serializers.CharField(max_length=200),
         max_length=MOST_VALUES,
         required=False,
-        help_text=_("Slugs; the categories below count too."),
+        help_text=_("Slugs; includes subcategories."),
     )
     brand = ManyField(
         child=serializers.CharField(max_length=200), max_length=MOST_VALUES, required=False, help_text=_("Slugs.")
@@ -160,7 +160,7 @@ class FiltersSerializer(serializers.Serializer[Any]):
             try:
                 data = bodies.loads(data)
             except ParseError as error:
-                raise serializers.ValidationError(_("In a form, give the filters as a JSON object.")) from error
+                raise serializers.ValidationError(_("In a form, send the filters as a JSON object.")) from error
         if isinstance(data, dict):
             refuse_unknown(data, self.fields)
         return super().to_internal_value(data)
@@ -177,11 +177,9 @@ class SearchSerializer(serializers.Serializer[Any]):
     image = serializers.FileField(required=False, allow_empty_file=True, help_text=_("A picture, in a form."))
     image_base64 = Base64Field(
         required=False,
-        help_text=_("A picture's bytes in base64; a data: address is understood too."),
+        help_text=_("The picture's bytes in base64; a data: URL is accepted too."),
     )
-    image_url = serializers.CharField(
-        required=False, help_text=_("A picture's address on the web; it is fetched, and treated as one that is sent.")
-    )
+    image_url = serializers.CharField(required=False, help_text=_("URL of a picture, which is fetched."))
     product = serializers.CharField(required=False, help_text=_("A product's SKU."))
     query = serializers.UUIDField(required=False, help_text=_("The id of an earlier search, to refine it."))
     k = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=DEFAULT_PAGE, help_text=_("Products."))
@@ -190,7 +188,7 @@ class SearchSerializer(serializers.Serializer[Any]):
         min_value=0,
         max_value=MAX_COLOUR_WEIGHT,
         default=DEFAULT_COLOUR_WEIGHT,
-        help_text=_("0: the colour does not matter; 0.5: as much as the style."),
+        help_text=_("0: colour does not matter; 0.5: colour counts as much as style."),
     )
     like = ManyField(
         child=serializers.CharField(), required=False, max_length=MOST_WISHES, help_text=_("SKUs: more like these.")
@@ -201,13 +199,13 @@ class SearchSerializer(serializers.Serializer[Any]):
     box = BoxField(
         required=False,
         allow_null=True,
-        help_text=_("[left, top, right, bottom] of the part to search with, as fractions of the upright picture."),
+        help_text=_("[left, top, right, bottom] of the part to search with, as fractions of the picture as shown."),
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         refuse_unknown(self.initial_data, self.fields)
         if sum(attrs.get(name) is not None for name in SOURCES) != 1:
-            raise serializers.ValidationError(_("Give exactly one of %(sources)s.") % {"sources": ", ".join(SOURCES)})
+            raise serializers.ValidationError(_("Send exactly one of %(sources)s.") % {"sources": ", ".join(SOURCES)})
         filters = attrs.get("filters") or {}
         form = KnownRefinementForm(_parameters(attrs | filters))
         if not form.is_valid():
@@ -242,9 +240,11 @@ class ResultSerializer(serializers.Serializer[Result]):
     url = serializers.CharField(help_text=_("The product's page."))
     image = serializers.CharField(help_text=_("The photo that matched."))
     thumbnail = serializers.CharField()
-    photo = serializers.IntegerField(help_text=_("The number of the photo that matched."))
-    score = serializers.FloatField(help_text=_("The cosine that ranks: of the query's and the photo's vector."))
-    match = serializers.ChoiceField(Match.choices, help_text=_("How alike they are, in terms of this catalogue."))
+    photo = serializers.IntegerField(help_text=_("Id of the photo that matched."))
+    score = serializers.FloatField(
+        help_text=_("Cosine similarity of the query's and the photo's vectors, which ranks the results.")
+    )
+    match = serializers.ChoiceField(Match.choices, help_text=_("How similar they are, calibrated to this catalogue."))
     rank = serializers.IntegerField(help_text=_("From 1."))
 
     def to_representation(self, result: Result) -> dict[str, Any]:
@@ -270,15 +270,15 @@ class ResultSerializer(serializers.Serializer[Result]):
 class FoundSerializer(serializers.Serializer[Any]):
     """A page of what a search found."""
 
-    id = serializers.UUIDField(source="query.pk", help_text=_("Of the query: name it to refine the search."))
+    id = serializers.UUIDField(source="query.pk", help_text=_("Id of the query, to refine the search."))
     permalink = serializers.SerializerMethodField(help_text=_("The page that shows this search, until it expires."))
     expires = serializers.DateTimeField(source="query.expires")
     alike = serializers.BooleanField(
-        source="ranking.alike", help_text=_("False: nothing in the catalogue is really like the picture.")
+        source="ranking.alike", help_text=_("False if nothing in the catalogue is similar to the picture.")
     )
-    total = serializers.SerializerMethodField(help_text=_("Products in the ranked list, 500 at the most."))
+    total = serializers.SerializerMethodField(help_text=_("Products in the ranked list, at most 500."))
     colours = serializers.SerializerMethodField(help_text=_("Named colours of the picture with their shares."))
-    next = serializers.CharField(allow_null=True, help_text=_("Where the next page is."))
+    next = serializers.CharField(allow_null=True, help_text=_("URL of the next page."))
     results = ResultSerializer(source="page.results", many=True)
 
     def get_permalink(self, found: Any) -> str:

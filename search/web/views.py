@@ -186,7 +186,7 @@ def _find(pk: UUID) -> Query:
     try:
         return queries.find(pk)
     except Query.DoesNotExist:
-        raise Http404(_("There is no such search.")) from None
+        raise Http404(_("Search not found.")) from None
 
 
 def _ranking(query: Query, refinement: Refinement, version: IndexVersion, key: str) -> Ranking:

@@ -135,7 +135,7 @@ def _prepared(
                     found[digest] = Failure(Kind.PERMANENT, str(error))
                 except FileNotFoundError:
                     # One sentence for all: reasons are grouped, and the photo says which file it is.
-                    reason = _("The file is missing from the storage. Upload the photo again.")
+                    reason = _("The file is missing from storage. Upload the photo again.")
                     found[digest] = Failure(Kind.PERMANENT, reason)
                 except StorageRefused as error:
                     found[digest] = Failure(Kind.REFUSED, str(error))

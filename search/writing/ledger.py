@@ -122,7 +122,7 @@ def why_waiting(version: IndexVersion) -> str:
     """Why pending photos of a version wait for another try, as far as it is known."""
     pending = IndexEntry.objects.filter(version=version, state=IndexEntry.State.PENDING)
     reasons = pending.exclude(reason="").values_list("reason", flat=True)
-    return reasons.first() or _("Some photos wait for another try.")
+    return reasons.first() or _("Some photos are waiting to be retried.")
 
 
 # What became of it ------------------------------------------------------------------------------------------

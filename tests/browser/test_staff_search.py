@@ -18,7 +18,7 @@ A_WHILE = 60_000
 
 def at_rest(page: Page) -> Locator:
     """What the page says when nothing is under way (any more)."""
-    return page.get_by_role("region", name="Under way").get_by_text("Nothing is under way.")
+    return page.get_by_role("region", name="Jobs").get_by_text("No job is running.")
 
 
 def test_the_index_says_how_much_can_be_found(operator: Page) -> None:
@@ -30,15 +30,15 @@ def test_the_index_says_how_much_can_be_found(operator: Page) -> None:
     assert photos >= 120
     assert admin.figure(operator, "failed") == 0
     assert indexed + admin.figure(operator, "waiting") >= photos
-    expect(operator.get_by_role("meter", name="Photos that are indexed")).to_be_visible()
+    expect(operator.get_by_role("meter", name="Indexed photos")).to_be_visible()
 
 
 def test_a_sync_is_asked_for_and_done_while_one_watches(operator: Page) -> None:
     operator.goto(admin.INDEX)
     hands.press(operator.get_by_role("button", name="Sync now"))
-    admin.says(operator, "The worker begins in a moment.")
+    admin.says(operator, "A worker starts it in a moment.")
     expect(at_rest(operator)).to_be_visible(timeout=A_WHILE)
-    expect(operator.get_by_text("was asked for.")).to_have_count(0)
+    expect(operator.get_by_text("requested.")).to_have_count(0)
 
 
 def test_a_rebuild_is_asked_for_and_done_while_one_watches(
@@ -48,7 +48,7 @@ def test_a_rebuild_is_asked_for_and_done_while_one_watches(
     live = operator.get_by_role("region", name="Live version").locator("a[href$='/change/']")
     before = live.inner_text()
     operator.get_by_role("link", name="Rebuild…").click()
-    admin.says(operator, "Search goes on with the present version meanwhile")
+    admin.says(operator, "Search keeps using the live version")
     operator.get_by_role("button", name="Rebuild", exact=True).click()
     operator.wait_for_url(f"**{admin.INDEX}")
     expect(live).not_to_have_text(before, timeout=A_WHILE)
@@ -57,9 +57,9 @@ def test_a_rebuild_is_asked_for_and_done_while_one_watches(
     ask(desk)
     expect(desk.locator("main .card").first).to_be_visible()
     # And back, which is asked about first.
-    operator.get_by_role("link", name=f"Go back to version {before}…").click()
-    expect(operator.get_by_role("heading", name="Go back to the former version?")).to_be_visible()
-    operator.get_by_role("button", name=f"Go back to version {before}", exact=True).click()
+    operator.get_by_role("link", name=f"Roll back to version {before}…").click()
+    expect(operator.get_by_role("heading", name="Roll back to the previous version?")).to_be_visible()
+    operator.get_by_role("button", name=f"Roll back to version {before}", exact=True).click()
     operator.wait_for_url(f"**{admin.INDEX}")
     expect(live).to_have_text(before, timeout=A_WHILE)
     expect(at_rest(operator)).to_be_visible(timeout=A_WHILE)

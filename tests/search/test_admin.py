@@ -229,7 +229,7 @@ def test_a_photo_whose_file_was_lost_is_mended_by_uploading_it_again(admin_clien
     image = made.photos.get()
     image.file.storage.delete(image.file.name)
     indexing.reconcile()
-    assert "is missing from the storage" in shown(admin_client, page_of(made))
+    assert "is missing from storage" in shown(admin_client, page_of(made))
 
     sent = {"upload": SimpleUploadedFile("photo.jpg", photo()), "position": 0}
     assert admin_client.post(reverse("admin:catalogue_productimage_change", args=[image.pk]), sent).status_code == 302

@@ -128,7 +128,7 @@ def test_all_photos_of_a_reason_are_tried_again(admin_client: Client, live: Inde
 
 def test_what_waits_for_another_try_says_why(admin_client: Client, live: IndexVersion) -> None:
     put("pending", reason="The model is asleep.", attempts=2)
-    assert "What waits for another try 1 photo The model is asleep." in words(shown(admin_client))
+    assert "Photos waiting to be retried 1 photo The model is asleep." in words(shown(admin_client))
 
 
 def test_the_live_version_and_the_last_rebuild_are_told(admin_client: Client) -> None:
@@ -187,9 +187,9 @@ def test_a_rebuild_shows_how_far_it_is_to_other_processes(admin_client: Client, 
 
     shop.product("a", photo(), photo("hat"))
     building.rebuild(progress=look)
-    assert any("Rebuild : learning from the catalogue" in text for text in seen)
+    assert any("Rebuild : fitting to the catalogue" in text for text in seen)
     assert any("Rebuild : indexing photos (0 of 2)" in text for text in seen)
-    assert "Nothing is under way." in words(shown(admin_client, NUMBERS))
+    assert "No job is running." in words(shown(admin_client, NUMBERS))
 
 
 def test_the_numbers_alone_are_no_whole_page_and_are_not_kept(admin_client: Client, live: IndexVersion) -> None:
@@ -236,16 +236,16 @@ def test_a_run_of_which_nothing_is_heard_says_so(admin_client: Client, live: Ind
 
 
 def test_without_a_worker_the_page_says_since_when(admin_client: Client, live: IndexVersion) -> None:
-    assert "none has been seen yet" in words(shown(admin_client))
+    assert "none has ever been seen" in words(shown(admin_client))
     worker = Worker.objects.create(seen=timezone.now() - timedelta(hours=1))
     jobs.ask(IndexJob.Kind.SYNC)
     seen = words(shown(admin_client))
-    assert "No worker is running: none has been seen since " in seen
-    assert "Sync : waits for a worker; it is kept until one comes" in seen
+    assert "No worker is running; the last one was seen " in seen
+    assert "Sync : waits for a worker" in seen
     Worker.objects.filter(pk=worker.pk).update(seen=timezone.now())
     seen = words(shown(admin_client))
     assert "No worker is running" not in seen
-    assert "the worker begins in a moment" in seen
+    assert "a worker starts it in a moment" in seen
 
 
 def test_a_failed_rebuild_shows_its_reason_and_can_be_tried_again(
@@ -278,21 +278,21 @@ def test_a_button_writes_a_request_down_and_does_nothing_else(admin_client: Clie
     at_work()
     response = admin_client.post(DO, {"ask": "sync"}, follow=True)
     assert response.redirect_chain == [(INDEX, 302)]
-    assert "Sync was asked for. The worker begins in a moment." in response.content.decode()
+    assert "Sync requested. A worker starts it in a moment." in response.content.decode()
     run = IndexJob.objects.get()
     assert (run.kind, run.state, run.asked_by.username) == ("sync", "waiting", "admin")  # type: ignore[union-attr]
 
 
 def test_without_a_worker_the_answer_says_that_it_waits(admin_client: Client, live: IndexVersion) -> None:
     response = admin_client.post(DO, {"ask": "sync"}, follow=True)
-    assert "It waits for a worker: there is none at the moment." in response.content.decode()
+    assert "No worker is running, so it waits for one." in response.content.decode()
 
 
 def test_two_operators_who_press_at_once_make_one_request(admin_client: Client, live: IndexVersion) -> None:
     other = clerk("view_indexversion", "change_indexversion")
     admin_client.post(DO, {"ask": "rebuild"})
     response = other.post(DO, {"ask": "rebuild"}, follow=True)
-    assert "Rebuild is waiting already; nothing was added." in response.content.decode()
+    assert "Rebuild is already queued." in response.content.decode()
     assert IndexJob.objects.count() == 1
 
 
@@ -300,7 +300,7 @@ def test_what_runs_already_is_not_asked_for_again(admin_client: Client, live: In
     jobs.ask(IndexJob.Kind.REBUILD)
     jobs.take()
     response = admin_client.post(DO, {"ask": "rebuild"}, follow=True)
-    assert "Rebuild is under way already." in response.content.decode()
+    assert "Rebuild is already running." in response.content.decode()
 
 
 def test_a_request_is_cancelled_while_it_waits(admin_client: Client, live: IndexVersion) -> None:
@@ -320,7 +320,7 @@ def test_cancelling_what_is_not_there_is_told(admin_client: Client, live: IndexV
 
 def test_an_unknown_button_does_nothing(admin_client: Client, live: IndexVersion) -> None:
     response = admin_client.post(DO, {"ask": "explode"}, follow=True)
-    assert "There is no such button." in response.content.decode()
+    assert "Unknown action." in response.content.decode()
     assert not IndexJob.objects.exists()
 
 
@@ -332,9 +332,9 @@ def test_a_rebuild_says_what_it_will_change_before_it_is_asked_for(admin_client:
     )
     seen = words(shown(admin_client, REBUILD))
     assert "all 4 photos of the catalogue" in seen
-    assert "it is not asked again" in seen
-    assert "It takes about 60 seconds, going by the last rebuild." in seen
-    assert "Search goes on with the present version meanwhile" in seen
+    assert "the model is not asked again" in seen
+    assert "It takes about 60 seconds, judging by the last rebuild." in seen
+    assert "Search keeps using the live version" in seen
     Embedding.objects.filter(digest=made.photos.first().sha256).delete()  # type: ignore[union-attr]
     assert "The model has to look at 1 photo;" in words(shown(admin_client, REBUILD))
     assert IndexJob.objects.count() == 1
@@ -345,7 +345,7 @@ def test_a_rebuild_with_another_model_says_so(admin_client: Client, settings: An
     indexing.reconcile()
     settings.EMBEDDERS = {"default": configured("other")}
     seen = words(shown(admin_client, REBUILD))
-    assert "The model is another than the live version's: other looks at the photos anew." in seen
+    assert "The model differs from the live version's: other embeds all photos." in seen
 
 
 # Who may ----------------------------------------------------------------------------------------------------
@@ -440,14 +440,14 @@ def test_an_index_that_does_not_answer_is_told_first(admin_client: Client, setti
     shop.product("a", photo())
     live = ledger.ensure_live_version()
     indexing.reconcile()
-    assert "Searches are not answered now" not in words(shown(admin_client, address))
+    assert "Search is unavailable" not in words(shown(admin_client, address))
     options = {"hosts": ["http://127.0.0.1:1"]}
     settings.VECTOR_INDEXES = settings.VECTOR_INDEXES | {
         "away": {"BACKEND": "search.indexes.opensearch.backend.OpenSearchBackend", "OPTIONS": options}
     }
     live.backend = "away"
     live.save()
-    assert "Searches are not answered now. OpenSearch does not answer." in words(shown(admin_client, address))
+    assert "Search is unavailable. OpenSearch does not answer." in words(shown(admin_client, address))
 
 
 @pytest.mark.parametrize("address", [INDEX, "/admin/"])

@@ -161,7 +161,7 @@ def test_a_query_that_is_gone_has_a_tile_that_says_so(admin_client: Client) -> N
     for address in (QUERIES, page_of(made)):
         page = shown(admin_client, address)
         assert '<span class="index-deleted">deleted</span>' in page
-        assert "nothing alike 0.400" in words(page)
+        assert "no matches 0.400" in words(page)
         assert thumbnail(made) not in page
         assert picture(made) not in page
         assert made.get_absolute_url() not in page
@@ -263,7 +263,7 @@ def test_deleting_a_query_forgets_its_picture_at_once(admin_client: Client, wher
         address = reverse("admin:search_query_delete", args=[made.pk])
         asked = shown(admin_client, address)
         admin_client.post(address, {"post": "yes"})
-    assert "cannot be brought back" in asked
+    assert "immediately and for good" in asked
     made.refresh_from_db()
     assert (made.gone, bytes(made.embedding), made.colours, made.best) == (True, b"", [], 0.5)
     assert not query_storage().exists(name)

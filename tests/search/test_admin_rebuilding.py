@@ -70,7 +70,7 @@ def test_a_rebuild_under_way_is_cancelled_by_a_button(admin_client: Client) -> N
         building.rebuild("other", press_cancel)
     assert "The rebuild was cancelled. Embeddings are kept, so the next rebuild is quick." in told[0]
     assert not IndexVersion.objects.filter(state__in=["building", "ready"]).exists()
-    assert "Nothing is under way." in words(shown(admin_client, NUMBERS))
+    assert "No job is running." in words(shown(admin_client, NUMBERS))
 
 
 def test_cancelling_an_audit_leaves_an_unfinished_build(admin_client: Client) -> None:
@@ -137,7 +137,7 @@ def test_a_refused_version_is_shown_with_its_figures_and_switched_to_anyway(
 ) -> None:
     seen = words(shown(admin_client))
     assert f"Version {refused.pk} was built but is not live. Search still uses the live version." in seen
-    assert "Of the ten nearest photos its index finds 100.0 %, less than 110 %." in seen
+    assert "Its index finds 100.0 % of the ten nearest photos, less than 110 %." in seen
     assert "Make it live anyway Discard" in seen
     press(admin_client, switch=str(refused.pk))
     work()
@@ -157,7 +157,7 @@ def test_a_refused_version_is_discarded_by_a_button(
 def test_what_was_measured_is_shown_of_the_live_version(admin_client: Client) -> None:
     building.rebuild()
     seen = words(shown(admin_client))
-    assert "of the ten nearest found 1.000 found by their own vector 1.000" in seen
+    assert "recall of the ten nearest 1.000 found first by their own vector 1.000" in seen
 
 
 # Another model ----------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_staff_choose_the_model_of_a_rebuild(admin_client: Client) -> None:
     page = shown(admin_client, REBUILD)
     assert '<option value="default" selected>the configured model (grid)</option>' in page
     assert '<option value="other">other (other)</option>' in page
-    assert "It switches only if the new version is complete and not worse" in words(page)
+    assert "The new version goes live only if it is complete and not worse" in words(page)
     admin_client.post(DO, {"ask": "rebuild", "model": "other"})
     work()
     assert live().fingerprint == "other"
@@ -187,14 +187,14 @@ def test_staff_go_back_after_they_have_seen_what_it_means(admin_client: Client, 
     Product.objects.update(price=5)
     page = shown(admin_client)
     assert ROLLBACK in page
-    assert f"Go back to version {first.pk}…" in words(page)
+    assert f"Roll back to version {first.pk}…" in words(page)
     seen = words(shown(admin_client, ROLLBACK))
     assert f", version {first.pk} of the model grid was live." in seen
-    assert f"Go back to version {first.pk} Cancel" in seen
-    assert "2 photos have changed since then and are indexed in it first." in seen
+    assert f"Roll back to version {first.pk} Cancel" in seen
+    assert "2 photos have changed since then and are indexed first." in seen
     assert "kept for 7 days" in seen
     assert live() != first
-    assert "Going back was asked for." in press(admin_client, ask="rollback")
+    assert "Rollback requested." in press(admin_client, ask="rollback")
     work()
     assert live() == first
 
@@ -202,7 +202,7 @@ def test_staff_go_back_after_they_have_seen_what_it_means(admin_client: Client, 
 def test_what_stands_in_the_way_of_going_back_is_told_instead_of_a_button(
     admin_client: Client, settings: Any, first: IndexVersion
 ) -> None:
-    assert "There is no version to go back to." in words(shown(admin_client, ROLLBACK))
+    assert "There is no version to roll back to." in words(shown(admin_client, ROLLBACK))
     building.rebuild("other")
     unfinished("other")
     assert "A rebuild is not finished" in words(shown(admin_client, ROLLBACK))
@@ -223,7 +223,7 @@ def test_a_version_that_has_indexed_nothing_is_not_offered(admin_client: Client,
     IndexEntry.objects.filter(version=first).update(state="pending")
     IndexVersion.objects.filter(pk=first.pk).update(sequence=0, base_sequence=0)
     assert ROLLBACK not in shown(admin_client)
-    assert "There is no version to go back to." in words(shown(admin_client, ROLLBACK))
+    assert "There is no version to roll back to." in words(shown(admin_client, ROLLBACK))
 
 
 def test_what_a_former_version_has_not_indexed_waits_for_nothing(admin_client: Client, first: IndexVersion) -> None:
@@ -258,7 +258,7 @@ def test_an_audit_is_asked_for_shown_and_repaired_by_buttons(admin_client: Clien
     assert "The worker compares catalogue and index once a day." in words(shown(admin_client))
     lost = IndexEntry.objects.order_by("pk")[0].photo_id
     IndexEntry.objects.filter(photo_id=lost).delete()
-    assert "Audit was asked for." in press(admin_client, ask="audit")
+    assert "Audit requested." in press(admin_client, ask="audit")
     work()
     seen = words(shown(admin_client))
     assert f"missing 1 photos {lost}" in seen

@@ -87,10 +87,10 @@ def test_hidden_products_are_found_only_if_asked_for(first: ProductImage) -> Non
 def test_a_photo_without_embedding_is_told_why(admin_client: Client) -> None:
     ledger.ensure_live_version()
     image = shop.product("a", photo()).photos.get()
-    assert "cannot be compared. The worker has not come to it yet." in words(admin_client, address(image))
+    assert "cannot be compared. Not indexed yet." in words(admin_client, address(image))
     image.file.storage.delete(image.file.name)
     indexing.reconcile()
-    assert "cannot be compared. The file is missing from the storage." in words(admin_client, address(image))
+    assert "cannot be compared. The file is missing from storage." in words(admin_client, address(image))
 
 
 def test_without_an_index_there_is_nothing_to_compare(admin_client: Client) -> None:

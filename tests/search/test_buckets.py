@@ -111,7 +111,7 @@ def test_a_photo_that_is_missing_fails_for_good_and_alone(s3: S3) -> None:
     assert (outcome.indexed, outcome.failed, outcome.postponed) == (1, 1, 0)
     entry = IndexEntry.objects.get(photo_id=lost.photos.get().pk)
     assert entry.state == IndexEntry.State.FAILED
-    assert "missing from the storage" in entry.reason
+    assert "missing from storage" in entry.reason
     assert IndexEntry.objects.get(photo_id=kept.photos.get().pk).state == IndexEntry.State.INDEXED
 
 

@@ -139,7 +139,7 @@ def test_rebuild_index_builds_with_another_model_and_goes_back(other: str) -> No
 @pytest.mark.django_db
 def test_rebuild_index_tells_why_it_cannot_go_back() -> None:
     ledger.ensure_live_version()
-    with pytest.raises(CommandError, match="no version to go back to"):
+    with pytest.raises(CommandError, match="no version to roll back to"):
         told("rebuild_index", "--rollback")
 
 

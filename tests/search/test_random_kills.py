@@ -120,7 +120,7 @@ class Fate:
         IndexJob.objects.filter(state=IndexJob.State.RUNNING).update(leased_until=long_ago)
 
         def done() -> bool:
-            tasks.serve.delay()
+            tasks.run_jobs.delay()
             tasks.upkeep.delay()
             time.sleep(0.5)
             return settled() and not IndexJob.objects.filter(state__in=["waiting", "running"]).exists()

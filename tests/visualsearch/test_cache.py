@@ -92,11 +92,11 @@ def test_redis_that_is_down_is_an_empty_cache_and_is_logged_once(
     cache.clear()
     with pytest.raises(ValueError, match="not found"):
         cache.incr("a")
-    assert caplog.text.count("The cache in Redis is away") == 1
+    assert caplog.text.count("Redis is unavailable") == 1
     own_redis.start().wait()
     cache.set("a", 2)
     assert cache.get("a") == 2
-    assert caplog.text.count("The cache in Redis is there again") == 1
+    assert caplog.text.count("Redis is available again") == 1
 
 
 def test_what_cannot_be_json_is_logged_and_not_kept(own_redis: Redis, caplog: pytest.LogCaptureFixture) -> None:

@@ -106,7 +106,7 @@ def _left(lines: Lines, items: list[dict[str, Any]], refused: dict[int, str]) ->
         if isinstance(refusal, ClusterBusy):
             left[photo_id], busy = lines[photo_id], refusal
         elif error["type"] in _FAULTY:
-            refused[photo_id] = _("The index does not take this photo: %(reason)s.") % {"reason": reason.rstrip(".")}
+            refused[photo_id] = _("The index rejects this photo: %(reason)s.") % {"reason": reason.rstrip(".")}
         else:
             raise refusal
     return left, busy

@@ -106,7 +106,7 @@ class Cluster:
         except SerializationError as error:
             logger.warning("OpenSearch answers with something that is not JSON: %.200s", error)
             raise IndexUnavailable(
-                _("What answers in place of OpenSearch is something else. See that OPENSEARCH_URL leads to it.")
+                _("The server at OPENSEARCH_URL is not OpenSearch. Correct OPENSEARCH_URL.")
             ) from error
         return answer
 
@@ -139,7 +139,7 @@ class PartialAnswer(IndexUnavailable):
     """Some shards of the index have not answered."""
 
     def __init__(self, answer: Any) -> None:
-        super().__init__(_("A part of the index does not answer now. See that all of OpenSearch's nodes run."))
+        super().__init__(_("Part of the index is unavailable. Check that all OpenSearch nodes are running."))
         self.timed_out = bool(answer.get("timed_out"))
 
 
@@ -148,7 +148,7 @@ class ClusterError(VectorIndexError):
 
     def __init__(self, status: int, kind: str, reason: str) -> None:
         super().__init__(
-            _("OpenSearch refuses what it was asked: %(reason)s (%(kind)s).") % {"reason": reason, "kind": kind}
+            _("OpenSearch refuses the request: %(reason)s (%(kind)s).") % {"reason": reason, "kind": kind}
         )
         self.status = status
         self.kind = kind
@@ -169,22 +169,28 @@ def refused_by(status: int, kind: str, reason: str) -> VectorIndexError:
     if kind == "cluster_block_exception":
         return IndexUnavailable(
             _(
-                "OpenSearch takes no changes now: %(reason)s. If its disk is full, make room there or raise the "
-                "limit; it opens the index again by itself, older ones once index.blocks.read_only_allow_delete is "
-                "taken away."
+                "OpenSearch accepts no writes now: %(reason)s. If its disk is full, free space or "
+                "raise the watermark. It then unblocks the index itself; older releases need "
+                "index.blocks.read_only_allow_delete removed."
             )
             % {"reason": reason.rstrip(".;")}
         )
     if kind in {"index_not_found_exception", "invalid_index_name_exception"}:
         return IndexMissing(
-            _("OpenSearch has no such index: it was never built, or was deleted. Run “manage.py rebuild_index”.")
+            _(
+                "OpenSearch does not have this index: it was never built or was deleted. Run “manage.py "
+                "rebuild_index”."
+            )
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return ClusterBusy(_("OpenSearch has more to do than it can take. It is asked again later."))
+        return ClusterBusy(_("OpenSearch is overloaded. The request is retried later."))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind_of = ClusterBusy if status == HTTPStatus.SERVICE_UNAVAILABLE else IndexUnavailable
         return kind_of(
-            _("OpenSearch cannot answer now: %(reason)s. See that its nodes run and its shards are assigned.")
+            _(
+                "OpenSearch cannot answer now: %(reason)s. Check that its nodes are running and its "
+                "shards are assigned."
+            )
             % {"reason": reason.rstrip(".")}
         )
     return ClusterError(status, kind, reason)
@@ -196,25 +202,25 @@ def _explain(error: TransportError) -> NoReturn:
     if isinstance(error, SSLError):
         raise IndexUnavailable(
             _(
-                "OpenSearch's certificate is not trusted. Name the file of the authority that issued it in "
-                "OPENSEARCH_CA_FILE."
+                "OpenSearch's certificate is not trusted. Set OPENSEARCH_CA_FILE to the certificate "
+                "of the authority that issued it."
             )
         ) from error
     if isinstance(error, ConnectionTimeout):
         raise IndexUnavailable(
-            _("OpenSearch takes too long to answer. See that it is well; OPENSEARCH_TIMEOUT gives it more time.")
+            _("OpenSearch takes too long to answer. Check its health, or raise OPENSEARCH_TIMEOUT.")
         ) from error
     if isinstance(error, Unreachable):
         raise IndexUnavailable(
-            _("OpenSearch does not answer. See that it runs and that OPENSEARCH_URL leads to it.")
+            _("OpenSearch does not answer. Check that it is running and that OPENSEARCH_URL is correct.")
         ) from error
     status = int(error.status_code)
     kind, reason = _said(error)
     if kind != "cluster_block_exception" and status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise IndexUnavailable(
             _(
-                "OpenSearch does not let this site in. See OPENSEARCH_USER and OPENSEARCH_PASSWORD, or "
-                "OPENSEARCH_AWS_REGION and what the credentials there are allowed."
+                "OpenSearch denies access. Check OPENSEARCH_USER and OPENSEARCH_PASSWORD, or "
+                "OPENSEARCH_AWS_REGION and the permissions of the AWS credentials."
             )
         ) from error
     raise refused_by(status, kind, reason) from error
@@ -254,6 +260,9 @@ def _signature(region: str) -> Urllib3AWSV4SignerAuth:
     credentials = boto3.Session().get_credentials()
     if credentials is None:
         raise IndexUnavailable(
-            _("There are no credentials of Amazon to sign with. Give AWS_ACCESS_KEY_ID or a role to this machine.")
+            _(
+                "No AWS credentials were found to sign requests with. Set AWS_ACCESS_KEY_ID, or give this"
+                " machine a role."
+            )
         )
     return Urllib3AWSV4SignerAuth(credentials, region, "es")

@@ -136,8 +136,8 @@ class OpenSearchIndex(VectorIndex):
         if not self._made(body):
             raise VectorIndexError(
                 _(
-                    "OpenSearch has an index %(name)s already, which is not this version's. Delete it if nobody uses "
-                    "it, or give this site an OPENSEARCH_PREFIX of its own."
+                    "OpenSearch already has an index %(name)s that does not belong to this version. "
+                    "Delete it if it is unused, or give this site its own OPENSEARCH_PREFIX."
                 )
                 % {"name": self.name}
             )

@@ -159,29 +159,29 @@ def refused(match: str) -> None:
 
 def test_where_no_version_was_live_before_there_is_none_to_go_back_to() -> None:
     ledger.ensure_live_version()
-    refused("no version to go back to: the one that was live before is kept for 7 days")
+    refused("no version to roll back to: the one that was live before is kept for 7 days")
 
 
 def test_a_version_that_is_no_longer_kept_cannot_be_gone_back_to(former: IndexVersion) -> None:
     age(former, KEPT)
-    refused("no version to go back to")
+    refused("no version to roll back to")
 
 
 def test_a_build_that_was_discarded_is_none_to_go_back_to() -> None:
     ledger.ensure_live_version()
     IndexVersion.objects.create(fingerprint="grid", colours_version=1, width=317)
     building.cancel()
-    refused("no version to go back to")
+    refused("no version to roll back to")
 
 
 def test_a_version_whose_model_is_not_configured_cannot_be_gone_back_to(former: IndexVersion, settings: Any) -> None:
     settings.EMBEDDERS = {"default": configured("other")}
-    refused(f"Version {former.pk} has the model grid, which cannot be asked now.* Configure that model again")
+    refused(f"Version {former.pk} cannot be rolled back to, because its model grid is unavailable")
 
 
 def test_a_version_whose_index_is_lost_cannot_be_gone_back_to(former: IndexVersion) -> None:
     index_of(former).drop()
-    refused(f"The index of version {former.pk} is lost")
+    refused(f"Version {former.pk} cannot be rolled back to, because its index is lost")
 
 
 def test_a_build_that_is_not_finished_is_in_the_way(former: IndexVersion) -> None:

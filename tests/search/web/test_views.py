@@ -337,7 +337,7 @@ def test_a_box_may_come_in_one_parameter_or_from_four_fields(client: Client, que
     ("parameters", "words"),
     [
         ("box=0.1,0.2", "A box is four numbers"),
-        ("box=0.5&box=0.5&box=0.1&box=0.1", "from its left to its right"),
+        ("box=0.5&box=0.5&box=0.1&box=0.1", "left edge of a box"),
         ("colour_weight=2", "less than or equal to 0.5"),
         ("colour_weight=nan", "Enter a number"),
         ("price_min=x", "Enter a number"),

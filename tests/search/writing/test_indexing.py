@@ -143,7 +143,7 @@ def test_missing_files_fail_for_one_and_the_same_reason() -> None:
         made.file.storage.delete(made.file.name)
     indexing.reconcile()
     assert set(IndexEntry.objects.values_list("state", "reason")) == {
-        ("failed", "The file is missing from the storage. Upload the photo again.")
+        ("failed", "The file is missing from storage. Upload the photo again.")
     }
 
 
@@ -434,7 +434,7 @@ def test_the_default_model_of_a_version_is_nothing_to_tell(settings: Any) -> Non
     version = ledger.ensure_live_version()
     assert versions.rebuild_hint(version) == ""
     settings.EMBEDDERS = {"default": configured("new")}
-    assert "configure the former model" in versions.rebuild_hint(version)
+    assert "configure the previous model" in versions.rebuild_hint(version)
     settings.EMBEDDERS = {"default": {"BACKEND": "no.such.Embedder"}}
     assert "cannot be imported" in versions.rebuild_hint(version)
 
