@@ -15,8 +15,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
-from catalogue.models import Product
-from catalogue.querysets import ProductQuerySet
+from catalogue.models import Product, ProductQuerySet
 from catalogue.serializers import ProductSerializer, problems, refuse_unknown
 
 CURSOR = OpenApiParameter("cursor", str, description="As `next` of the page before has it.")

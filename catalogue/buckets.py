@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 import posixpath
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
@@ -22,21 +22,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
-from botocore import UNSIGNED
 from botocore import exceptions as botocore
 from botocore.auth import AUTH_TYPE_MAPS, SIGV4_TIMESTAMP, S3SigV4QueryAuth
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.utils.encoding import filepath_to_uri
-from django.utils.translation import gettext as _
 from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 
-from catalogue.files import CONTENT_TYPES, StorageRefused, StorageUnavailable
+from catalogue.files import CONTENT_TYPES, StorageUnavailable
+from catalogue.s3 import client, config, explained, refused
 from resilience.breaker import Breaker
 
 logger = logging.getLogger(__name__)
@@ -58,132 +55,6 @@ KEPT_YEAR = "max-age=31536000, immutable"
 
 SHARED_DAY = "s-maxage=86400"
 """CloudFront asks S3 again after a day, whether the file is still there."""
-
-_NO_CREDENTIALS = (
-    botocore.NoCredentialsError,
-    botocore.PartialCredentialsError,
-    botocore.CredentialRetrievalError,
-    botocore.ProfileNotFound,
-    botocore.SSOError,
-    botocore.TokenRetrievalError,
-    botocore.NoAuthTokenError,
-)
-_BAD_CREDENTIALS = frozenset(
-    {
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
-    }
-)
-_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
-_ELSEWHERE = frozenset(
-    {
-        "301",
-        "AuthorizationHeaderMalformed",
-        "IllegalLocationConstraintException",
-        "PermanentRedirect",
-        "TemporaryRedirect",
-    }
-)
-_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
-
-
-def config(*, signed: bool = True) -> Config:
-    """How S3 is spoken to: in time, with three tries, and as any store that is compatible with it understands."""
-    return Config(
-        s3={"addressing_style": settings.AWS_S3_ADDRESSING_STYLE},
-        signature_version="s3v4" if signed else UNSIGNED,
-        connect_timeout=5,
-        read_timeout=15,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        max_pool_connections=32,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-
-
-def client(endpoint: str | None = None, *, signed: bool = True) -> Any:
-    """A client of S3, for all threads. Raises StorageUnavailable."""
-    with explained(""):
-        return boto3.Session().client(
-            "s3",
-            region_name=settings.AWS_S3_REGION_NAME,
-            endpoint_url=endpoint or settings.AWS_S3_ENDPOINT_URL,
-            config=config(signed=signed),
-        )
-
-
-@contextmanager
-def explained(bucket: str, name: str = "") -> Iterator[None]:
-    """Turn what boto3 raises into FileNotFoundError, StorageRefused or StorageUnavailable, in a sentence."""
-    try:
-        yield
-    except ClientError as error:
-        raise _refused(error, bucket, name) from error
-    except Boto3Error as error:  # what an upload raises, around S3's own
-        cause = error.__cause__ or error.__context__
-        raise (_refused(cause, bucket, name) if isinstance(cause, ClientError) else _away(error)) from error
-    except BotoCoreError as error:
-        raise _away(error) from error
-
-
-def _refused(error: ClientError, bucket: str, name: str) -> OSError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    values = {"bucket": bucket, "code": code or status}
-    if code == "NoSuchBucket":
-        return StorageUnavailable(
-            _("There is no bucket %(bucket)s. Make it, or name another in AWS_STORAGE_BUCKET_NAME.") % values
-        )
-    if code in _MISSING:
-        return FileNotFoundError(name)
-    if (sentence := _of_this_file(code, status)) is not None:
-        return StorageRefused(sentence % values)
-    if code in _BAD_CREDENTIALS:
-        return StorageUnavailable(_("S3 does not accept these credentials (%(code)s). Renew them.") % values)
-    # A HEAD has no body that says more.
-    if code in _ELSEWHERE or (status == 400 and code == "400"):  # noqa: PLR2004
-        return StorageUnavailable(
-            _("The bucket %(bucket)s is in another region (%(code)s). Set AWS_S3_REGION_NAME to that.") % values
-        )
-    return StorageUnavailable(
-        _("S3 cannot do this now (%(code)s). It is tried again; if it stays so, look at the status of S3.") % values
-    )
-
-
-def _of_this_file(code: str, status: int) -> str | None:
-    """What is said of a fault that the next file need not have; None where it is the whole bucket's."""
-    if code in _DENIED:
-        return _(
-            "The bucket %(bucket)s does not allow this with these credentials. They need s3:GetObject, "
-            "s3:PutObject and s3:DeleteObject of its objects, and s3:ListBucket."
-        )
-    if code == "InvalidObjectState":
-        return _("This file is in an archive of the bucket %(bucket)s. Restore it there: it cannot be read before.")
-    # A key that is disabled or not allowed; the service of keys may be away, too, as S3 may.
-    if code.startswith("KMS.") and status < 500 and "Throttling" not in code:  # noqa: PLR2004
-        return _(
-            "The key that encrypts this file of the bucket %(bucket)s cannot be used (%(code)s). Enable it, and let "
-            "these credentials use it: kms:Decrypt and kms:GenerateDataKey."
-        )
-    return None
-
-
-def _away(error: Exception) -> StorageUnavailable:
-    if isinstance(error, _NO_CREDENTIALS):
-        return StorageUnavailable(
-            _(
-                "There are no credentials for S3. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the "
-                "machine a role."
-            )
-        )
-    if isinstance(error, botocore.NoRegionError):
-        return StorageUnavailable(_("No region is known for S3. Set AWS_S3_REGION_NAME."))
-    logger.warning("S3 could not be reached: %s", error)
-    return StorageUnavailable(_("S3 does not answer. Look at the network, and at AWS_S3_ENDPOINT_URL if it is set."))
 
 
 class _Bucket(S3Storage):  # type: ignore[misc]
@@ -324,7 +195,7 @@ class PhotoBucket(_Bucket):
                 return left | {keys[key]: error for key in listed[start:]}
             for fault in answer.get("Errors", ()):
                 name = keys[fault["Key"]]
-                refusal = _refused(ClientError({"Error": fault}, "DeleteObjects"), self.bucket_name, name)
+                refusal = refused(ClientError({"Error": fault}, "DeleteObjects"), self.bucket_name, name)
                 if not isinstance(refusal, FileNotFoundError):
                     left[name] = refusal
         return left

@@ -28,8 +28,6 @@ from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from catalogue.fetching import not_public
-
 Address = IPv4Address | IPv6Address
 
 OVERHEAD = 200_000
@@ -98,10 +96,10 @@ class Guard:
             raise TimeoutError
 
     def admit(self, connection: socket.socket) -> None:
-        """Look at a new connection, and remember it. Raises `AddressRefused`; TimeoutError if it comes too late."""
+        """Check and remember a new connection. Raises InvalidIPAddress, or TimeoutError once the fetch is over."""
         peer = ip_address(connection.getpeername()[0].partition("%")[0])
         if not (public(peer) or allowed(peer)):
-            raise not_public()
+            raise InvalidIPAddress(peer)
         with self._lock:
             if self._cut:
                 raise TimeoutError

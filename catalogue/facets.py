@@ -10,8 +10,7 @@ from django.db.models import Count, Max, Min, Q
 from django.utils.translation import gettext as _
 
 from catalogue.filters import Criteria
-from catalogue.models import Brand, Category, Product
-from catalogue.querysets import ProductQuerySet
+from catalogue.models import Brand, Category, Product, ProductQuerySet
 from catalogue.tree import CategoryTree
 
 #: Choices of a facet that are shown at once; the others are behind a fold.

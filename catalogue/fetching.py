@@ -12,7 +12,7 @@ import socket
 from concurrent.futures import Future
 from http import HTTPStatus
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from django.conf import settings
@@ -53,6 +53,9 @@ _CHUNK = 65_536
 #: what stores of objects say of one that nobody has told the type of
 _UNTYPED = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 _WORTH_ANOTHER_TRY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+E = TypeVar("E", bound=BaseException)
 
 
 class FetchRefused(ImageRefused):
@@ -174,7 +177,7 @@ def _no_address() -> AddressRefused:
     )
 
 
-def not_public() -> NotPublic:
+def _not_public() -> NotPublic:
     """For an address, or one that it leads to, that is not on the public internet, or whose name nobody has."""
     return NotPublic(_("This address does not lead to a public web site. Check it, or send the picture itself."))
 
@@ -235,23 +238,23 @@ def _explained(error: Exception, *, slow: bool) -> FetchRefused:
     from requests.exceptions import InvalidURL
     from requests_hardened.ip_filter import InvalidIPAddress
 
-    if isinstance(error, InvalidIPAddress):
-        return not_public()
+    if _cause(error, InvalidIPAddress):
+        return _not_public()
     if slow:
         return _slow()
     if isinstance(error, (InvalidURL, UnicodeError)):
         return _no_address()
-    if (lookup := _failed_lookup(error)) is not None:
-        refused = not_public()
+    if lookup := _cause(error, socket.gaierror):
+        refused = _not_public()
         # Name servers that are away may have an answer later.
         refused.permanent = lookup.errno != socket.EAI_AGAIN
         return refused
     return _unavailable()
 
 
-def _failed_lookup(error: BaseException | None) -> socket.gaierror | None:
-    """What the name servers have said, where it was no address."""
-    while error is not None and not isinstance(error, socket.gaierror):
+def _cause(error: BaseException | None, kind: type[E]) -> E | None:
+    """The first error of this kind among an error and its causes."""
+    while error is not None and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
     return error
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from django.core.files.storage import default_storage
-from django.db import transaction
-from django.utils import timezone
 
 from catalogue import images, metadata
 
@@ -19,15 +16,6 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = ("file", "thumbnail", "large")
 """The columns of `ProductImage` that name a stored file. A photo of few pixels names one in two of them."""
-
-FOLDERS = ("photos", "thumbnails")
-"""Where they all are in the storage."""
-
-ORPHANED_AFTER = timedelta(hours=1)
-"""The least age of an orphan: a younger file may belong to an import that has not been committed yet."""
-
-MOST_NAMES = 500
-"""In a query: databases limit how many parameters it has."""
 
 CONTENT_TYPES = {
     ".jpg": "image/jpeg",
@@ -42,9 +30,6 @@ CONTENT_TYPES = {
 """What photos are stored as; nothing else is served."""
 
 _PHOTO_NAME = re.compile(r"photos/[0-9a-f]{2}/([0-9a-f]{64})\w*\.[a-z]+", re.ASCII)
-_SUBFOLDER = re.compile(r"[0-9a-f]{2}")
-# A digest, the mark of a large rendition, and what the storage appends where a name is taken.
-_NAME = re.compile(r"[0-9a-f]{64}(-[0-9]+)?(_[0-9A-Za-z]+)?\.[a-z]+")
 
 
 class StorageError(OSError):
@@ -128,67 +113,3 @@ def remove(names: Iterable[str]) -> None:
             default_storage.delete(name)
         except OSError:
             logger.exception("The file %s could not be removed from the storage.", name)
-
-
-def remove_unused(names: Iterable[str]) -> None:
-    """Remove those of these files that no photo uses any more."""
-    remove(unused(names))
-
-
-def unused(names: Iterable[str]) -> set[str]:
-    """Those of these files that no photo uses."""
-    from catalogue.models import ProductImage
-
-    names = set(names) - {""}
-    used: set[str] = set()
-    listed = sorted(names)
-    for start in range(0, len(listed), MOST_NAMES):
-        asked = listed[start : start + MOST_NAMES]
-        for column in COLUMNS:
-            used.update(ProductImage.objects.filter(**{f"{column}__in": asked}).values_list(column, flat=True))
-    return names - used
-
-
-def remove_unused_after_commit(names: Iterable[str]) -> None:
-    """Once the current transaction is committed, remove those of these files that no photo uses any more."""
-    frozen = set(names) - {""}
-    if frozen:
-        transaction.on_commit(lambda: remove_unused(frozen))
-
-
-def subfolders() -> list[str]:
-    """The storage's folders that hold photos' files."""
-    return [
-        f"{folder}/{subfolder}"
-        for folder in FOLDERS
-        for subfolder in sorted(_listed(folder)[0])
-        if _SUBFOLDER.fullmatch(subfolder)
-    ]
-
-
-def orphans(subfolder: str) -> Iterator[str]:
-    """Files of a subfolder that no photo uses: left by a process that was killed, or by a transaction rolled back.
-
-    Whatever is not named as `prepare` names files is somebody else's, and not spoken of.
-    """
-    names = {f"{subfolder}/{name}" for name in _listed(subfolder)[1] if _NAME.fullmatch(name)}
-    before = timezone.now() - ORPHANED_AFTER
-    for name in sorted(unused(names)):
-        modified = _modified(name)
-        if modified is not None and modified < before:
-            yield name
-
-
-def _listed(folder: str) -> tuple[list[str], list[str]]:
-    """Folders and files; none where there is no such folder yet."""
-    try:
-        return default_storage.listdir(folder)
-    except FileNotFoundError:
-        return [], []
-
-
-def _modified(name: str) -> datetime | None:
-    try:
-        return default_storage.get_modified_time(name)
-    except FileNotFoundError:  # somebody else has removed it meanwhile
-        return None

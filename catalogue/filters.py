@@ -14,8 +14,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from rest_framework.serializers import BooleanField
 
-from catalogue.models import Brand, Product
-from catalogue.querysets import ProductQuerySet
+from catalogue.models import Brand, Product, ProductQuerySet
 from catalogue.tree import CategoryTree
 
 #: Values of one parameter; more are not chosen by hand.

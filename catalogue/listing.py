@@ -19,8 +19,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from catalogue.facets import Facets
 from catalogue.filters import Criteria, FilterForm, without
-from catalogue.models import Category, Product
-from catalogue.querysets import ProductQuerySet
+from catalogue.models import Category, Product, ProductQuerySet
 from catalogue.templatetags.money import money
 from catalogue.tree import CategoryTree
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,18 @@ def test_imports_go_one_way(app: str, above: set[str]) -> None:
         (str(path), name) for path, tree in modules(app) for name in imports(tree) if name.partition(".")[0] in above
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("app", ["catalogue", "search"])
+def test_no_modules_import_each_other(app: str) -> None:
+    """Neither at their tops, nor in functions, nor for types alone."""
+    trees = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree for path, tree in modules(app)}
+    graph = {
+        module: {name if name in trees else name.rpartition(".")[0] for name in imports(tree)}
+        & trees.keys() - {module}
+        for module, tree in trees.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
 
 
 #: The packages of search from the bottom up: each may import what stands before it, and nothing of its own line.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogue.fetching import is_address
-from catalogue.importers import columns
+from catalogue.importers.cells import is_unicode
 from catalogue.importers.records import AddressedPhoto, ProductRecord, Reject, SourceRefused
 from catalogue.models import Product
 
@@ -79,14 +79,14 @@ def _without_photo(record: ProductRecord) -> ProductRecord:
 
 def _record(dress: Any, where: str) -> ProductRecord | Reject:
     url = dress.get("url") if isinstance(dress, dict) else None
-    if not isinstance(url, str) or not is_address(url.strip()) or not columns.is_unicode(url):
+    if not isinstance(url, str) or not is_address(url.strip()) or not is_unicode(url):
         return Reject(where, "This entry has no “url” that begins with https:// or http://.")
     url = url.strip()
     texts = dress.get("descriptions")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         return Reject(where, "The “descriptions” of this entry are not a list of texts.", sku(url), url)
     split = str(dress.get("split", ""))
-    if not columns.is_unicode("".join([*texts, split])):
+    if not is_unicode("".join([*texts, split])):
         return Reject(where, "The “descriptions” of this entry have half of a pair of characters.", sku(url), url)
     descriptions = [shown for text in texts if (shown := " ".join(text.replace("\0", " ").split()))]
     title = textwrap.shorten(descriptions[0], TITLE_LENGTH, placeholder="…") if descriptions else "Kleid"

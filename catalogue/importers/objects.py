@@ -23,7 +23,7 @@ class ObjectsSource:
 
     def __init__(self, address: str) -> None:
         """Raises `SourceRefused` where the bucket cannot be listed, or has nothing there."""
-        from catalogue.buckets import client
+        from catalogue.s3 import client
 
         self.bucket, _slash, prefix = address.removeprefix(SCHEME).partition("/")
         self.prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
@@ -49,7 +49,7 @@ class ObjectsSource:
 
     def _objects(self) -> Iterator[tuple[str, int]]:
         """Keys and sizes in bytes of what a person has put there."""
-        from catalogue.buckets import explained
+        from catalogue.s3 import explained
 
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
         with explained(self.bucket):
@@ -73,7 +73,7 @@ class ObjectPhoto:
 
     def read(self) -> bytes:
         """Raises `StorageUnavailable` where the whole bucket is away: an import ends, and goes on another time."""
-        from catalogue.buckets import explained
+        from catalogue.s3 import explained
 
         limits = Limits.from_settings()
         limits.check_bytes(self.size)

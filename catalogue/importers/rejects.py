@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from catalogue.importers import columns
+from catalogue.importers.cells import as_text
 from catalogue.importers.records import Reject
 
 JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
@@ -51,4 +51,4 @@ class RejectsFile:
         else:
             writer = csv.DictWriter(file, [field.name for field in fields(Reject)])
             writer.writeheader()
-            self._write = lambda row: writer.writerow({name: columns.as_text(cell) for name, cell in row.items()})
+            self._write = lambda row: writer.writerow({name: as_text(cell) for name, cell in row.items()})

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from catalogue.fetching import is_address
 from catalogue.importers import columns
+from catalogue.importers.cells import is_unicode
 from catalogue.importers.records import AddressedPhoto, FilePhoto, PhotoSource, ProductRecord, Reject, SourceRefused
 
 DELIMITERS = ",;\t"
@@ -46,11 +47,11 @@ class CsvSource:
                     _("The first line has more than %(limit)s characters. It should contain only column names.")
                     % {"limit": number_format(MAX_HEADER, force_grouping=True)}
                 )
-            if not columns.is_unicode(first):
+            if not is_unicode(first):
                 raise SourceRefused(
                     _("%(path)s is not UTF-8. Save it as UTF-8 (in Excel: CSV UTF-8) and try again.") % {"path": path}
                 )
-            self.delimiter = max(DELIMITERS, key=lambda delimiter: columns.known(_header(first, delimiter)))
+            self.delimiter = max(DELIMITERS, key=lambda delimiter: columns.count_known(_header(first, delimiter)))
             self.header = _header(first, self.delimiter)
             columns.check_header(self.header)
             self.far = columns.has_addresses(self.header)
@@ -104,7 +105,7 @@ class CsvSource:
                 % {"limit": number_format(csv.field_size_limit(), force_grouping=True)},
             )
         sku = cells[self.header.index("sku")].strip() if len(cells) > self.header.index("sku") else ""
-        if not columns.is_unicode("".join(cells)):
+        if not is_unicode("".join(cells)):
             return Reject(where, str(_NOT_UTF8))
         if len(cells) != len(self.header):
             return Reject(
@@ -192,7 +193,7 @@ class JsonLinesSource:
     def _record(self, where: str, line: str) -> ProductRecord | Reject:
         if len(line) > MAX_LINE:
             return Reject(where, f"This line has more than {MAX_LINE:,} characters.")
-        if not columns.is_unicode(line):
+        if not is_unicode(line):
             return Reject(where, str(_NOT_UTF8))
         try:
             row = _object(line)

@@ -23,10 +23,9 @@ from datetime import datetime
 from functools import cache
 from typing import IO, Any
 from xml.etree import ElementTree as ET
-from xml.parsers import expat
 
 MAX_SECONDS = 20
-"""Processor seconds. A million cells, the most that is taken by default, need about eight."""
+"""Processor seconds. A million cells, the default limit, need about eleven."""
 
 MAX_MEMORY = 512_000_000
 """Bytes of address space. A million cells need 30 MB, as many shared strings of 100 characters 200 MB."""
@@ -55,7 +54,6 @@ LAST_COLUMN = 16_384
 DAMAGED, NO_SHEET, TOO_MANY_ROWS, TOO_MANY_CELLS, TOO_MUCH_MEMORY, TOO_MUCH_TEXT = range(10, 16)
 """Exit statuses. Beyond `MAX_SECONDS` the process is killed by SIGXCPU."""
 
-_PIECE = 65_536
 _DIGITS = ".15g"
 """As many digits as Excel keeps: 0.1 + 0.2 is 0.3 there."""
 
@@ -66,54 +64,27 @@ _STRICT_RELATION = "{http://purl.oclc.org/ooxml/officeDocument/relationships}id"
 
 
 class Refused(ValueError):
-    """Why nothing is read."""
+    """A workbook is not read; `status` is the exit status that says why."""
 
-    status = DAMAGED
-
-
-class Damaged(Refused):
-    """This is no workbook, or a part of it is missing or cannot be understood."""
-
-
-class NoSheet(Refused):
-    """The workbook has no sheet of cells."""
-
-    status = NO_SHEET
-
-
-class TooManyRows(Refused):
-    """The sheet has more rows than are taken."""
-
-    status = TOO_MANY_ROWS
-
-
-class TooManyCells(Refused):
-    """The sheet has more cells, or the workbook more shared strings, than are taken."""
-
-    status = TOO_MANY_CELLS
-
-
-class TooMuchText(Refused):
-    """A cell has more than `MAX_CELL` characters, or all rows come to more than `MAX_TEXT` bytes."""
-
-    status = TOO_MUCH_TEXT
+    def __init__(self, status: int, reason: object = "") -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 def rows(file: IO[bytes], max_cells: int) -> Iterator[tuple[int, list[Any]]]:
     """The number and cells of the first sheet's first row, and of each later one that is not blank.
 
-    Raises `Damaged`, `NoSheet`, `TooManyRows`, `TooManyCells` or `TooMuchText`.
+    Raises `Refused`.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             book = _Book(archive)
-            strings = book.strings(max_cells)
-            yield from _Sheet(strings, book.moments(), book.since_1904, max_cells).read(archive, book.sheet)
+            yield from _Sheet(book, book.strings(max_cells)).rows(max_cells)
     except (
         ET.ParseError, EOFError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError,
-        UnicodeError, expat.ExpatError, zipfile.BadZipFile, zlib.error,
+        UnicodeError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
-        raise Damaged(str(error)) from error
+        raise Refused(DAMAGED, error) from error
 
 
 class _Book:
@@ -123,7 +94,7 @@ class _Book:
         self.archive = archive
         names = [name for kind, name in self._relations("").values() if kind == "officeDocument"]
         if not names:
-            raise Damaged
+            raise Refused(DAMAGED)
         parts = self._relations(names[0])
         self._others = dict(parts.values())
         root = self._tree(names[0])
@@ -135,12 +106,12 @@ class _Book:
         targets = (parts.get(sheet.get(_RELATION) or sheet.get(_STRICT_RELATION) or "", ("", "")) for sheet in sheets)
         self.sheet = next((name for kind, name in targets if kind == "worksheet"), "")
         if not self.sheet:
-            raise NoSheet
+            raise Refused(NO_SHEET)
 
     def strings(self, most: int) -> list[str]:
         """The texts that cells refer to by number."""
         name = self._others.get("sharedStrings")
-        return _Strings(most).read(self.archive, name) if name else []
+        return [_text(element) for element in self.elements(name, "si", "si", most)] if name else []
 
     def moments(self) -> dict[str, bool]:
         """The styles of cells that hold a date or a time; True for those that hold a duration."""
@@ -159,6 +130,22 @@ class _Book:
         styles = next((element for element in root if _local(element.tag) == "cellXfs"), ())
         used = ((str(style), codes.get(element.get("numFmtId", ""), "")) for style, element in enumerate(styles))
         return {style: is_timedelta_format(code) for style, code in used if is_date_format(code)}
+
+    def elements(self, part: str, name: str, counted: str, most: int) -> Iterator[ET.Element]:
+        """The elements of a part that have a name, one at a time. At most `most` elements may be called `counted`."""
+        ancestors: list[ET.Element] = []
+        with self.archive.open(part) as file:
+            for event, element in ET.iterparse(file, ("start", "end")):  # noqa: S314 - the process has limits
+                if event == "start":
+                    ancestors.append(element)
+                    most -= _local(element.tag) == counted
+                    if most < 0:
+                        raise Refused(TOO_MANY_CELLS)
+                    continue
+                ancestors.pop()
+                if _local(element.tag) == name:
+                    yield element
+                    ancestors[-1].clear()  # memory does not grow with the part
 
     def _tree(self, name: str) -> ET.Element:
         """A part that is read as a whole: all but sheets and strings."""
@@ -179,162 +166,57 @@ class _Book:
         }
 
 
-class _Part:
-    """A part that is read piece by piece: its elements call `start_NAME` and `end_NAME` where there is such a method.
-
-    `take_text` gives the characters of the `v` or `t`s since the last time, without those that say how to pronounce
-    others.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-        self._text: list[str] = []
-        self._length = 0
-        self._heard = False
-        self._pronounced = False
-        self._parser = parser = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._data
-        self._starts = cache(lambda name: getattr(self, f"start_{_local(name)}", None))
-        self._ends = cache(lambda name: getattr(self, f"end_{_local(name)}", None))
-
-    def pieces(self, archive: zipfile.ZipFile, name: str) -> Iterator[None]:
-        """Read a part; yields after each piece."""
-        with archive.open(name) as file:
-            while piece := file.read(_PIECE):
-                self._parser.Parse(piece, False)
-                yield
-        self._parser.Parse(b"", True)
-        yield
-
-    def take_text(self) -> str:
-        text = "".join(self._text)
-        self._text.clear()
-        self._length = 0
-        return text
-
-    def count(self) -> None:
-        """Count a cell or a string."""
-        self._left -= 1
-        if self._left < 0:
-            raise TooManyCells
-
-    def start_t(self, attributes: dict[str, str]) -> None:
-        self._heard = not self._pronounced
-
-    def end_t(self) -> None:
-        self._heard = False
-
-    def start_rPh(self, attributes: dict[str, str]) -> None:  # noqa: N802 - the element's name
-        self._pronounced = True
-
-    def end_rPh(self) -> None:  # noqa: N802
-        self._pronounced = False
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if handler := self._starts(name):
-            handler(attributes)
-
-    def _end(self, name: str) -> None:
-        if handler := self._ends(name):
-            handler()
-
-    def _data(self, text: str) -> None:
-        if self._heard:
-            self._text.append(text)
-            self._length += len(text)
-            if self._length > MAX_CELL:
-                raise TooMuchText
-
-
-class _Strings(_Part):
-    """The shared strings of a workbook."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(most)
-        self.texts: list[str] = []
-
-    def read(self, archive: zipfile.ZipFile, name: str) -> list[str]:
-        for _piece in self.pieces(archive, name):
-            pass
-        return self.texts
-
-    def end_si(self) -> None:
-        self.count()
-        self.texts.append(_unescaped(self.take_text()))
-
-
-class _Sheet(_Part):
+class _Sheet:
     """The rows of a sheet."""
 
-    def __init__(self, strings: list[str], moments: dict[str, bool], since_1904: bool, most: int) -> None:
-        super().__init__(most)
+    def __init__(self, book: _Book, strings: list[str]) -> None:
+        self._book = book
         self._strings = strings
-        self._moments = moments
-        self._since_1904 = since_1904
-        self._number = 0
-        self._column = 0
-        self._cells: list[Any] = []
-        self._kind = self._style = ""
-        self._ready: list[tuple[int, list[Any]]] = []
+        self._moments = book.moments()
 
-    def read(self, archive: zipfile.ZipFile, name: str) -> Iterator[tuple[int, list[Any]]]:
-        for _piece in self.pieces(archive, name):
-            yield from self._ready
-            self._ready.clear()
+    def rows(self, max_cells: int) -> Iterator[tuple[int, list[Any]]]:
+        number = 0
+        for row in self._book.elements(self._book.sheet, "row", "c", max_cells):
+            number = int(row.get("r", number + 1))
+            if number > MAX_ROW_NUMBER:
+                raise Refused(TOO_MANY_ROWS)
+            cells = self._cells(row)
+            if cells or number == 1:
+                yield number, cells
 
-    def start_row(self, attributes: dict[str, str]) -> None:
-        self._number = int(attributes.get("r", self._number + 1))
-        if self._number > MAX_ROW_NUMBER:
-            raise TooManyRows
-        self._cells = []
-        self._column = 0
+    def _cells(self, row: ET.Element) -> list[Any]:
+        """The values of a row, without blank cells at its end."""
+        cells: list[Any] = []
+        column = 0
+        for cell in row:
+            if _local(cell.tag) != "c":
+                continue
+            where = cell.get("r")
+            column = column + 1 if where is None else _column(where.rstrip("0123456789"))
+            if (value := self._value(cell)) != "":
+                cells += [None] * (column - len(cells))
+                cells[column - 1] = value
+        return cells
 
-    def start_c(self, attributes: dict[str, str]) -> None:
-        where = attributes.get("r")
-        self._column = self._column + 1 if where is None else _column(where.rstrip("0123456789"))
-        self._kind = attributes.get("t", "n")
-        self._style = attributes.get("s", "0")
-        self.count()
-
-    def start_v(self, attributes: dict[str, str]) -> None:
-        self._heard = True
-
-    def end_v(self) -> None:
-        self._heard = False
-
-    def end_c(self) -> None:
-        text = self.take_text()
-        if text and (value := self._value(text)) != "":
-            gap = self._column - 1 - len(self._cells)
-            self._cells += [None] * gap
-            if gap < 0:  # cells come in order; where they do not, the last word counts
-                self._cells[self._column - 1] = value
-            else:
-                self._cells.append(value)
-
-    def end_row(self) -> None:
-        if self._cells or self._number == 1:
-            self._ready.append((self._number, self._cells))
-
-    def _value(self, text: str) -> Any:
-        match self._kind:
+    def _value(self, cell: ET.Element) -> Any:
+        """What a cell shows: a string or a boolean; "" for a blank cell."""
+        if not (text := _text(cell)):
+            return ""
+        match cell.get("t", "n"):
             case "s":
                 return self._strings[int(text)]
             case "b":
                 return text.strip() in {"1", "true"}
-            case "n" if (duration := self._moments.get(self._style)) is not None:
+            case "n" if (duration := self._moments.get(cell.get("s", "0"))) is not None:
                 return self._moment(float(text), duration)
             case "n":
                 return text if _PLAIN.fullmatch(text) else format(float(text), _DIGITS)
-        return _unescaped(text)
+        return text
 
     def _moment(self, number: float, duration: bool) -> str:
         from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
 
-        epoch = CALENDAR_MAC_1904 if self._since_1904 else CALENDAR_WINDOWS_1900
+        epoch = CALENDAR_MAC_1904 if self._book.since_1904 else CALENDAR_WINDOWS_1900
         try:
             moment = from_excel(number, epoch, timedelta=duration)
         except (OverflowError, ValueError):
@@ -355,11 +237,22 @@ def _column(letters: str) -> int:
     for letter in letters[:4]:
         number = number * 26 + ord(letter) - ord("A") + 1
     if not 1 <= number <= LAST_COLUMN:
-        raise Damaged(letters)
+        raise Refused(DAMAGED, letters)
     return number
 
 
-def _unescaped(text: str) -> str:
+def _text(element: ET.Element) -> str:
+    """The characters of a cell or a shared string, without those that say how to pronounce the others."""
+    pieces: list[str] = []
+    for child in element:
+        match _local(child.tag):
+            case "v" | "t":
+                pieces.append(child.text or "")
+            case "r" | "is":
+                pieces.append(_text(child))
+    text = "".join(pieces)
+    if len(text) > MAX_CELL:
+        raise Refused(TOO_MUCH_TEXT)
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
 
 
@@ -370,11 +263,11 @@ def write(path: str, max_rows: int, out: IO[str]) -> None:
         for number, cells in rows(file, MAX_CELLS * max_rows):
             found += number > 1
             if found > max_rows:
-                raise TooManyRows
+                raise Refused(TOO_MANY_ROWS)
             line = json.dumps([number, *cells[:MAX_COLUMNS]])
             written += len(line)
             if written > MAX_TEXT:
-                raise TooMuchText
+                raise Refused(TOO_MUCH_TEXT)
             out.write(f"{line}\n")
     out.flush()
 

@@ -18,8 +18,7 @@ import orjson
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from catalogue.models import Product, ProductImage
-from catalogue.querysets import ProductQuerySet
+from catalogue.models import Product, ProductImage, ProductQuerySet
 from search.exceptions import QueryGone
 from search.indexes import index_of
 from search.indexes.base import Facets, Filter, Hit

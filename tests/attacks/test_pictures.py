@@ -22,8 +22,8 @@ from PIL import Image
 from benchmarks import hostile
 from benchmarks.hostile import Item, encoded, heif, ispe
 from catalogue import containers, files, images, isobmff
+from catalogue.admin.forms import PhotosField
 from catalogue.containers import Costly
-from catalogue.forms import PhotosField
 from catalogue.memory import Budget, Exhausted
 from tests.waiting import PATIENCE, until
 

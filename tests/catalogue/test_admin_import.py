@@ -19,7 +19,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks import imports as hostile
-from catalogue import importing
+from catalogue.admin import importing
 from catalogue.importers import uploads
 from catalogue.models import Brand, Category, Product, ProductImage
 from catalogue.signals import photos_changed

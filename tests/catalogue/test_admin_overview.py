@@ -12,7 +12,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from catalogue import admin
 from catalogue.models import Product
 from tests import shop
 from tests.catalogue.staff import EDITOR, IMPORT, INDEX, PRODUCTS, VIEWER, member, page
@@ -78,7 +77,7 @@ def test_who_has_nothing_to_do_with_the_catalogue_reads_nothing_of_it() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_demo_shop_is_loaded_by_a_button(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin, "DEMO_PRODUCTS", 2)
+    monkeypatch.setattr("catalogue.admin.products.DEMO_PRODUCTS", 2)
     response = admin_client.post(DEMO, follow=True)
     assert response.redirect_chain == [(INDEX, 302)]
     assert "2 demo products are in the shop." in page(response)

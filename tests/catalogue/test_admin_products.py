@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from catalogue import admin
+from catalogue.admin.products import MOST_DELETED
 from catalogue.models import Product
 from catalogue.signals import photos_changed
 from tests import shop
@@ -174,13 +174,13 @@ def test_a_long_list_is_deleted_together(admin_client: Client) -> None:
 def test_more_products_than_a_page_can_name_are_not_deleted(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin, "MOST_DELETED", 1)
+    monkeypatch.setattr("catalogue.admin.products.MOST_DELETED", 1)
     made = [shop.product(sku) for sku in "ab"]
     chosen = {"action": "delete_selected", "_selected_action": [product.pk for product in made]}
     shown = page(admin_client.post(PRODUCTS, {**chosen, "post": "yes"}, follow=True))
     assert "At most 1 products are deleted at once." in shown
     assert Product.objects.count() == 2
-    assert admin.MOST_DELETED < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    assert MOST_DELETED < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
 
 
 # Many photos at once ----------------------------------------------------------------------------------------

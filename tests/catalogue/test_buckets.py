@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from catalogue import files
 from catalogue.files import StorageRefused, StorageUnavailable
+from catalogue.management.commands import remove_orphan_files
 from catalogue.models import Product, ProductImage
 from tests import shop
 from tests.catalogue.test_admin import product_form, upload
@@ -126,7 +127,7 @@ def test_orphans_are_found_in_a_bucket_too(s3: S3, monkeypatch: pytest.MonkeyPat
     orphan = save(files.photo_name("a" * 64, ".jpg"))
     call_command("remove_orphan_files")
     assert default_storage.exists(orphan)
-    monkeypatch.setattr(files, "ORPHANED_AFTER", timedelta(seconds=-5))
+    monkeypatch.setattr(remove_orphan_files, "ORPHANED_AFTER", timedelta(seconds=-5))
     call_command("remove_orphan_files")
     assert not default_storage.exists(orphan)
     assert default_storage.exists(image.file.name or "")

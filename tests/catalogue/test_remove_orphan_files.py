@@ -17,6 +17,7 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from catalogue import files
+from catalogue.management.commands import remove_orphan_files
 from catalogue.models import ProductImage
 from tests import shop
 from tests.drawing import encoded, photo, picture
@@ -151,7 +152,7 @@ def test_any_storage_that_lists_its_files_will_do(settings: Any, monkeypatch: py
     }
     image = shop.product("a", photo()).photos.get()
     default_storage.save(ORPHANS[0], ContentFile(b"x"))
-    monkeypatch.setattr(files, "ORPHANED_AFTER", timedelta(0))
+    monkeypatch.setattr(remove_orphan_files, "ORPHANED_AFTER", timedelta(0))
     assert run().startswith("1 orphan file,")
     assert default_storage.exists(image.file.name or "")
     assert not default_storage.exists(ORPHANS[0])

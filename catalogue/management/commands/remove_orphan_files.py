@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.files.storage import default_storage
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 from tqdm import tqdm
 
 from catalogue import files
+from catalogue.models import unused
+
+FOLDERS = ("photos", "thumbnails")
+"""The storage's folders that hold photos' files."""
+
+ORPHANED_AFTER = timedelta(hours=1)
+"""The least age of an orphan: a younger file may belong to an import that has not been committed yet."""
+
+_SUBFOLDER = re.compile(r"[0-9a-f]{2}")
+# A digest, the mark of a large rendition, and the suffix that the storage appends when a name is taken.
+_NAME = re.compile(r"[0-9a-f]{64}(-[0-9]+)?(_[0-9A-Za-z]+)?\.[a-z]+")
 
 
 class Command(BaseCommand):
@@ -24,10 +39,10 @@ class Command(BaseCommand):
     def handle(self, *, dry_run: bool, verbosity: int, **options: Any) -> None:
         count = size = 0
         try:
-            folders = files.subfolders()
+            folders = subfolders()
             quiet = not (verbosity and sys.stderr.isatty())
             for folder in tqdm(folders, unit="folder", file=sys.stderr, disable=quiet):
-                for name in files.orphans(folder):
+                for name in orphans(folder):
                     size += self._size(name)
                     count += 1
                     if dry_run and verbosity:
@@ -52,3 +67,41 @@ class Command(BaseCommand):
             return default_storage.size(name)
         except FileNotFoundError:  # somebody else has removed it meanwhile
             return 0
+
+
+def subfolders() -> list[str]:
+    """The storage's folders that hold photos' files."""
+    return [
+        f"{folder}/{subfolder}"
+        for folder in FOLDERS
+        for subfolder in sorted(_listed(folder)[0])
+        if _SUBFOLDER.fullmatch(subfolder)
+    ]
+
+
+def orphans(subfolder: str) -> Iterator[str]:
+    """Files of a subfolder that no photo uses: left by a process that was killed, or by a transaction rolled back.
+
+    Whatever is not named as `prepare` names files is somebody else's, and not spoken of.
+    """
+    names = {f"{subfolder}/{name}" for name in _listed(subfolder)[1] if _NAME.fullmatch(name)}
+    before = timezone.now() - ORPHANED_AFTER
+    for name in sorted(unused(names)):
+        modified = _modified(name)
+        if modified is not None and modified < before:
+            yield name
+
+
+def _listed(folder: str) -> tuple[list[str], list[str]]:
+    """Folders and files; none where there is no such folder yet."""
+    try:
+        return default_storage.listdir(folder)
+    except FileNotFoundError:
+        return [], []
+
+
+def _modified(name: str) -> datetime | None:
+    try:
+        return default_storage.get_modified_time(name)
+    except FileNotFoundError:  # somebody else has removed it meanwhile
+        return None

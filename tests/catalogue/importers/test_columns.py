@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from catalogue.importers import columns
+from catalogue.importers import cells, columns
 from catalogue.importers.records import BytesPhoto, ProductRecord, SourceRefused
 
 
@@ -135,7 +135,7 @@ def test_named_attributes_keep_their_names() -> None:
         ("Infinity", "write a number"),
         ("€12", "write a number with a point, without a currency"),
         ("1,234,50", "write a number"),
-        ("-1", "a price is not negative"),
+        ("-1", "a price cannot be negative"),
         ("1.005", "at most two digits"),
         ("1e30", "at most 9999999999.99"),
         ("１２", "write a number"),
@@ -190,7 +190,7 @@ def test_every_bad_cell_of_a_row_is_named() -> None:
 
 
 @hypothesis(deadline=None)
-@given(st.decimals(min_value=0, max_value=columns.MAX_PRICE, places=2))
+@given(st.decimals(min_value=0, max_value=cells.MAX_PRICE, places=2))
 def test_every_price_that_the_database_can_hold_is_taken(price: Decimal) -> None:
     assert record(price=str(price)).values["price"] == price
 
@@ -231,7 +231,7 @@ def test_a_categorys_path_is_parted_by_either_sign(cell: str, names: tuple[str, 
 
 @pytest.mark.parametrize("names", [(), ("Tops",), ("Tops", "Shirts"), ("A/B",), ("A/B", "C/D")])
 def test_a_path_that_is_written_is_read_again(names: tuple[str, ...]) -> None:
-    assert record(category=columns.category_path(names)).values["category"] == names
+    assert record(category=cells.category_path(names)).values["category"] == names
 
 
 SIGNS = st.text(st.sampled_from('>|/[]",\\ab \u00e9'), max_size=8).map(lambda text: " ".join(text.split()))
@@ -239,12 +239,12 @@ SIGNS = st.text(st.sampled_from('>|/[]",\\ab \u00e9'), max_size=8).map(lambda te
 
 @given(st.lists(SIGNS.filter(bool), max_size=4))
 def test_names_of_any_signs_are_read_as_they_were_written(names: list[str]) -> None:
-    assert record(category=columns.category_path(names)).values["category"] == tuple(names)
+    assert record(category=cells.category_path(names)).values["category"] == tuple(names)
 
 
 @given(st.lists(SIGNS, max_size=4))
 def test_texts_of_photos_of_any_signs_are_read_as_they_were_written(texts: list[str]) -> None:
-    read = record(photos=[f"{number}.jpg" for number in range(4)], alt=columns.photo_texts(texts))
+    read = record(photos=[f"{number}.jpg" for number in range(4)], alt=cells.photo_texts(texts))
     assert read.alts == (tuple(texts) if any(texts) else ())
 
 
@@ -263,8 +263,8 @@ def test_a_missing_sku_is_refused() -> None:
         columns.check_header(["title"])
 
 
-def test_a_column_that_is_there_twice_is_refused() -> None:
-    with pytest.raises(SourceRefused, match="'price' is there twice"):
+def test_a_repeated_column_is_refused() -> None:
+    with pytest.raises(SourceRefused, match="'price' appears twice"):
         columns.check_header(["sku", "price", "price"])
 
 

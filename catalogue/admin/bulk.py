@@ -20,9 +20,8 @@ from unfold.widgets import (
     UnfoldAdminSplitDateTimeWidget,
 )
 
-from catalogue.importers.columns import MAX_PRICE
-from catalogue.models import Brand, Category, Product
-from catalogue.querysets import ProductQuerySet
+from catalogue.importers.cells import MAX_PRICE
+from catalogue.models import Brand, Category, Product, ProductQuerySet
 
 NONE = "none"
 """Of a choice of category or brand: take away the one that products have."""

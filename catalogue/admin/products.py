@@ -1,4 +1,4 @@
-"""The back office of the catalogue. Search adds where each photo stands in the index (`search.admin`)."""
+"""Products: their list, their form, and what can be done with many at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from django.contrib.admin.models import CHANGE
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import ForeignKey, Prefetch, Q, QuerySet
-from django.db.models.expressions import Combinable
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -27,20 +26,22 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from import_export.admin import ExportActionMixin, ImportExportMixin
 from tree_queries.forms import TreeNodeChoiceField
-from unfold.admin import ModelAdmin, TabularInline
-from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.contrib.import_export.forms import SelectableFieldsExportForm
-from unfold.views import ChangeList
 
-from catalogue import history, values
-from catalogue.bulk import BulkEditForm, Outdated, digest
-from catalogue.forms import CategoryForm, ProductForm, ProductImageForm, ProductImageFormSet, ProductRowForm
+from catalogue.admin import history, values
+from catalogue.admin.bulk import BulkEditForm, Outdated, digest
+from catalogue.admin.categories import indented
+from catalogue.admin.export import FORMATS, ProductResource
+from catalogue.admin.filters import CategoryFilter, HasPhotosFilter, InStockFilter, VisibleFilter
+from catalogue.admin.forms import ProductForm, ProductRowForm
+from catalogue.admin.importing import SHOWN, ImportPages
+from catalogue.admin.photos import ProductImageInline, preview
 from catalogue.importers.importer import Importer
 from catalogue.importers.records import Reject
-from catalogue.importing import SHOWN, ImportPages
-from catalogue.models import Brand, Category, Product, ProductImage
+from catalogue.models import Product, ProductImage
 from catalogue.overview import may_import
-from catalogue.resources import FORMATS, ProductResource
 
 COVERS = 12
 """Products that are shown with their covers before they are edited together."""
@@ -50,140 +51,6 @@ DEMO_PRODUCTS = 24
 
 MOST_DELETED = 20_000
 """Products deleted at once: the page before it names each, within `DATA_UPLOAD_MAX_NUMBER_FIELDS`."""
-
-PREVIEW_HEIGHT = 64
-"""Of a photo's preview, in pixels."""
-
-
-def preview(photo: ProductImage | None) -> str:
-    """A photo's thumbnail as a link to its largest form; nothing for a photo that is not stored yet."""
-    if photo is None or not photo.pk:
-        return ""
-    return format_html(
-        '<a href="{}"><img class="staff-cover" src="{}" alt="{}" width="{}" height="{}" loading="lazy"></a>',
-        photo.shown.url,
-        photo.thumbnail.url,
-        photo.alternative,
-        max(1, round(PREVIEW_HEIGHT * photo.width / photo.height)),
-        PREVIEW_HEIGHT,
-    )
-
-
-def indented(category: Any) -> str:
-    """The name of a category that has its tree fields, moved in by its depth."""
-    return "\u2003" * int(category.tree_depth) + str(category.name)
-
-
-class TreeChangeList(ChangeList):
-    """Lists each category below its parent."""
-
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str | Combinable]:
-        return ["tree_ordering"]
-
-
-@admin.register(Category)
-class CategoryAdmin(ModelAdmin):
-    form = CategoryForm
-    list_display = ("indented_name", "slug")
-    search_fields = ("name", "slug")
-    prepopulated_fields = {"slug": ("name",)}
-    sortable_by = ()
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Category]:
-        queryset: Any = super().get_queryset(request)
-        return queryset.with_tree_fields()  # type: ignore[no-any-return]
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return TreeChangeList
-
-    @admin.display(description=_("name"))
-    def indented_name(self, category: Any) -> str:
-        return indented(category)
-
-
-@admin.register(Brand)
-class BrandAdmin(ModelAdmin):
-    list_display = ("name", "slug")
-    search_fields = ("name", "slug")
-    prepopulated_fields = {"slug": ("name",)}
-
-
-class CategoryFilter(DropdownFilter):
-    """Products of a category and of all below it."""
-
-    title = _("category")
-    parameter_name = "category"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        categories = Category.objects.with_tree_fields()
-        return [(str(category.pk), indented(category)) for category in categories]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        chosen = {str(choice) for choice, _label in self.lookup_choices} & {self.value()}
-        if not chosen:
-            return queryset
-        # Read first: the tree's own query cannot stand within another, and an action's updates nest this one.
-        below = Category.objects.get(pk=chosen.pop()).descendants(include_self=True)
-        return queryset.filter(category__in=list(below.values_list("pk", flat=True)))
-
-
-class YesNoFilter(admin.SimpleListFilter):
-    """Products that are, or are not, in one of the queryset's own subsets."""
-
-    subset: str
-    labels: ClassVar[tuple[Any, Any]]
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        return list(zip(("yes", "no"), self.labels, strict=True))
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        match self.value():
-            case "yes":
-                return getattr(queryset, self.subset)()
-            case "no":
-                return queryset.exclude(pk__in=getattr(Product.objects.order_by(), self.subset)().values("pk"))
-        return queryset
-
-
-class VisibleFilter(YesNoFilter):
-    title = _("visibility")
-    labels = (_("Visible now"), _("Hidden"))
-    parameter_name = "visible"
-    subset = "visible"
-
-
-class InStockFilter(YesNoFilter):
-    title = _("stock")
-    labels = (_("In stock"), _("Sold out"))
-    parameter_name = "in_stock"
-    subset = "in_stock"
-
-
-class HasPhotosFilter(YesNoFilter):
-    title = _("photos")
-    labels = (_("With photos"), _("Without a photo"))
-    parameter_name = "photos"
-    subset = "with_photos"
-
-
-class ProductImageInline(TabularInline):
-    model = ProductImage
-    form = ProductImageForm
-    formset = ProductImageFormSet
-    fields = ["preview", "upload", "position", "alt"]
-    readonly_fields = ["preview"]
-    extra = 0
-    hide_title = True
-    # Dragged, or moved by typing: the number stays in its row.
-    ordering_field = "position"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ProductImage]:
-        queryset: QuerySet[ProductImage] = super().get_queryset(request)
-        return queryset.select_related("product")
-
-    @admin.display(description=_("preview"))
-    def preview(self, photo: ProductImage) -> str:
-        return preview(photo)
 
 
 @admin.register(Product)
@@ -412,33 +279,3 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
             )
             self.message_user(request, text % summary.created, messages.SUCCESS)
         return redirect("admin:index")
-
-
-@admin.register(ProductImage)
-class ProductImageAdmin(ModelAdmin):
-    """All photos in one list. They are added where their product is."""
-
-    form = ProductImageForm
-    list_display = ["preview", "product", "place", "size", "alt", "created"]
-    list_display_links = ("product",)
-    list_select_related = ("product",)
-    list_per_page = 50
-    search_fields = ("product__sku", "product__title", "alt")
-    fields = ["preview", "product", "upload", "position", "alt", "size", "created"]
-    readonly_fields = ["preview", "product", "size", "created"]
-    ordering = ("-pk",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    @admin.display(description=_("preview"))
-    def preview(self, photo: ProductImage) -> str:
-        return preview(photo)
-
-    @admin.display(description=_("position"), ordering="position")
-    def place(self, photo: ProductImage) -> int:
-        return photo.position + 1
-
-    @admin.display(description=_("size"))
-    def size(self, photo: ProductImage) -> str:
-        return f"{photo.width}\u00a0×\u00a0{photo.height}"

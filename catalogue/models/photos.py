@@ -1,194 +1,84 @@
-"""What is sold: categories, brands, products and their photos.
-
-Each rule is a database constraint, so that it holds whichever way a row is written. Every way of changing a photo,
-or the product of a photo, ends in `signals.announce`.
-"""
+"""Photos, their stored files, and querysets that announce every change to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, TypeVar
 
-from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.core.validators import MinValueValidator, RegexValidator, URLValidator
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.fields.files import FieldFile
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from tree_queries.fields import TreeNodeForeignKey
-from tree_queries.models import TreeNode
 
 from catalogue import files, images, metadata
-from catalogue.fetching import is_address
-from catalogue.querysets import BrandQuerySet, ProductImageQuerySet, ProductQuerySet
 from catalogue.signals import announce
 
+M = TypeVar("M", bound=models.Model)
 
-def default_currency() -> str:
-    return str(settings.DEFAULT_CURRENCY)
-
-
-class Category(TreeNode):  # type: ignore[misc]
-    # Deleting a category must not take those below it along.
-    parent = TreeNodeForeignKey(
-        "self", models.PROTECT, null=True, blank=True, related_name="children", verbose_name=_("parent")
-    )
-    name = models.CharField(_("name"), max_length=100)
-    slug = models.SlugField(_("address"), max_length=120, unique=True, allow_unicode=True)
-
-    class Meta:
-        verbose_name = _("category")
-        verbose_name_plural = _("categories")
-        ordering = ["name"]
-        constraints = [
-            models.UniqueConstraint(fields=["parent", "name"], name="category_name_unique_under_parent"),
-            models.UniqueConstraint(
-                fields=["name"], condition=Q(parent__isnull=True), name="category_name_unique_at_top"
-            ),
-            models.CheckConstraint(condition=~Q(name=""), name="category_has_a_name"),
-            models.CheckConstraint(condition=~Q(pk=F("parent")), name="category_not_its_own_parent"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def get_absolute_url(self) -> str:
-        return reverse("catalogue:category", args=[self.slug])
+MOST_NAMES = 500
+"""File names in one query: databases limit the number of its parameters."""
 
 
-class Brand(models.Model):
-    name = models.CharField(_("name"), max_length=100, unique=True)
-    slug = models.SlugField(_("address"), max_length=120, unique=True, allow_unicode=True)
+class AnnouncingQuerySet(models.QuerySet[M]):
+    """A queryset whose bulk writes send `photos_changed` as the models' own `save` and `delete` do.
 
-    objects: ClassVar[BrandQuerySet] = BrandQuerySet.as_manager()  # type: ignore[assignment]
+    `bulk_update` needs no method here: Django implements it with `update`.
+    """
 
-    class Meta:
-        verbose_name = _("brand")
-        verbose_name_plural = _("brands")
-        ordering = ["name"]
-        constraints = [models.CheckConstraint(condition=~Q(name=""), name="brand_has_a_name")]
+    def photos(self) -> models.QuerySet[ProductImage]:
+        """The photos that a change to these rows touches."""
+        raise NotImplementedError
 
-    def __str__(self) -> str:
-        return self.name
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic(using=self.db):
+            # Read first: the update may change what this queryset matches.
+            ids = list(self.photos().values_list("pk", flat=True))
+            count = super().update(**kwargs)
+            announce(ids)
+        return count
 
+    update.alters_data = True  # type: ignore[attr-defined]
 
-class Product(models.Model):
-    sku = models.CharField(
-        _("SKU"),
-        max_length=200,
-        unique=True,
-        validators=[RegexValidator(r"^\S(?:.*\S)?\Z", _("A SKU neither starts nor ends with a space."))],
-        help_text=_("The shop's own number of the product."),
-    )
-    title = models.CharField(_("title"), max_length=200)
-    description = models.TextField(_("description"), blank=True)
-    category = models.ForeignKey(
-        Category, models.PROTECT, related_name="products", verbose_name=_("category"), null=True, blank=True
-    )
-    brand = models.ForeignKey(
-        Brand, models.PROTECT, related_name="products", verbose_name=_("brand"), null=True, blank=True
-    )
-    price = models.DecimalField(
-        _("price"),
-        max_digits=12,
-        decimal_places=2,
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(Decimal(0))],
-        help_text=_("Leave empty if the shop does not say."),
-    )
-    currency = models.CharField(
-        _("currency"),
-        max_length=3,
-        default=default_currency,
-        validators=[RegexValidator(r"^[A-Z]{3}\Z", _("Use three capital letters, as in EUR."))],
-    )
-    attributes = models.JSONField(_("attributes"), default=dict, blank=True)
-    # No URLField: its form field changes what it takes a bare name for from one Django to the next.
-    external_url = models.CharField(
-        _("external address"),
-        max_length=500,
-        blank=True,
-        validators=[URLValidator(schemes=["http", "https"])],
-        help_text=_("Where the product is sold, if not here."),
-    )
-    visible_from = models.DateTimeField(_("visible from"), null=True, blank=True)
-    visible_until = models.DateTimeField(_("visible until"), null=True, blank=True)
-    stock = models.PositiveIntegerField(
-        _("stock"), null=True, blank=True, help_text=_("Leave empty if the stock is not counted.")
-    )
-    created = models.DateTimeField(_("created"), default=timezone.now, editable=False)
-    modified = models.DateTimeField(_("modified"), auto_now=True)
-
-    objects: ClassVar[ProductQuerySet] = ProductQuerySet.as_manager()  # type: ignore[assignment]
-
-    class Meta:
-        verbose_name = _("product")
-        verbose_name_plural = _("products")
-        ordering = ["-created", "-pk"]
-        indexes = [
-            models.Index(fields=["-created", "-id"], name="product_newest"),
-            models.Index(fields=["price"], name="product_price"),
-        ]
-        constraints = [
-            models.CheckConstraint(condition=~Q(sku=""), name="product_has_a_sku"),
-            models.CheckConstraint(condition=~Q(title=""), name="product_has_a_title"),
-            models.CheckConstraint(
-                condition=Q(price__isnull=True) | Q(price__gte=0), name="product_price_not_negative"
-            ),
-            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="product_currency_is_a_code"),
-            models.CheckConstraint(
-                condition=Q(visible_from__isnull=True)
-                | Q(visible_until__isnull=True)
-                | Q(visible_from__lt=F("visible_until")),
-                name="product_visible_from_before_until",
-                violation_error_message=_("A product must become visible before it ceases to be."),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.title} ({self.sku})"
-
-    def get_absolute_url(self) -> str:
-        return reverse("catalogue:product", args=[self.sku])
-
-    @property
-    def shop_url(self) -> str:
-        """`external_url` where it may be linked, else "": rows older than its validator may hold any scheme."""
-        return self.external_url if is_address(self.external_url) else ""
-
-    @property
-    def in_stock(self) -> bool:
-        return self.stock is None or self.stock > 0
-
-    @property
-    def cover(self) -> ProductImage | None:
-        """The first photo; costs no query where photos were prefetched."""
-        return next(iter(self.photos.all()), None)
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        with transaction.atomic():
-            super().save(*args, **kwargs)
-            announce(self.photos.values_list("pk", flat=True))
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        with transaction.atomic():
-            photos = list(self.photos.values_list("pk", *files.COLUMNS))
-            result = super().delete(*args, **kwargs)
+    def delete(self) -> tuple[int, dict[str, int]]:
+        with transaction.atomic(using=self.db):
+            photos = list(self.photos().values_list("pk", *files.COLUMNS))
+            result = super().delete()
             announce(pk for pk, *_ in photos)
-            files.remove_unused_after_commit(name for _, *names in photos for name in names)
+            remove_unused_after_commit(name for _, *names in photos for name in names)
         return result
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:
+        with transaction.atomic(using=self.db):
+            created = super().bulk_create(objs, *args, **kwargs)
+            announce(self._photos_of(created))
+        return created
+
+    def _photos_of(self, created: Sequence[M]) -> Iterable[int]:
+        """The photos that a bulk creation of `created` adds or changes."""
+        raise NotImplementedError
+
+
+class ProductImageQuerySet(AnnouncingQuerySet["ProductImage"]):
+    def photos(self) -> models.QuerySet[ProductImage]:
+        return self.order_by()
+
+    def _photos_of(self, created: Sequence[ProductImage]) -> Iterable[int]:
+        if all(photo.pk for photo in created):
+            return [photo.pk for photo in created]
+        digests = {photo.sha256 for photo in created}
+        return ProductImage.objects.filter(sha256__in=digests).values_list("pk", flat=True)
 
 
 class ProductImage(models.Model):
     """A photo of a product, with its renditions. `set_content` gives it its picture."""
 
-    product = models.ForeignKey(Product, models.CASCADE, related_name="photos", verbose_name=_("product"))
+    product = models.ForeignKey("catalogue.Product", models.CASCADE, related_name="photos", verbose_name=_("product"))
     file = models.FileField(_("file"), max_length=200, db_index=True)
     thumbnail = models.FileField(_("thumbnail"), max_length=200, db_index=True, editable=False)
     large = models.FileField(
@@ -319,7 +209,7 @@ class ProductImage(models.Model):
                 before = row.values_list(*files.COLUMNS).first()
                 if before is not None:
                     ProductImage.objects.filter(pk=self.pk).update(**values)
-                    files.remove_unused_after_commit(before)
+                    remove_unused_after_commit(before)
         except BaseException:
             files.remove(stored.values())
             raise
@@ -344,7 +234,7 @@ class ProductImage(models.Model):
                     self.large = self.thumbnail.name
                 super().save(*args, **kwargs)
                 announce([self.pk])
-                files.remove_unused_after_commit(set(before) - self._file_names())
+                remove_unused_after_commit(set(before) - self._file_names())
         except BaseException:
             files.remove(stored)
             raise
@@ -355,8 +245,32 @@ class ProductImage(models.Model):
             pk, names = self.pk, self._file_names()
             result = super().delete(*args, **kwargs)
             announce([pk])
-            files.remove_unused_after_commit(names)
+            remove_unused_after_commit(names)
         return result
 
     def _file_names(self) -> set[str]:
         return {getattr(self, column).name or "" for column in files.COLUMNS}
+
+
+def remove_unused(names: Iterable[str]) -> None:
+    """Remove those of these files that no photo uses any more."""
+    files.remove(unused(names))
+
+
+def unused(names: Iterable[str]) -> set[str]:
+    """Those of these files that no photo uses."""
+    names = set(names) - {""}
+    used: set[str] = set()
+    listed = sorted(names)
+    for start in range(0, len(listed), MOST_NAMES):
+        asked = listed[start : start + MOST_NAMES]
+        for column in files.COLUMNS:
+            used.update(ProductImage.objects.filter(**{f"{column}__in": asked}).values_list(column, flat=True))
+    return names - used
+
+
+def remove_unused_after_commit(names: Iterable[str]) -> None:
+    """Once the current transaction is committed, remove those of these files that no photo uses any more."""
+    frozen = set(names) - {""}
+    if frozen:
+        transaction.on_commit(lambda: remove_unused(frozen))

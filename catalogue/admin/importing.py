@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from catalogue import history, values
+from catalogue.admin import history, values
 from catalogue.importers import columns
 from catalogue.importers.budget import BudgetSpent, ProcessorBudget
 from catalogue.importers.importer import BATCH, Importer, Summary

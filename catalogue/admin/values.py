@@ -13,7 +13,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from catalogue.importers.columns import category_path
+from catalogue.importers.cells import category_path
 from catalogue.models import Product
 
 _LONGEST = 80

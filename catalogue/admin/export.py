@@ -16,7 +16,7 @@ from import_export import resources
 from import_export.fields import Field
 from import_export.formats import base_formats
 
-from catalogue.importers.columns import PHOTO_SIGN, as_text, category_path, photo_texts
+from catalogue.importers.cells import PHOTO_SEPARATOR, as_text, category_path, photo_texts
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import Product
 
@@ -132,7 +132,7 @@ class ProductResource(resources.ModelResource):
         return _moment(product.visible_until)
 
     def dehydrate_photos(self, product: Product) -> str:
-        return f" {PHOTO_SIGN} ".join(photo.file.name or "" for photo in product.photos.all())
+        return f" {PHOTO_SEPARATOR} ".join(photo.file.name or "" for photo in product.photos.all())
 
     def dehydrate_alt(self, product: Product) -> str:
         return photo_texts([photo.alt for photo in product.photos.all()])
