@@ -73,16 +73,20 @@ class SpaceMismatch(SearchError):
     """A vector of one space met an index of another; comparing them would give nonsense."""
 
 
-class BuildRunning(SearchError):
-    """Another process is building a version of the index."""
+class JobRunning(SearchError):
+    """Another job on the index is running."""
 
 
 class BuildInterrupted(SearchError):
     """A build could not go on because the model or the index is away; the next call goes on with it."""
 
 
-class BuildPaused(SearchError):
-    """A build was paused by staff; what is done is kept until it is gone on with or discarded."""
+class NothingToCancel(SearchError):
+    """No rebuild is queued or running, and no version is unfinished."""
+
+
+class JobCancelled(SearchError):
+    """The job was cancelled, or another process took it over: this process ends its part."""
 
 
 class BuildRefused(SearchError):

@@ -16,7 +16,7 @@ from django.db import DatabaseError, close_old_connections
 from django.utils.module_loading import import_string
 
 from catalogue.importers import uploads
-from search.exceptions import BuildPaused, SearchError, WorkStopped
+from search.exceptions import JobCancelled, SearchError, WorkStopped
 from search.lifecycle import audit, building, jobs, rollback, upkeep
 from search.models import IndexEntry, IndexJob, IndexVersion
 from search.reading import queries
@@ -68,17 +68,19 @@ class WorkerTasks:
         upkeep.maintain(self.progress)
 
     def run_jobs(self) -> None:
-        """Do what staff have asked for. What fails is told where they asked; the worker goes on."""
-        while not self.stopped() and (run := jobs.take()):
-            logger.info("Begun: %s.", run)
+        """Do the jobs that staff asked for. A failure is shown where they asked, and the worker continues."""
+        while not self.stopped() and (job := jobs.take()):
+            logger.info("Started: %s.", job)
             try:
-                perform(run, self.progress)
+                perform(job, self.progress)
             except WorkStopped:
                 raise
+            except JobCancelled as cancelled:
+                logger.info("%s", cancelled)
             except SearchError as error:
                 logger.error("%s", error)  # noqa: TRY400 - a sentence for staff, no bug
             except Exception:
-                logger.exception("The %s failed.", run)
+                logger.exception("The %s failed.", job)
 
     def index(self, ids: list[int]) -> None:
         """Index the pending ones of these photos, in the first version too where there is none yet."""
@@ -107,24 +109,19 @@ class WorkerTasks:
             upkeep.maintain(self.progress)
 
 
-def perform(run: IndexJob, progress: jobs.Progress | None = None) -> None:
-    """Do what staff asked for: a run that was taken (`jobs.take`)."""
-    force = bool(run.options.get("force"))
-    match run.kind:
+def perform(job: IndexJob, progress: jobs.Progress | None = None) -> None:
+    """Do a job that was taken (`jobs.take`)."""
+    force = bool(job.options.get("force"))
+    match job.kind:
         case IndexJob.Kind.SYNC:
-            upkeep.sync(progress, run)
+            upkeep.sync(progress, job)
         case IndexJob.Kind.AUDIT:
-            audit.run(progress, run, repair=bool(run.options.get("repair")))
-        case IndexJob.Kind.DISCARD:
-            building.discard(run)
+            audit.run(progress, job, repair=bool(job.options.get("repair")))
         case IndexJob.Kind.ROLLBACK:
-            rollback.roll_back(progress, run, force=force)
+            rollback.roll_back(progress, job, force=force)
         case _:
             ledger.retry_now()
-            try:
-                building.rebuild(run.options.get("model", "default"), progress, run, force=force)
-            except BuildPaused as paused:
-                logger.info("%s", paused)
+            building.rebuild(job.options.get("model", "default"), progress, job, force=force)
 
 
 class Loop:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import timedelta
 from itertools import dropwhile
 from typing import Any
 from urllib.parse import urlencode
@@ -14,11 +13,13 @@ from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
 from search import broker
+from search.admin import job_words
+from search.admin.job_words import Kind, State
 from search.admin.states import reasons
 from search.exceptions import SearchError
 from search.indexes import index_of
@@ -28,34 +29,14 @@ from search.versions import rebuild_hint
 from search.vision.matches import BOUNDED
 from search.writing import throughput
 
-STAGES = {
-    "embed": _("looking at photos"),
-    "fit": _("learning from the catalogue"),
-    "index": _("indexing photos"),
-    "check": _("measuring the new version"),
-    "audit": _("comparing catalogue and index"),
-}
-
 MINUTES = 30
 """Drawn in the chart of the throughput."""
 RATED = 5
 """The last minutes that the rate is taken from."""
 
-SILENCE = timedelta(minutes=1)
-"""Nothing is said of a run that was heard of within it; a fit is silent for up to as long."""
-
-Kind, State = IndexJob.Kind, IndexJob.State
 
 UNFINISHED = (IndexVersion.State.BUILDING, IndexVersion.State.READY)
 BUILDING = (Kind.REBUILD, Kind.ROLLBACK)
-
-TITLES = {
-    Kind.SYNC.value: _("Sync"),
-    Kind.REBUILD.value: _("Rebuild"),
-    Kind.ROLLBACK.value: _("Going back"),
-    Kind.DISCARD.value: _("Discarding"),
-    Kind.AUDIT.value: _("Audit"),
-}
 
 
 @dataclass(frozen=True)
@@ -80,19 +61,6 @@ class Reason:
     text: str
     photos: int
     address: str
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A run in words."""
-
-    run: IndexJob
-    title: str
-    text: str
-    percent: int | None = None
-    duration: str = ""
-    #: for how long nothing was heard of the process, if for unusually long
-    silence: str = ""
 
 
 def coverage(version: IndexVersion | None, states: dict[str, int]) -> Coverage:
@@ -135,9 +103,8 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
     live = next((version for version in versions if version.state == IndexVersion.State.LIVE), None)
     found = coverage(live, states.get(live.pk, {}) if live else {})
     recent = list(IndexJob.objects.select_related("asked_by")[:20])
-    running = next((run for run in recent if run.state == State.RUNNING), None)
-    waiting = next((run for run in recent if run.state == State.WAITING), None)
-    paused = next((run for run in recent if run.state == State.PAUSED), None)
+    running = next((job for job in recent if job.state == State.RUNNING), None)
+    waiting = next((job for job in recent if job.state == State.WAITING), None)
     build = next((version for version in versions if version.state in UNFINISHED), None)
     audited = jobs.last(Kind.AUDIT)
     worker = workers(asked=waiting is not None)
@@ -156,10 +123,9 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "other_model": rebuild_hint(live) if live else "",
         "bounds": [(match.label, getattr(live.calibration, match.value)) for match in BOUNDED] if live else [],
         "versions": versions,
-        "running": _running(running) if running else None,
-        "waiting": _waiting(waiting, there=there, busy=running is not None) if waiting else None,
-        "failed": _failed(recent),
-        "paused": _paused(paused) if paused else None,
+        "running": job_words.running(running) if running else None,
+        "waiting": job_words.waiting(waiting, there=there, busy=running is not None) if waiting else None,
+        "failed": job_words.failed(recent),
         "build": build,
         "build_stands": build is not None and not (running and running.kind in BUILDING),
         "build_refusals": refusals(build) if build else [],
@@ -167,7 +133,7 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "gate": _gate(live) if live else [],
         "audited": audited,
         "audit_first": _first(audited) if audited else [],
-        "rebuilt": _rebuilt(recent),
+        "rebuilt": job_words.rebuilt(recent),
         "precision": _precision(live) if live else [],
         **(_projection(live) if live else {}),
         "trouble": trouble(live),
@@ -175,7 +141,7 @@ def numbers(request: HttpRequest) -> dict[str, Any]:
         "rate": _rate(minutes),
         "bars": _bars(minutes),
         "busy": bool(running or waiting or (there and found.waiting and not postponed)),
-        "announcement": _announcement(running, waiting or paused, found),
+        "announcement": _announcement(running, waiting, found),
         "may_change": request.user.has_perm("search.change_indexversion"),
         "may_retry": request.user.has_perm("search.change_indexentry"),
         "may_see_photos": request.user.has_perm("catalogue.view_productimage"),
@@ -219,64 +185,6 @@ def _reasons(version: IndexVersion, state: IndexEntry.State) -> list[Reason]:
         Reason(text, number, f"{photos}?{urlencode({'index': state.value, 'reason': text})}")
         for text, number in reasons(version, state)
     ]
-
-
-# Runs in words ----------------------------------------------------------------------------------------------
-
-
-def title(run: IndexJob) -> str:
-    return str(TITLES[run.kind])
-
-
-def _running(run: IndexJob) -> Shown:
-    text = str(STAGES.get(run.stage, _("beginning")))
-    percent = None
-    if run.total and run.stage != "fit":
-        percent = 100 * min(run.done, run.total) // run.total
-        text += _so_far(run)
-    duration = lasted(timezone.now() - run.started) if run.started else ""
-    silent = timezone.now() - run.seen if run.seen else timedelta()
-    return Shown(run, title(run), text, percent, duration, lasted(silent) if silent > SILENCE else "")
-
-
-def _waiting(run: IndexJob, *, there: bool, busy: bool) -> Shown:
-    if busy:
-        text = gettext("waits until what is under way is done")
-    elif there:
-        text = gettext("the worker begins in a moment")
-    else:
-        text = gettext("waits for a worker; it is kept until one comes")
-    return Shown(run, title(run), text)
-
-
-def _paused(run: IndexJob) -> Shown:
-    text = gettext("paused; what is done is kept")
-    return Shown(run, title(run), text + _so_far(run))
-
-
-def _so_far(run: IndexJob) -> str:
-    """How much of its stage is done; nothing of a stage that is a single step."""
-    if run.total <= 1:
-        return ""
-    return " " + gettext("(%(done)s of %(total)s)") % {"done": f"{run.done:,}", "total": f"{run.total:,}"}
-
-
-def _failed(recent: list[IndexJob]) -> Shown | None:
-    """The last run, if it failed and nothing has been done since."""
-    ended = next((run for run in recent if run.ended), None)
-    if ended is None or ended.state != State.FAILED:
-        return None
-    return Shown(ended, title(ended), ended.reason)
-
-
-def _rebuilt(recent: list[IndexJob]) -> Shown | None:
-    done = {"kind": Kind.REBUILD, "state": State.DONE}
-    last = next((run for run in recent if run.kind == Kind.REBUILD and run.state == State.DONE), None)
-    if last is None and recent:
-        last = IndexJob.objects.filter(**done).first()
-    if last is None or last.started is None or last.ended is None:
-        return None
-    return Shown(last, title(last), "", None, lasted(last.ended - last.started))
 
 
 def _precision(live: IndexVersion) -> list[tuple[str, float]]:
@@ -355,28 +263,14 @@ def _first(audited: IndexJob) -> list[tuple[str, int, str]]:
     ]
 
 
-def lasted(duration: timedelta) -> str:
-    """A duration in words, as precise as people want it."""
-    seconds = max(0, round(duration.total_seconds()))
-    if seconds < 90:  # noqa: PLR2004 - as people speak
-        return ngettext("%d second", "%d seconds", seconds) % seconds
-    minutes = round(seconds / 60)
-    if minutes < 90:  # noqa: PLR2004
-        return ngettext("%d minute", "%d minutes", minutes) % minutes
-    hours = round(minutes / 60)
-    return ngettext("%d hour", "%d hours", hours) % hours
-
-
 def _announcement(running: IndexJob | None, waiting: IndexJob | None, found: Coverage) -> str:
     """What a screen reader is told; it changes with the stage and with each quarter, not with each photo."""
     if running:
-        shown = _running(running)
-        text = f"{shown.title}: {STAGES.get(running.stage, _('beginning'))}"
+        shown = job_words.running(running)
+        text = f"{shown.title}: {job_words.STAGES.get(running.stage, _('beginning'))}"
         return text if shown.percent is None else f"{text}, {shown.percent // 25 * 25} %"
-    if waiting and waiting.state == State.PAUSED:
-        return gettext("%(kind)s is paused.") % {"kind": title(waiting)}
     if waiting:
-        return gettext("%(kind)s is waiting.") % {"kind": title(waiting)}
+        return gettext("%(kind)s is waiting.") % {"kind": job_words.title(waiting)}
     if found.waiting:
         return gettext("Photos are waiting to be indexed.")
     return gettext("Nothing is under way.")

@@ -17,10 +17,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
 from search import versions
+from search.admin.job_words import Kind, State, lasted, title
 from search.admin.keys import is_key
-from search.admin.overview import Kind, State, has_indexed, lasted, numbers, title
+from search.admin.overview import BUILDING, has_indexed, numbers
 from search.admin.states import try_again
-from search.exceptions import SearchError
+from search.exceptions import NothingToCancel, SearchError
 from search.lifecycle import building, jobs
 from search.models import KEPT, Embedding, IndexEntry, IndexJob, IndexVersion
 from search.vision.embedders import embedders
@@ -75,9 +76,8 @@ class IndexPages:
             expected=expected,
             last=last,
             unfinished=unfinished,
-            paused=jobs.paused(),
             models=_models(),
-            chosen=_model_of(unfinished),
+            chosen=building.unfinished_model(),
             **_model(live),
         )
 
@@ -111,9 +111,8 @@ class IndexPages:
         return self._page(
             request,
             "discard.html",
-            gettext("Discard what was built"),
+            gettext("Discard a version"),
             build=build,
-            paused=jobs.paused(),
             indexed=indexed,
             live=IndexVersion.objects.live(),
         )
@@ -130,18 +129,15 @@ class IndexPages:
         _require(request, "search.change_indexversion")
         if "cancel" in request.POST:
             self._cancel(request, request.POST["cancel"])
-        elif "pause" in request.POST:
-            self._pause(request)
-        elif "resume" in request.POST:
-            self._resume(request)
+        elif "discard" in request.POST:
+            self._discard(request)
         elif "switch" in request.POST:
-            # As it was built: the same version is gone on with.
-            options = {"model": _model_of(IndexVersion.objects.unfinished()), "force": True}
+            options = {"model": building.unfinished_model(), "force": True}  # continues the version that was built
             self._ask(request, Kind.REBUILD, options)
         elif "repair" in request.POST:
             self._ask(request, Kind.AUDIT, {"repair": True})
         elif request.POST.get("ask") == Kind.REBUILD:
-            model = request.POST.get("model", _model_of(IndexVersion.objects.unfinished()))
+            model = request.POST.get("model", building.unfinished_model())
             self._ask(request, Kind.REBUILD, {"model": model if model in embedders else "default"})
         elif request.POST.get("ask") in Kind.values:
             self._ask(request, Kind(request.POST["ask"]))
@@ -150,36 +146,40 @@ class IndexPages:
         return redirect("admin:search_index")
 
     def _ask(self, request: HttpRequest, kind: IndexJob.Kind, options: dict[str, Any] | None = None) -> None:
-        run, new = jobs.ask(kind, request.user, options)
+        job, new = jobs.ask(kind, request.user, options)
         if new:
             there, _seen = jobs.last_worker()
             text = gettext("%(kind)s was asked for. The worker begins in a moment.")
             if not there:
                 text = gettext("%(kind)s was asked for. It waits for a worker: there is none at the moment.")
-            messages.success(request, _asked(text % {"kind": title(run)}))
-        elif run.state == State.RUNNING:
-            messages.info(request, _asked(gettext("%(kind)s is under way already.") % {"kind": title(run)}))
+            messages.success(request, _asked(text % {"kind": title(job)}))
+        elif job.state == State.RUNNING:
+            messages.info(request, _asked(gettext("%(kind)s is under way already.") % {"kind": title(job)}))
         else:
             text = gettext("%(kind)s is waiting already; nothing was added.")
-            messages.info(request, _asked(text % {"kind": title(run)}))
-
-    def _pause(self, request: HttpRequest) -> None:
-        if jobs.pause():
-            messages.success(request, gettext("The rebuild is paused at its next step; what is done is kept."))
-        else:
-            messages.warning(request, gettext("There is no rebuild to be paused: it has ended or not begun."))
-
-    def _resume(self, request: HttpRequest) -> None:
-        if jobs.resume(request.user):
-            messages.success(request, _asked(gettext("The worker goes on with the rebuild in a moment.")))
-        else:
-            messages.warning(request, gettext("There is nothing to go on with, or something else waits already."))
+            messages.info(request, _asked(text % {"kind": title(job)}))
 
     def _cancel(self, request: HttpRequest, pk: str) -> None:
-        if is_key(pk) and jobs.cancel(int(pk)):
-            messages.success(request, gettext("It was cancelled before it began."))
+        job = IndexJob.objects.filter(pk=pk, state__in=jobs.STANDING).first() if is_key(pk) else None
+        if job is None:
+            messages.warning(request, gettext("This job has already ended."))
+        elif job.kind in BUILDING:
+            self._discard(request)
         else:
-            messages.warning(request, gettext("It cannot be cancelled any more: it has begun or ended."))
+            jobs.cancel(job.pk)
+            messages.success(request, gettext("The job was cancelled."))
+
+    def _discard(self, request: HttpRequest) -> None:
+        try:
+            version = building.cancel()
+        except NothingToCancel as error:
+            messages.warning(request, str(error))
+            return
+        if version is not None and version.returning:
+            messages.success(request, gettext("Version %(number)d stays retired.") % {"number": version.pk})
+        else:
+            text = gettext("The rebuild was cancelled. Embeddings are kept, so the next rebuild is quick.")
+            messages.success(request, text)
 
 
 def _asked(text: str) -> str:
@@ -217,12 +217,6 @@ def _model(live: IndexVersion | None) -> dict[str, Any]:
     }
 
 
-def _model_of(version: IndexVersion | None) -> str:
-    """The alias that a rebuild goes on with."""
-    alias = version.embedder if version is not None and not version.returning else "default"
-    return alias if alias in embedders else "default"
-
-
 def _trouble(former: IndexVersion) -> str:
     """Why a version cannot be gone back to, as far as that can be told without opening its index; else empty."""
     try:
@@ -231,7 +225,7 @@ def _trouble(former: IndexVersion) -> str:
         return str(error)
     unfinished = IndexVersion.objects.unfinished()
     if unfinished is not None and not unfinished.returning:
-        return gettext("A build is not finished: go on with it or discard it first.")
+        return gettext("A rebuild is not finished. Finish or discard it first.")
     return ""
 
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from search.exceptions import BuildInterrupted, BuildRefused, BuildRunning, VectorIndexError
+from search.exceptions import BuildInterrupted, BuildRefused, JobCancelled, VectorIndexError
 from search.indexes import index_of
 from search.lifecycle import gate
 from search.lifecycle.jobs import Progress
@@ -39,7 +39,7 @@ def interrupted(reason: str) -> BuildInterrupted:
 
 
 def activate(version: IndexVersion, report: Progress, *, force: bool = False, compare: bool = True) -> IndexVersion:
-    """Switch to a version in one step, if it may go live. Raises BuildRefused, and BuildRunning if it was given up.
+    """Switch to a version in one step, if it may go live. Raises BuildRefused, and JobCancelled if it was discarded.
 
     Without `compare` its index need only be complete and sound: it may be worse than the live one.
     """
@@ -56,8 +56,7 @@ def activate(version: IndexVersion, report: Progress, *, force: bool = False, co
         standing = IndexVersion.objects.select_for_update().filter(pk=version.pk)
         state = standing.values_list("state", flat=True).first()
         if state not in (IndexVersion.State.READY, IndexVersion.State.LIVE):
-            raise BuildRunning(_("The version was discarded meanwhile. Rebuild the index to make another."))
-        # Of two processes that built it together, the second finds it live.
+            raise JobCancelled(_("The new version was discarded. Rebuild the index to make another."))
         if state == IndexVersion.State.READY:
             IndexVersion.objects.filter(state=IndexVersion.State.LIVE).update(
                 state=IndexVersion.State.RETIRED, retired=now
@@ -99,7 +98,7 @@ def _judge(version: IndexVersion, live: IndexVersion | None, report: Progress, *
             hold(live)
         text = _(
             "Version %(number)d is not switched to; it is kept, and the live one goes on. %(reasons)s Switch to it "
-            "anyway with “manage.py rebuild_index --force”, or give it up with “--discard”; the admin's page of the "
+            "anyway with “manage.py rebuild_index --force”, or discard it with “--cancel”; the admin's page of the "
             "index has buttons for both."
         )
         raise BuildRefused(text % {"number": version.pk, "reasons": " ".join(refusals)})

@@ -123,13 +123,13 @@ def due() -> bool:
     return since is not None and since < timezone.now() - EVERY
 
 
-def run(progress: Progress | None = None, run: IndexJob | None = None, *, repair: bool = False) -> Findings:
-    """Look, and keep what was found with the run; `run` is a request that was taken.
+def run(progress: Progress | None = None, job: IndexJob | None = None, *, repair: bool = False) -> Findings:
+    """Look, and keep what was found with the job; `job` is one that was taken.
 
     With `repair` what differs is made pending and indexed, and looked at again until nothing differs. Raises
     IndexMissing where the index is lost as a whole, which a rebuild mends.
     """
-    with jobs.recorded(IndexJob.Kind.AUDIT, progress, run, {"repair": repair}) as report:
+    with jobs.recorded(IndexJob.Kind.AUDIT, progress, job, {"repair": repair}) as report:
         version = ledger.ensure_live_version()
         repaired = 0
         findings = look(version, report, mend=repair)
@@ -142,7 +142,7 @@ def run(progress: Progress | None = None, run: IndexJob | None = None, *, repair
         findings.repaired = repaired
         if repaired:
             findings.waiting = _waiting(version)
-        report.of(version, findings.photos, findings.to_json())
+        report.result(version, findings.photos, findings.to_json())
     if findings.total:
         logger.warning(
             "Catalogue and index differ: %d photos missing, %d stale, %d orphaned. "

@@ -3,7 +3,7 @@
 A build embeds what has no embedding yet, fits the projection and the calibration to what the catalogue holds now,
 indexes every photo, and looks for those that came meanwhile. Only then does it go live, and only if it is complete
 and not worse than the live version (`activation`). Where embeddings are stored already (a refit, a lost index) the
-model is not asked. A build that was interrupted or paused is gone on with by the next.
+model is not asked. The next build continues one that was interrupted.
 """
 
 from __future__ import annotations
@@ -12,21 +12,19 @@ import logging
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 from django.conf import settings
-from django.db import IntegrityError
 from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalogue.models import Category, ProductImage
-from search.exceptions import BuildRunning, IndexMissing
+from search.exceptions import IndexMissing, NothingToCancel
 from search.indexes import index_of
 from search.lifecycle import activation, jobs
-from search.lifecycle.jobs import Progress
+from search.lifecycle.jobs import Progress, Record
 from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
 from search.vision import colours, fitting, matches
 from search.vision.embedders import embedders
@@ -81,58 +79,60 @@ class TrainingSet:
 def rebuild(
     embedder_alias: str = "default",
     progress: Progress | None = None,
-    run: IndexJob | None = None,
+    job: IndexJob | None = None,
     *,
-    anew: bool = True,
+    refresh: bool = True,
     force: bool = False,
 ) -> IndexVersion:
-    """Build a new version, make it live, and return it; `run` is a request that was taken.
+    """Build a new version, make it live, and return it.
 
-    Whether the alias has become another model is found out first, unless it is not to be built with `anew`.
+    A build that was interrupted is continued. After an error of the model or the index, or after a cancelled build,
+    the next one asks the model only for photos that have no embedding yet.
 
-    Two processes that build at the same time share the work. Raises what the model or the index raise, and
-    BuildPaused: the live version then goes on answering, and another call goes on where this one stopped. Raises
-    BuildRefused where the new version is not complete or worse than the live one, unless it is `force`d: it is kept
-    until it is forced or discarded.
+    job: one that was taken.
+    refresh: ask a remote model first which model it is.
+    force: switch to the new version even if it is worse.
+
+    Raises BuildRefused if the new version is not complete, or worse than the live one: it is kept until it is forced
+    or cancelled. Raises JobRunning, JobCancelled, and the errors of the model and the index.
     """
     options = {"model": embedder_alias, "force": force}
-    with jobs.recorded(IndexJob.Kind.REBUILD, progress, run, options) as report:
-        shared = report.run is None
-        if shared and jobs.running(IndexJob.Kind.ROLLBACK):
-            raise BuildRunning(_("The index goes back to its former version just now: try again when that is done."))
-        if anew:
+    with jobs.recorded(IndexJob.Kind.REBUILD, progress, job, options) as report:
+        if refresh:
             embedders[embedder_alias].ask_anew()
         ledger.ensure_live_version()
-        began = timezone.now()
         wanted = draft(embedder_alias)
         version = _unfinished(wanted)
         if version is None:
-            _embed_all(wanted, report, backwards=shared)
-            version = _ended(wanted, began) or _begin(wanted, report)
+            _embed_all(wanted, report)
+            version = _begin(wanted, report)
         activation.bring_up_to_date(version, report)
         version = activation.activate(version, report, force=force)
-        report.of(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
+        report.result(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
     return version
 
 
-def discard(run: IndexJob | None = None) -> IndexVersion | None:
-    """Give up the version that is not live yet, and the rebuild that is paused; returns the version if there was one.
+def cancel() -> IndexVersion | None:
+    """Cancel the rebuild or rollback that is queued or running, and discard the version that is not live yet.
 
-    A former version on its way back goes back to where it was. Raises BuildRunning while a process builds.
+    Embeddings are kept. A version that was being rolled back to can still be rolled back to. Returns the version, if
+    there was one. Raises NothingToCancel.
     """
-    with jobs.recorded(IndexJob.Kind.DISCARD, run=run) as report:
-        if jobs.running(IndexJob.Kind.REBUILD) or jobs.running(IndexJob.Kind.ROLLBACK):
-            raise BuildRunning(
-                _("A build is under way: pause it first (“manage.py rebuild_index --pause”), then discard it.")
-            )
-        given_up = jobs.give_up_paused(_("It was discarded."))
+    with IndexVersion.objects.lock_for_create():
+        cancelled = jobs.cancel((IndexJob.Kind.REBUILD, IndexJob.Kind.ROLLBACK))
         version = IndexVersion.objects.unfinished()
         if version is not None:
             retire(version)
-        elif not given_up:
-            raise BuildRunning(_("There is no build to be discarded."))
-        report.of(version, 0)
+    if version is None and not cancelled:
+        raise NothingToCancel(_("There is no rebuild to cancel."))
     return version
+
+
+def unfinished_model() -> str:
+    """The alias of the model that an interrupted build would be continued with; else "default"."""
+    version = IndexVersion.objects.unfinished()
+    alias = version.embedder if version is not None and not version.returning else "default"
+    return alias if alias in embedders else "default"
 
 
 def draft(alias: str) -> IndexVersion:
@@ -148,7 +148,7 @@ def draft(alias: str) -> IndexVersion:
 
 
 def _unfinished(draft: IndexVersion) -> IndexVersion | None:
-    """A build of the same model that was interrupted; one of another model, or in another index, is given up."""
+    """An interrupted build in the same space. One of another model, or in another index, is discarded."""
     version = IndexVersion.objects.unfinished()
     if version is None:
         return None
@@ -158,7 +158,7 @@ def _unfinished(draft: IndexVersion) -> IndexVersion | None:
             ledger.make_index(version)  # the process that began it may have come no further
             index_of(version).count()
         except IndexMissing:  # what the ledger says of it is no longer true
-            logger.warning("The unfinished index version %s was lost; it is begun anew.", version.pk)
+            logger.warning("The unfinished index version %s was lost; it is built again.", version.pk)
         else:
             return version
     retire(version)
@@ -172,31 +172,15 @@ def retire(version: IndexVersion) -> None:
     standing.update(state=IndexVersion.State.RETIRED, **values)
 
 
-def _ended(draft: IndexVersion, began: datetime) -> IndexVersion | None:
-    """What another process has built meanwhile: the same was wanted."""
-    return (
-        IndexVersion.objects.filter(
-            state=IndexVersion.State.LIVE,
-            activated__gt=began,
-            fingerprint=draft.fingerprint,
-            colours_version=draft.colours_version,
-        )
-        .defer("projection_bytes")
-        .first()
-    )
+def _embed_all(draft: IndexVersion, report: Progress) -> None:
+    """Make the embeddings that are missing in the space of a draft.
 
-
-def _embed_all(draft: IndexVersion, report: Progress, *, backwards: bool = False) -> None:
-    """Make the embeddings that are missing in the space of a draft; `backwards` meets another process half-way.
-
-    What cannot be had now is left out of the fit, and tried again when it is indexed.
+    Photos that cannot be embedded now are left out of the fit, and tried again when they are indexed.
     """
     stored = Embedding.objects.of(draft).filter(digest=OuterRef("sha256"))
     missing = ProductImage.objects.filter(~Exists(stored)).order_by("pk")
     total = missing.count()
     ids = list(missing.values_list("pk", flat=True))
-    if backwards:
-        ids.reverse()
     begun = 0  # of the claim that is being embedded
     batch_size = embedders[draft.embedder].batch_size
 
@@ -219,7 +203,7 @@ def _embed_all(draft: IndexVersion, report: Progress, *, backwards: bool = False
         report("embed", total - len(ids), total)
 
 
-def _begin(draft: IndexVersion, report: Progress) -> IndexVersion:
+def _begin(draft: IndexVersion, report: Record) -> IndexVersion:
     """Fit to what is embedded, and save the new version with every photo pending."""
     report("fit", 0, 1)
     training = load(draft, lambda: report("fit", 0, 1))
@@ -231,15 +215,9 @@ def _begin(draft: IndexVersion, report: Progress) -> IndexVersion:
     draft.calibration_json = calibration.to_json() if calibration else ""
     if fit.projection:
         draft.projection_bytes, draft.width = fit.projection.to_bytes(), fit.projection.width + colours.WIDTH
-    try:
-        with IndexVersion.objects.lock_for_create():
-            draft.save(force_insert=True)
-    except IntegrityError as error:
-        # Another process was as far a moment before: go on with its version, together.
-        begun = _unfinished(draft)
-        if begun is None:
-            raise BuildRunning("Another build of the index has just ended; try again.") from error
-        return begun
+    with IndexVersion.objects.lock_for_create():
+        report.check()  # `cancel` takes the same lock: it either stops this or finds the version
+        draft.save(force_insert=True)
     ledger.make_index(draft)
     return draft
 

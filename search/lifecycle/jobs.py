@@ -1,14 +1,18 @@
-"""What is being done to the index, told from process to process: requests, progress, throughput, workers.
+"""Jobs on the index: what staff ask for, and rebuilds and audits, whoever starts them.
 
-Staff ask in the web process (`ask`); a worker looks for it (`take`), does it (`worker.perform`) and writes down
-how far it is. Rebuilds that nobody asked for are written down by whoever begins them (`recorded`).
+Staff ask in the web process (`ask`). A worker takes the job (`take`), does it (`worker.perform`) and records its
+progress (`recorded`). Commands and the upkeep record the jobs that they start themselves. One job runs at a time; its
+owner holds a lease, so that another worker can take over the job of a process that has died.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import secrets
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,318 +22,224 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from search.exceptions import BuildPaused, SearchError, WorkStopped
+from search.exceptions import JobCancelled, JobRunning, SearchError, WorkStopped
 from search.models import IndexedMinute, IndexJob, IndexVersion, Worker
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two notes of a run's progress.
+#: Seconds between two records of a job's progress; each of them renews the lease.
 NOTE = 1.0
-#: A run whose process has not been heard of for as long is taken for left. A fit is the longest silence: a minute
-#: at the most. Where that is wrong, two processes share the work and nothing is lost.
-LEFT = timedelta(minutes=3)
-#: How often a request is begun whose process ends half-way each time: it may be what ends them.
+#: A fit is the longest silence: a minute at most.
+LEASE = timedelta(minutes=3)
+#: How often a job is taken whose process dies each time: the job may be what kills it.
 MOST_ATTEMPTS = 3
-#: Seconds between two signs of life of a worker.
+#: Seconds between two heartbeats of a worker.
 BEAT = 5.0
-#: A worker that has not been seen for as long counts as away.
+#: A worker without a heartbeat for this long counts as gone.
 AWAY = timedelta(seconds=90)
-#: How long minutes and workers are remembered, and runs.
+#: How long minutes and workers are kept, and jobs.
 REMEMBERED = timedelta(days=1)
 JOBS_REMEMBERED = timedelta(days=90)
 
-#: Told of a stage by name, with the photos done and the photos in all.
+#: Called with the name of a stage, the photos done and the photos in all.
 Progress = Callable[[str, int, int], object]
 
+Kind, State = IndexJob.Kind, IndexJob.State
+STANDING = (State.WAITING, State.RUNNING)
 
-# What staff ask for -----------------------------------------------------------------------------------------
+
+# Asking -----------------------------------------------------------------------------------------------------
 
 
 def ask(kind: IndexJob.Kind, by: Any = None, options: dict[str, Any] | None = None) -> tuple[IndexJob, bool]:
-    """Ask for a sync, a rebuild, ... Returns the request, and whether it is new.
+    """Ask for a job. Returns it, and whether it is new.
 
-    There is one already where the same is waiting or running, or where another kind of work is waiting.
+    It is not new if the same kind is queued or running, or if a job of another kind is queued.
     """
-    _write_off()
-    standing = IndexJob.objects.filter(state__in=[IndexJob.State.WAITING, IndexJob.State.RUNNING])
-    if run := standing.filter(kind=kind).order_by("pk").last():
-        return run, False
+    _release_expired()
+    standing = IndexJob.objects.filter(state__in=STANDING)
+    if job := standing.filter(kind=kind).order_by("pk").last():
+        return job, False
     try:
         with transaction.atomic():
             return IndexJob.objects.create(kind=kind, asked=True, asked_by=by, options=options or {}), True
     except IntegrityError:
-        run = IndexJob.objects.filter(state=IndexJob.State.WAITING).first()
-        return (run, False) if run else ask(kind, by, options)  # it has begun or ended in between
+        queued = IndexJob.objects.filter(state=State.WAITING).first()
+        return (queued, False) if queued else ask(kind, by, options)  # it was taken in between
 
 
-def cancel(pk: int) -> bool:
-    """Take back a request that no worker has begun; returns whether that was so."""
-    waiting = IndexJob.objects.filter(pk=pk, state=IndexJob.State.WAITING)
-    return bool(waiting.update(state=IndexJob.State.CANCELLED, ended=timezone.now()))
+def cancel(jobs: Collection[IndexJob.Kind] | int) -> int:
+    """Cancel a job by its key, or those of some kinds, queued or running. Returns how many.
 
-
-def running(kind: IndexJob.Kind) -> IndexJob | None:
-    """The run of a kind that a living process is at."""
-    run = IndexJob.objects.filter(kind=kind, state=IndexJob.State.RUNNING).first()
-    return run if run is not None and _alive(run) else None
-
-
-def paused() -> IndexJob | None:
-    """The rebuild that is paused."""
-    return IndexJob.objects.filter(state=IndexJob.State.PAUSED).first()
-
-
-def pause() -> IndexJob | None:
-    """Pause the rebuild that is under way: its process finds it paused at its next step. None where there is none.
-
-    Also where a process that is not written down builds, or has died: nobody goes on with its version then.
+    The process that runs one notices at its next step. `building.cancel` also discards what was built.
     """
-    try:
-        with transaction.atomic():
-            rebuild = IndexJob.objects.filter(kind=IndexJob.Kind.REBUILD, state=IndexJob.State.RUNNING)
-            if rebuild.update(state=IndexJob.State.PAUSED):
-                return paused()
-            version = IndexVersion.objects.unfinished()
-            if version is not None and version.state == IndexVersion.State.BUILDING:
-                return IndexJob.objects.create(
-                    kind=IndexJob.Kind.REBUILD, state=IndexJob.State.PAUSED, options={"model": version.embedder}
-                )
-    except IntegrityError:
-        pass
-    return paused()  # already
+    chosen = {"pk": jobs} if isinstance(jobs, int) else {"kind__in": jobs}
+    standing = IndexJob.objects.filter(state__in=STANDING, **chosen)
+    return standing.update(state=State.CANCELLED, ended=timezone.now(), reason=gettext("Cancelled."))
 
 
-def resume(by: Any = None) -> IndexJob | None:
-    """Let the paused rebuild wait for a worker, as it was asked for. None where none is paused or another waits."""
-    run = paused()
-    try:
-        with transaction.atomic():
-            if run is None or not IndexJob.objects.filter(pk=run.pk, state=IndexJob.State.PAUSED).update(
-                state=IndexJob.State.WAITING, asked=True, asked_by=by or run.asked_by, started=None, attempts=0
-            ):
-                return None
-    except IntegrityError:
-        return None
-    return run
+def running(*kinds: IndexJob.Kind) -> IndexJob | None:
+    """The job of one of these kinds that a living process runs."""
+    job = IndexJob.objects.filter(kind__in=kinds, state=State.RUNNING).first()
+    return job if job is not None and not job.expired else None
 
 
-def give_up_paused(reason: str) -> bool:
-    """Cancel the paused rebuild; returns whether there was one."""
-    standing = IndexJob.objects.filter(state=IndexJob.State.PAUSED)
-    return bool(standing.update(state=IndexJob.State.CANCELLED, ended=timezone.now(), reason=reason))
+# Taking -----------------------------------------------------------------------------------------------------
 
 
 def due() -> IndexJob | None:
-    """What was asked for and can be begun now, if anything: one indexed query."""
-    standing = IndexJob.objects.filter(state__in=[IndexJob.State.WAITING, IndexJob.State.RUNNING])
-    runs = {run.state: run for run in standing}
-    running = runs.get(IndexJob.State.RUNNING)
-    if running is None:
-        return runs.get(IndexJob.State.WAITING)
-    return None if _alive(running) else running
+    """The job that `take` would look at now, if any: one indexed query."""
+    standing = {job.state: job for job in IndexJob.objects.filter(state__in=STANDING)}
+    active = standing.get(State.RUNNING)
+    if active is None:
+        return standing.get(State.WAITING)
+    return active if active.expired else None
 
 
 def take() -> IndexJob | None:
-    """Begin what was asked for, if anything was: the caller does it. None where another process is at it."""
-    run = due()
-    if run is not None and run.state == IndexJob.State.RUNNING:
-        _give_up(run)
-        run = due()
-    return run if run is not None and _begin(run) else None
-
-
-def _alive(running: IndexJob) -> bool:
-    return running.seen is not None and running.seen >= timezone.now() - LEFT
-
-
-def _write_off() -> None:
-    """Give up a run whose process has died, so that what is asked for next does not wait behind it."""
-    running = IndexJob.objects.filter(state=IndexJob.State.RUNNING).first()
-    if running is not None and not _alive(running):
-        _give_up(running)
-
-
-def _give_up(run: IndexJob, *, in_order: bool = False) -> None:
-    """What a process has left goes back to those who wait, or is written off where nobody asked for it.
-
-    It is also written off when its process has died each time; one that ended `in_order` is no such sign.
-    """
-    left = IndexJob.objects.filter(pk=run.pk, state=IndexJob.State.RUNNING, seen=run.seen, started=run.started)
-    if run.asked and (in_order or run.attempts < MOST_ATTEMPTS):
-        attempts = F("attempts") - 1 if in_order else F("attempts")
-        try:
-            with transaction.atomic():
-                left.update(state=IndexJob.State.WAITING, started=None, stage="", done=0, total=0, attempts=attempts)
-        except IntegrityError:
-            pass  # something else waits already
-        else:
-            return
-    reason = gettext("The process that was at it has ended half-way.")
-    left.update(state=IndexJob.State.FAILED, ended=timezone.now(), reason=reason)
-
-
-def _begin(run: IndexJob) -> bool:
-    now = timezone.now()
+    """Take the queued job, if no other is running: the caller does it."""
+    job = due()
+    if job is not None and job.state == State.RUNNING:
+        _release(job)
+        job = due()
+    if job is None:
+        return None
     try:
         with transaction.atomic():
-            begun = IndexJob.objects.filter(pk=run.pk, state=IndexJob.State.WAITING).update(
-                state=IndexJob.State.RUNNING, started=now, seen=now, attempts=F("attempts") + 1
+            taken = IndexJob.objects.filter(pk=job.pk, state=State.WAITING).update(
+                state=State.RUNNING, attempts=F("attempts") + 1, **_lease()
             )
-            if begun and run.kind == IndexJob.Kind.REBUILD:
-                _go_on_with_paused()
-    except IntegrityError:  # another is running
-        return False
-    run.state, run.started, run.seen = IndexJob.State.RUNNING, now, now
-    return bool(begun)
+    except IntegrityError:  # another process has started a job
+        return None
+    job.refresh_from_db()
+    return job if taken else None  # another process may have taken this one
 
 
-def _go_on_with_paused() -> None:
-    give_up_paused(gettext("Another rebuild has gone on with it."))
+def _start(kind: IndexJob.Kind, options: dict[str, Any]) -> IndexJob:
+    """A job that nobody asked for, owned by this process. Raises JobRunning."""
+    _release_expired()
+    try:
+        with transaction.atomic():
+            return IndexJob.objects.create(kind=kind, state=State.RUNNING, options=options, **_lease())
+    except IntegrityError as error:
+        other = IndexJob.objects.filter(state=State.RUNNING).first()
+        if other is None:  # it has just ended
+            return _start(kind, options)
+        raise JobRunning(
+            gettext("Another job is running: %(kind)s, since %(time)s. Wait until it has ended, or cancel it.")
+            % {"kind": other.get_kind_display(), "time": f"{timezone.localtime(other.started):%H:%M:%S}"}
+        ) from error
 
 
-# What is being done -----------------------------------------------------------------------------------------
+def _lease() -> dict[str, Any]:
+    now = timezone.now()
+    owner = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
+    return {"owner": owner, "started": now, "leased_until": now + LEASE}
+
+
+def _release_expired() -> None:
+    """Release the job of a process that has died, so that new jobs do not wait behind it."""
+    active = IndexJob.objects.filter(state=State.RUNNING).first()
+    if active is not None and active.expired:
+        _release(active)
+
+
+def _release(job: IndexJob, *, stopped: bool = False) -> None:
+    """Queue a job again that its process has left. It fails if nobody asked for it or its processes keep dying.
+
+    stopped: the process was told to stop, which does not count as an attempt.
+    """
+    left = IndexJob.objects.filter(pk=job.pk, state=State.RUNNING, owner=job.owner, leased_until=job.leased_until)
+    if job.asked and (stopped or job.attempts < MOST_ATTEMPTS):
+        values = {"owner": "", "leased_until": None, "started": None, "stage": "", "done": 0, "total": 0}
+        attempts = F("attempts") - 1 if stopped else F("attempts")
+        try:
+            with transaction.atomic():
+                left.update(state=State.WAITING, attempts=attempts, **values)
+        except IntegrityError:
+            pass  # another job is queued
+        else:
+            return
+    left.update(state=State.FAILED, ended=timezone.now(), reason=gettext("Its process ended before it was done."))
+
+
+# Doing ------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def recorded(
     kind: IndexJob.Kind,
     progress: Progress | None = None,
-    run: IndexJob | None = None,
+    job: IndexJob | None = None,
     options: dict[str, Any] | None = None,
 ) -> Iterator[Record]:
-    """Write down a piece of work as it goes on and how it ends; `run` is one that was taken.
+    """Record a job while it runs and how it ends. Yields a `Progress`.
 
-    The record is a `Progress`. Where another process is at something that is written down, as when two build
-    together, it tells `progress` alone until that has ended. Raises BuildPaused in a rebuild that was paused.
+    job: one that was taken; without it, a job is started with these options. Raises JobRunning if another job is
+    running, and JobCancelled at the next step after this one was cancelled.
     """
-    record = Record(kind, _own(kind, options or {}) if run is None else run, progress, options)
-    if record.run is None and (other := IndexJob.objects.filter(state=IndexJob.State.RUNNING).first()):
-        logger.warning("Another process is at it: %s, begun at %s; the work is shared.", other, other.started)
+    record = Record(_start(kind, options or {}) if job is None else job, progress)
     try:
         yield record
-    except BuildPaused:
-        raise  # it is written down by whoever paused it
+    except JobCancelled:
+        raise  # the job is no longer this process's
     except WorkStopped as stopped:
         record.stop(str(stopped))
         raise
     except BaseException as error:
-        record.end(IndexJob.State.FAILED, reason_of(error))
+        record.end(State.FAILED, reason_of(error))
         raise
-    record.end(IndexJob.State.DONE)
-
-
-def _own(kind: IndexJob.Kind, options: dict[str, Any]) -> IndexJob | None:
-    """A run that nobody asked for, begun here; None where another is running."""
-    now = timezone.now()
-    _write_off()
-    try:
-        with transaction.atomic():
-            run = IndexJob.objects.create(
-                kind=kind, state=IndexJob.State.RUNNING, started=now, seen=now, options=options
-            )
-            if kind == IndexJob.Kind.REBUILD:
-                _go_on_with_paused()
-            return run
-    except IntegrityError:
-        return None
+    record.end(State.DONE)
 
 
 class Record:
-    """One run's row in the database, brought up to date about once a second."""
+    """A running job's row in the database, updated about once a second."""
 
-    def __init__(
-        self,
-        kind: IndexJob.Kind,
-        run: IndexJob | None,
-        progress: Progress | None,
-        options: dict[str, Any] | None = None,
-    ) -> None:
-        self.kind = kind
-        self.run = run
-        self._options = options or {}
+    def __init__(self, job: IndexJob, progress: Progress | None) -> None:
+        self.job = job
         self._progress = progress
-        self._stage = ""
         self._noted = 0.0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if stage != self._stage or now - self._noted >= NOTE:
-            self._stage, self._noted = stage, now
-            self._note(stage=stage, done=done, total=total, seen=timezone.now())
+        if stage != self.job.stage or now - self._noted >= NOTE:
+            self.job.stage, self._noted = stage, now
+            self.check(stage=stage, done=done, total=total)
         if self._progress:
             self._progress(stage, done, total)
 
-    def of(self, version: IndexVersion | None, photos: int, result: dict[str, Any] | None = None) -> None:
-        """Say what came of it: a version, the photos in it, and what an audit has found."""
-        self._write(version=version, photos=photos, result=result or {})
+    def check(self, **values: Any) -> None:
+        """Renew the lease. Raises JobCancelled if the job was cancelled, or taken over after the lease ran out."""
+        if not self._write(leased_until=timezone.now() + LEASE, **values):
+            raise JobCancelled(gettext("The job was cancelled."))
+
+    def result(self, version: IndexVersion | None, photos: int, findings: dict[str, Any] | None = None) -> None:
+        """Record a job's result: a version, the photos in it, and what an audit found."""
+        self._write(version=version, photos=photos, result=findings or {})
 
     def stop(self, reason: str) -> None:
-        """The process has to end: another goes on with what was asked for."""
-        if self.run is not None:
-            self.run.refresh_from_db(fields=["seen", "state"])
-            if self.run.asked and self.run.state == IndexJob.State.RUNNING:
-                _give_up(self.run, in_order=True)
-            else:
-                self.end(IndexJob.State.CANCELLED, reason)
+        """Leave the job to another process, because this one was told to stop."""
+        if self.job.asked:
+            self.job.refresh_from_db(fields=["leased_until"])
+            _release(self.job, stopped=True)
+        else:
+            self.end(State.CANCELLED, reason)
 
     def end(self, state: IndexJob.State, reason: str = "") -> None:
         self._write(state=state, reason=reason, ended=timezone.now())
 
-    def _note(self, **values: Any) -> None:
-        """Write, and obey: a rebuild ends here if it was paused, whoever writes it down."""
-        if self.run is None and paused() is None:
-            self.run = _own(self.kind, self._options)  # where what was written down has ended, or was left
-        if self._write(**values) or self.kind != IndexJob.Kind.REBUILD:
-            return
-        if self._take_back():
-            self._write(**values)
-            return
-        if self._state() == IndexJob.State.CANCELLED:
-            raise BuildPaused(gettext("The rebuild was given up meanwhile."))
-        if paused():
-            raise BuildPaused(
-                gettext(
-                    "The rebuild is paused; what is done is kept. Go on with “manage.py rebuild_index --resume”, or "
-                    "press “Go on” in the admin."
-                )
-            )
-
-    def _state(self) -> str | None:
-        return None if self.run is None else IndexJob.objects.values_list("state", flat=True).get(pk=self.run.pk)
-
-    def _take_back(self) -> bool:
-        """Go on with a run that was paused and waits again already, before this process has seen the pause."""
-        if self.run is None:
-            return False
-        waiting = IndexJob.objects.filter(pk=self.run.pk, state=IndexJob.State.WAITING)
-        try:
-            with transaction.atomic():
-                return bool(
-                    waiting.update(
-                        state=IndexJob.State.RUNNING, started=self.run.started, seen=timezone.now(), attempts=1
-                    )
-                )
-        except IntegrityError:  # another is running
-            return False
-
     def _write(self, **values: Any) -> bool:
-        """Only while it is running here: one that was given up in between belongs to whoever began it again.
-
-        Returns whether it is written down, or could not be asked.
-        """
-        if self.run is None:
-            return False
+        """Update the row while this process owns it. Returns whether it does, as far as can be told."""
+        owned = IndexJob.objects.filter(pk=self.job.pk, state=State.RUNNING, owner=self.job.owner)
         try:
-            mine = IndexJob.objects.filter(pk=self.run.pk, state=IndexJob.State.RUNNING, started=self.run.started)
-            return bool(mine.update(**values))
+            return bool(owned.update(**values))
         except DatabaseError:
-            # The work matters more than its record, which is taken for left after a while.
-            logger.exception("A run's record could not be written.")
+            logger.exception("The progress of a job could not be recorded.")  # the work matters more
             return True
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something failed, for staff."""
+    """Why a job failed, for staff."""
     if isinstance(error, SearchError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
@@ -337,11 +247,16 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
+def last(kind: IndexJob.Kind) -> IndexJob | None:
+    """The last job of a kind that succeeded."""
+    return IndexJob.objects.filter(kind=kind, state=State.DONE).first()
+
+
 # Workers ----------------------------------------------------------------------------------------------------
 
 
 class Heartbeat:
-    """A worker's sign of life, written every few seconds at the most."""
+    """A worker's sign of life, written every few seconds."""
 
     def __init__(self) -> None:
         self._pk = 0  # none yet
@@ -351,7 +266,7 @@ class Heartbeat:
         if self._pk and time.monotonic() - self._last < BEAT:
             return
         self._last = time.monotonic()
-        # Anew where its row was swept away, as after a machine's long sleep.
+        # `forget` may have deleted the row, for example while the machine was suspended.
         if not Worker.objects.filter(pk=self._pk).update(seen=timezone.now()):
             self._pk = Worker.objects.create().pk
 
@@ -361,23 +276,18 @@ class Heartbeat:
 
 
 def last_worker() -> tuple[bool, datetime | None]:
-    """Whether a worker is there, and when one was last seen (None: never)."""
+    """Whether a worker is running, and when one was last seen (None: never)."""
     present = Worker.objects.filter(ended=None).order_by("-seen").first()
     if present and present.seen >= timezone.now() - AWAY:
         return True, present.seen
-    last = Worker.objects.order_by("-seen").first()
-    return False, last.seen if last else None
-
-
-def last(kind: IndexJob.Kind) -> IndexJob | None:
-    """The last run of a kind that ended well."""
-    return IndexJob.objects.filter(kind=kind, state=IndexJob.State.DONE).first()
+    last_seen = Worker.objects.order_by("-seen").first()
+    return False, last_seen.seen if last_seen else None
 
 
 def forget() -> None:
-    """Housekeeping: minutes, workers and runs of long ago; the last rebuild and audit that ended well stay."""
+    """Delete old minutes, workers and jobs, except the last rebuild and audit that succeeded."""
     now = timezone.now()
     IndexedMinute.objects.filter(minute__lt=now - REMEMBERED).delete()
     Worker.objects.filter(seen__lt=now - REMEMBERED).delete()
-    kept = [run.pk for kind in (IndexJob.Kind.REBUILD, IndexJob.Kind.AUDIT) if (run := last(kind))]
+    kept = [job.pk for kind in (Kind.REBUILD, Kind.AUDIT) if (job := last(kind))]
     IndexJob.objects.filter(ended__lt=now - JOBS_REMEMBERED).exclude(pk__in=kept).delete()

@@ -18,16 +18,14 @@ from search.models import KEPT, IndexEntry, IndexJob, IndexVersion
 from search.writing import ledger
 
 
-def roll_back(progress: Progress | None = None, run: IndexJob | None = None, *, force: bool = False) -> IndexVersion:
+def roll_back(progress: Progress | None = None, job: IndexJob | None = None, *, force: bool = False) -> IndexVersion:
     """Make the version live again that was live before, and return it.
 
     It is brought up to date first, while the present version answers. Raises RollbackRefused, before anything is
     done, where there is none any more or where it could not be asked; BuildRefused where it is not complete, unless
     it is `force`d; and what the model or the index raise: another call then goes on.
     """
-    with jobs.recorded(IndexJob.Kind.ROLLBACK, progress, run) as report:
-        if jobs.running(IndexJob.Kind.REBUILD):
-            raise RollbackRefused(_("A build is under way: pause it first (“manage.py rebuild_index --pause”)."))
+    with jobs.recorded(IndexJob.Kind.ROLLBACK, progress, job) as report:
         version = _former()
         try:
             with transaction.atomic():
@@ -35,8 +33,8 @@ def roll_back(progress: Progress | None = None, run: IndexJob | None = None, *, 
         except IntegrityError as error:
             raise RollbackRefused(
                 _(
-                    "A build is not finished: go on with it (“manage.py rebuild_index --resume”) or discard it "
-                    "(“manage.py rebuild_index --discard”) first."
+                    "A rebuild is not finished. Finish it with “manage.py rebuild_index”, or discard it with "
+                    "“manage.py rebuild_index --cancel”, first."
                 )
             ) from error
         version.refresh_from_db(fields=["state"])
@@ -45,7 +43,7 @@ def roll_back(progress: Progress | None = None, run: IndexJob | None = None, *, 
         version = activation.activate(version, report, force=force, compare=False)
         # What would be learnt from the same photos again is what was just gone back from.
         activation.hold(version)
-        report.of(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
+        report.result(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
     return version
 
 

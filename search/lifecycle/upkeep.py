@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from catalogue.models import ProductImage
 from search import versions
-from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused, EmbedderError, PhotosPostponed
+from search.exceptions import BuildInterrupted, BuildRefused, EmbedderError, JobCancelled, JobRunning, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
 from search.lifecycle import activation, audit, building, jobs
 from search.lifecycle.jobs import Progress
@@ -29,16 +29,16 @@ logger = logging.getLogger(__name__)
 GRACE = timedelta(minutes=10)
 
 
-def sync(progress: Progress | None = None, run: IndexJob | None = None) -> indexing.Outcome:
+def sync(progress: Progress | None = None, job: IndexJob | None = None) -> indexing.Outcome:
     """Index at once whatever is pending, also what waits for another try. Raises PhotosPostponed where some still do.
 
-    `run` is a request that was taken.
+    job: one that was taken.
     """
-    with jobs.recorded(IndexJob.Kind.SYNC, progress, run) as report:
+    with jobs.recorded(IndexJob.Kind.SYNC, progress, job) as report:
         live = ledger.ensure_live_version()
         ledger.retry_now()
         outcome = indexing.reconcile(report)
-        report.of(live, outcome.total - outcome.postponed)
+        report.result(live, outcome.total - outcome.postponed)
         if outcome.postponed:
             raise PhotosPostponed(ledger.why_waiting(live))
     return outcome
@@ -91,17 +91,17 @@ def _due(live: IndexVersion, photos: int, gone: int = 0) -> bool:
 def _refit(live: IndexVersion, progress: Progress | None) -> IndexVersion | None:
     """Rebuild with the model that the live version has, as nobody asked for it; None where it did not come to it.
 
-    What staff have paused, or begun with another model, is theirs to decide about.
+    A build that staff started with another model is theirs to decide about.
     """
     embedder = versions.embedder_of(live)
     unfinished = IndexVersion.objects.unfinished()
-    if jobs.paused() or (unfinished and (unfinished.returning or unfinished.fingerprint != embedder.fingerprint)):
+    if unfinished and (unfinished.returning or unfinished.fingerprint != embedder.fingerprint):
         return None
     if unfinished and unfinished.refused:
         building.retire(unfinished)  # the catalogue has grown since
     try:
-        return building.rebuild(embedder.alias, progress, anew=False)
-    except (BuildPaused, BuildRefused) as error:
+        return building.rebuild(embedder.alias, progress, refresh=False)
+    except (JobRunning, JobCancelled, BuildRefused) as error:
         logger.warning("%s", error)
         return None
 
@@ -144,10 +144,10 @@ def delete_orphans() -> int:
 def _used_spaces() -> Q:
     """The embeddings of each version, and of a rebuild with each configured model; all while that cannot be told.
 
-    A rebuild embeds before there is a version. One that is started again, after it was interrupted or discarded, does
-    not ask the model anew.
+    A rebuild embeds before there is a version. One that is started again, after it was interrupted or cancelled, does
+    not ask the model again.
     """
-    if jobs.running(IndexJob.Kind.REBUILD) or jobs.paused():  # maybe of a release with other colour code
+    if jobs.running(IndexJob.Kind.REBUILD):  # maybe of a release with other colour code
         return Q()
     try:
         used = [*IndexVersion.objects.only("fingerprint", "colours_version"), *map(building.draft, embedders)]

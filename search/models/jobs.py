@@ -1,4 +1,4 @@
-"""What is done to the index, and by whom."""
+"""Jobs on the index, and the workers that do them."""
 
 from __future__ import annotations
 
@@ -10,64 +10,68 @@ from django.utils.translation import gettext_lazy as _
 
 
 class IndexJob(models.Model):
-    """A piece of work on the index: what staff ask for and the worker does, and any rebuild, whoever began it.
+    """A job on the index: what staff ask for and a worker does, or a rebuild or audit that a process started itself.
 
-    It is how a process tells others how far it is, and what the last rebuild was like. One at most is waiting, one
-    at most is running and one at most is paused: two operators who press at once ask for one.
+    At most one job is waiting and at most one is running, so two operators who press a button at the same time get
+    one job.
     """
 
     class Kind(models.TextChoices):
         SYNC = "sync", _("sync")
         REBUILD = "rebuild", _("rebuild")
         ROLLBACK = "rollback", _("rollback")
-        DISCARD = "discard", _("discard")
         AUDIT = "audit", _("audit")
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
         RUNNING = "running", _("running")
-        PAUSED = "paused", _("paused")
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
         CANCELLED = "cancelled", _("cancelled")
 
     kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices)
-    #: how it is to be done: a rebuild's `model` and `force`, an audit's `repair`
+    #: a rebuild's `model` and `force`, an audit's `repair`
     options = models.JSONField(default=dict)
     state = models.CharField(_("state"), max_length=9, choices=State.choices, default=State.WAITING)
-    #: Whether a worker is to do it; otherwise a process has written down what it does by itself.
+    #: Whether staff asked a worker for it. Otherwise a process records what it does itself.
     asked = models.BooleanField(default=False)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(_("asked for"), default=timezone.now)
     started = models.DateTimeField(_("started"), null=True)
     ended = models.DateTimeField(_("ended"), null=True)
-    #: When the process that does it was last heard of.
-    seen = models.DateTimeField(null=True)
-    #: How often it was begun, tries that ended in good order aside.
+    #: The process that runs it, and until when no other may take it over.
+    owner = models.CharField(max_length=100, blank=True)
+    leased_until = models.DateTimeField(null=True)
+    #: How often it was taken, except by processes that were told to stop.
     attempts = models.PositiveSmallIntegerField(default=0)
     stage = models.CharField(max_length=10, blank=True)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     photos = models.PositiveIntegerField(_("photos"), default=0)
-    #: what an audit has found
+    #: what an audit found
     result = models.JSONField(default=dict)
     version = models.ForeignKey("search.IndexVersion", models.SET_NULL, null=True, related_name="jobs")
     reason = models.TextField(_("reason"), blank=True)
 
     class Meta:
-        # Whoever may change an index version may ask.
+        # Staff who may change index versions may ask.
         default_permissions = ()
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint(
                 fields=["state"],
-                condition=Q(state__in=["waiting", "running", "paused"]),
-                name="one_run_in_each_standing_state",
+                condition=Q(state__in=["waiting", "running"]),
+                name="one_job_waiting_one_running",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.pk} ({self.get_state_display()})"
+
+    @property
+    def expired(self) -> bool:
+        """Whether its process has not renewed the lease in time: it has probably died."""
+        return self.leased_until is None or self.leased_until < timezone.now()
 
 
 class IndexedMinute(models.Model):

@@ -9,12 +9,11 @@ from functools import lru_cache
 from typing import ClassVar
 
 from django.db import connections, models, transaction
-from django.db.models import Exists, F, Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from search.models.jobs import IndexJob
 from search.vision import vectors
 from search.vision.matches import DEFAULT, Calibration
 from search.vision.projection import Projection
@@ -42,15 +41,13 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
         return were_live.order_by("-retired", "-pk").first()
 
     def writable(self) -> IndexVersionQuerySet:
-        """The versions that are indexed into: the live one, and one that is being built, unless that is paused."""
-        paused = IndexJob.objects.filter(state=IndexJob.State.PAUSED)
-        building = Q(state__in=["building", "ready"]) & ~Exists(paused)
-        return self.defer("projection_bytes").filter(building | Q(state=IndexVersion.State.LIVE)).order_by("pk")
+        """The versions that are indexed into: the live one, and one that is being built."""
+        return self.defer("projection_bytes").filter(state__in=["building", "ready", "live"]).order_by("pk")
 
     def lock_for_change(self) -> list[IndexVersion]:
         """The versions whose ledger learns of every change; asked in the transaction of the change, one query.
 
-        Also a paused build, and the version that can be gone back to: what is pending in it waits until then.
+        Also the version that can be rolled back to: what is pending in it waits until then.
 
         None joins them until the transaction ends: else a build that begins meanwhile would read what was there
         before the change, and be told nothing of it.

@@ -65,8 +65,8 @@ def empty(site: Site) -> None:
     for words in (
         ["migrate", "--verbosity", "0"], ["createcachetable"], ["check"], ["check", "--deploy"],
         ["sync_index"], ["index_status"], ["audit_index"], ["evaluate"], ["rebuild_index"],
-        ["rebuild_index", "--resume"], ["rebuild_index", "--pause"], ["rebuild_index", "--discard"],
-        ["rebuild_index", "--pause", "--resume"], ["rebuild_index", "--model", "none"],
+        ["rebuild_index", "--cancel"],
+        ["rebuild_index", "--cancel", "--rollback"], ["rebuild_index", "--model", "none"],
         ["work", "--pause", "soon"], ["no_such_command"],
     ):  # fmt: skip
         site.manage(*words)
@@ -298,7 +298,7 @@ def back_office(site: Site) -> None:
         site.page(path, staff=True)
     for path in ("/admin/", f"{version}index/", "/admin/catalogue/productimage/1/similar/"):
         site.page(f"/ja{path}", staff=True)
-    for data in ({"ask": "sync"}, {"ask": "rebuild"}, {"ask": "none"}, {"pause": "1"}, {"resume": "1"}):
+    for data in ({"ask": "sync"}, {"ask": "rebuild"}, {"ask": "none"}, {"cancel": "1"}, {"discard": "1"}):
         site.page(f"{version}index/do/", data, staff=True, title=f"index, {data}")
     site.page("/admin/catalogue/product/add/", {"sku": "", "title": "", "price": "-1"}, staff=True,
               title="admin, a wrong product")  # fmt: skip

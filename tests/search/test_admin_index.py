@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from search.admin import overview
+from search.admin import job_words, overview
 from search.lifecycle import building, jobs
 from search.models import Embedding, IndexedMinute, IndexEntry, IndexJob, IndexVersion, Worker
 from search.worker import WorkerTasks
@@ -162,7 +162,7 @@ def test_what_a_fit_has_measured_is_shown(admin_client: Client, live: IndexVersi
     [(0, "0 seconds"), (1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (7_200, "2 hours")],
 )
 def test_durations_are_told_as_people_do(seconds: int, text: str) -> None:
-    assert overview.lasted(timedelta(seconds=seconds)) == text
+    assert job_words.lasted(timedelta(seconds=seconds)) == text
 
 
 def test_the_throughput_is_told_by_the_minute(admin_client: Client, live: IndexVersion) -> None:
@@ -218,7 +218,9 @@ def test_the_page_is_asked_for_often_only_while_something_is_under_way(
 def test_what_is_read_aloud_changes_by_the_quarter(admin_client: Client, live: IndexVersion) -> None:
     told = []
     now = timezone.now()
-    run = IndexJob.objects.create(kind="rebuild", state="running", started=now, seen=now, stage="index", total=100)
+    run = IndexJob.objects.create(
+        kind="rebuild", state="running", started=now, leased_until=now + jobs.LEASE, stage="index", total=100
+    )
     for done in (1, 20, 24, 26, 49, 50):
         IndexJob.objects.filter(pk=run.pk).update(done=done)
         told.append(re.search('data-announcement="([^"]*)"', shown(admin_client, NUMBERS))[1])  # type: ignore[index]
@@ -227,10 +229,10 @@ def test_what_is_read_aloud_changes_by_the_quarter(admin_client: Client, live: I
 
 def test_a_run_of_which_nothing_is_heard_says_so(admin_client: Client, live: IndexVersion) -> None:
     now = timezone.now()
-    run = IndexJob.objects.create(kind="rebuild", state="running", started=now, seen=now)
-    assert "Nothing was heard of it" not in words(shown(admin_client))
-    IndexJob.objects.filter(pk=run.pk).update(seen=now - timedelta(seconds=80))
-    assert re.search(r"Nothing was heard of it for [89]\d seconds\.", words(shown(admin_client)))
+    run = IndexJob.objects.create(kind="rebuild", state="running", started=now, leased_until=now + jobs.LEASE)
+    assert "No progress for" not in words(shown(admin_client))
+    IndexJob.objects.filter(pk=run.pk).update(leased_until=now + jobs.LEASE - timedelta(seconds=80))
+    assert re.search(r"No progress for [89]\d seconds\.", words(shown(admin_client)))
 
 
 def test_without_a_worker_the_page_says_since_when(admin_client: Client, live: IndexVersion) -> None:
@@ -306,14 +308,14 @@ def test_a_request_is_cancelled_while_it_waits(admin_client: Client, live: Index
     page = shown(admin_client)
     assert f'name="cancel" value="{run.pk}"' in page
     response = admin_client.post(DO, {"cancel": run.pk}, follow=True)
-    assert "It was cancelled before it began." in response.content.decode()
+    assert "The rebuild was cancelled." in response.content.decode()
     assert IndexJob.objects.get().state == "cancelled"
 
 
 @pytest.mark.parametrize("pk", ["0", "x", "", "999999999999999999999"])
 def test_cancelling_what_is_not_there_is_told(admin_client: Client, live: IndexVersion, pk: str) -> None:
     response = admin_client.post(DO, {"cancel": pk}, follow=True)
-    assert "It cannot be cancelled any more" in response.content.decode()
+    assert "This job has already ended." in response.content.decode()
 
 
 def test_an_unknown_button_does_nothing(admin_client: Client, live: IndexVersion) -> None:
@@ -462,7 +464,7 @@ def test_workers_that_cannot_be_told_are_not_taken_for_missing(
 @pytest.mark.parametrize("key", ["1" * 4_500, "1" * 20, "x"])
 def test_a_key_that_no_row_has_is_nothing_to_be_cancelled(admin_client: Client, key: str) -> None:
     shown = admin_client.post(DO, {"cancel": key}, follow=True).content.decode()
-    assert "It cannot be cancelled any more" in shown
+    assert "This job has already ended." in shown
 
 
 @pytest.mark.parametrize("key", ["1" * 4_500, "1" * 20, "x"])

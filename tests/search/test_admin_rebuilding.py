@@ -1,4 +1,4 @@
-"""The page of the index: pausing, switching anyway, discarding, going back, and the audit."""
+"""The page of the index: cancelling, making a refused version live, rolling back, and the audit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from django.utils import timezone
 
 from catalogue.models import Product
 from search import worker
-from search.exceptions import BuildInterrupted, BuildPaused, BuildRefused
+from search.exceptions import BuildInterrupted, BuildRefused, JobCancelled
 from search.lifecycle import audit, building, gate, jobs, rollback
 from search.models import KEPT, IndexEntry, IndexJob, IndexVersion
-from search.writing import indexing
+from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
+from tests.search.builds import unfinished
 from tests.search.grid import Grid, configured
-from tests.search.lifecycle.test_cancelling import pausing
 from tests.search.lifecycle.test_upkeep import age
 from tests.search.test_admin_index import DO, INDEX, NUMBERS, REBUILD, at_work, clerk, cost, shown, words
 
@@ -55,70 +55,67 @@ def work() -> None:
         worker.perform(run)
 
 
-# Pausing ----------------------------------------------------------------------------------------------------
+# Cancelling -------------------------------------------------------------------------------------------------
 
 
-def test_a_rebuild_under_way_is_paused_by_a_button_and_gone_on_with_by_another(admin_client: Client) -> None:
-    seen: list[str] = []
+def test_a_rebuild_under_way_is_cancelled_by_a_button(admin_client: Client) -> None:
+    told: list[str] = []
 
-    def press_pause(stage: str, done: int, total: int) -> None:
-        if stage == "index" and not seen:
-            assert 'id="index-pause" form="index-do" name="pause"' in shown(admin_client, NUMBERS)
-            seen.append(press(admin_client, pause="1"))
+    def press_cancel(stage: str, done: int, total: int) -> None:
+        if stage == "index" and not told:
+            assert 'id="index-cancel-running" form="index-do" name="cancel"' in shown(admin_client, NUMBERS)
+            told.append(press(admin_client, cancel=str(IndexJob.objects.get(state="running").pk)))
 
-    with pytest.raises(BuildPaused):
-        building.rebuild("other", press_pause)
-    assert "The rebuild is paused at its next step; what is done is kept." in seen[0]
-    assert "Rebuild : paused; what is done is kept (0 of 2) Go on Discard" in words(shown(admin_client, NUMBERS))
-    assert "The worker goes on with the rebuild in a moment." in press(admin_client, resume="1")
-    work()
-    assert live().fingerprint == "other"
-    assert "paused" not in words(shown(admin_client, NUMBERS))
-
-
-def test_cancelling_what_has_ended_is_told(admin_client: Client) -> None:
-    assert "There is no rebuild to be paused" in press(admin_client, pause="1")
-    assert "There is nothing to go on with" in press(admin_client, resume="1")
-
-
-def test_a_paused_rebuild_is_discarded_by_a_button(admin_client: Client) -> None:
-    with pytest.raises(BuildPaused):
-        building.rebuild("other", pausing("index"))
-    assert DISCARD in shown(admin_client)
-    build = IndexVersion.objects.get(state="building")
-    seen = words(shown(admin_client, DISCARD))
-    assert f"Discard version {build.pk}? It is lost, with the 2 photos that are indexed in it" in seen
-    assert f"Search goes on with version {live().pk}. Discard Cancel" in seen
-    assert "Discarding was asked for." in press(admin_client, ask="discard")
-    work()
+    with pytest.raises(JobCancelled):
+        building.rebuild("other", press_cancel)
+    assert "The rebuild was cancelled. Embeddings are kept, so the next rebuild is quick." in told[0]
     assert not IndexVersion.objects.filter(state__in=["building", "ready"]).exists()
-    assert "paused" not in words(shown(admin_client, NUMBERS))
+    assert "Nothing is under way." in words(shown(admin_client, NUMBERS))
 
 
-def test_where_nothing_is_built_there_is_nothing_to_discard(admin_client: Client) -> None:
+def test_cancelling_an_audit_leaves_an_unfinished_build(admin_client: Client) -> None:
+    build = unfinished("other")
+    job, _new = jobs.ask(IndexJob.Kind.AUDIT)
+    assert "The job was cancelled." in press(admin_client, cancel=str(job.pk))
+    job.refresh_from_db()
+    assert (job.state, IndexVersion.objects.unfinished()) == ("cancelled", build)
+
+
+def test_an_unfinished_build_is_discarded_by_a_button(admin_client: Client) -> None:
+    build = unfinished("other")
+    ledger.add_missing(build)
+    IndexEntry.objects.filter(version=build).update(state="indexed")
+    assert DISCARD in shown(admin_client)
+    seen = words(shown(admin_client, DISCARD))
+    assert f"Discard version {build.pk}? The version and the 2 photos indexed in it are deleted for good." in seen
+    assert f"Search keeps using version {live().pk}. Discard Cancel" in seen
+    assert "The rebuild was cancelled." in press(admin_client, discard=str(build.pk))
+    assert not IndexVersion.objects.filter(state__in=["building", "ready"]).exists()
+
+
+def test_without_a_build_there_is_nothing_to_discard(admin_client: Client) -> None:
     page = shown(admin_client, DISCARD)
-    assert "There is no build to be discarded." in words(page)
-    assert 'value="discard"' not in page
+    assert "There is no version to discard." in words(page)
+    assert 'name="discard"' not in page
+    assert "There is no rebuild to cancel." in press(admin_client, discard="1")
 
 
-def test_a_rebuild_says_that_it_goes_on_with_a_paused_one(admin_client: Client) -> None:
-    assert "A rebuild is paused" not in words(shown(admin_client, REBUILD))
-    with pytest.raises(BuildPaused):
-        building.rebuild("other", pausing("index"))
-    assert "A rebuild is paused: this one goes on with it." in words(shown(admin_client, REBUILD))
+def test_a_rebuild_says_that_it_continues_an_interrupted_one(admin_client: Client) -> None:
+    assert "continues the rebuild" not in words(shown(admin_client, REBUILD))
+    unfinished("other")
+    assert "This continues the rebuild that was interrupted." in words(shown(admin_client, REBUILD))
 
 
 @pytest.mark.parametrize(("total", "said"), [(0, False), (1, False), (2, True)])
-def test_how_far_a_paused_rebuild_is_is_told_where_it_has_more_than_one_step(
-    admin_client: Client, total: int, said: bool
-) -> None:
-    IndexJob.objects.create(kind="rebuild", state="paused", total=total)
+def test_progress_is_shown_of_a_stage_with_more_than_one_step(admin_client: Client, total: int, said: bool) -> None:
+    lease = timezone.now() + jobs.LEASE
+    IndexJob.objects.create(kind="rebuild", state="running", stage="index", leased_until=lease, total=total)
     assert (f"(0 of {total})" in words(shown(admin_client, NUMBERS))) is said
 
 
 def test_a_build_that_was_left_is_gone_on_with_its_own_model(admin_client: Client) -> None:
-    build = building._begin(building.draft("other"), lambda *_: None)
-    assert f"The build of version {build.pk} is not finished. Go on Discard" in words(shown(admin_client))
+    build = unfinished("other")
+    assert f"The rebuild of version {build.pk} is not finished. Continue Discard" in words(shown(admin_client))
     press(admin_client, ask="rebuild")
     work()
     assert live() == build
@@ -139,23 +136,22 @@ def test_a_refused_version_is_shown_with_its_figures_and_switched_to_anyway(
     admin_client: Client, refused: IndexVersion
 ) -> None:
     seen = words(shown(admin_client))
-    assert f"Version {refused.pk} is built and not switched to; the live one goes on." in seen
+    assert f"Version {refused.pk} was built but is not live. Search still uses the live version." in seen
     assert "Of the ten nearest photos its index finds 100.0 %, less than 110 %." in seen
-    assert "Switch to it anyway Discard" in seen
+    assert "Make it live anyway Discard" in seen
     press(admin_client, switch=str(refused.pk))
     work()
     assert live() == refused
-    assert "Switch to it anyway" not in shown(admin_client)
+    assert "Make it live anyway" not in shown(admin_client)
 
 
 def test_a_refused_version_is_discarded_by_a_button(
     admin_client: Client, refused: IndexVersion, first: IndexVersion
 ) -> None:
-    press(admin_client, ask="discard")
-    work()
+    press(admin_client, discard=str(refused.pk))
     refused.refresh_from_db()
     assert (refused.state, live()) == ("retired", first)
-    assert "not switched to" not in words(shown(admin_client, NUMBERS)).replace(IndexJob.objects.last().reason, "")  # type: ignore[union-attr]
+    assert "but is not live" not in words(shown(admin_client, NUMBERS)).replace(IndexJob.objects.last().reason, "")  # type: ignore[union-attr]
 
 
 def test_what_was_measured_is_shown_of_the_live_version(admin_client: Client) -> None:
@@ -208,8 +204,8 @@ def test_what_stands_in_the_way_of_going_back_is_told_instead_of_a_button(
 ) -> None:
     assert "There is no version to go back to." in words(shown(admin_client, ROLLBACK))
     building.rebuild("other")
-    building._begin(building.draft("other"), lambda *_: None)
-    assert "A build is not finished" in words(shown(admin_client, ROLLBACK))
+    unfinished("other")
+    assert "A rebuild is not finished" in words(shown(admin_client, ROLLBACK))
     settings.EMBEDDERS = {"default": configured("other")}
     page = shown(admin_client, ROLLBACK)
     assert "grid" in words(page)
@@ -246,7 +242,10 @@ def test_a_version_half_way_back_is_gone_on_with_or_left(
         rollback.roll_back()
     grid.unavailable = False
     seen = words(shown(admin_client))
-    assert f"Version {first.pk} is half-way back: it is not up to date yet. Go on Leave it where it was" in seen
+    assert (
+        f"The rollback to version {first.pk} is not finished: the version is not up to date yet. Continue Keep"
+        in seen
+    )
     press(admin_client, ask="rollback")
     work()
     assert live() == first
@@ -283,12 +282,12 @@ def test_an_audit_shows_how_far_it_is(admin_client: Client) -> None:
 def test_those_who_only_look_see_figures_and_no_buttons(refused: IndexVersion) -> None:
     viewer = clerk("view_indexversion")
     page = shown(viewer)
-    assert "is built and not switched to" in words(page)
+    assert "was built but is not live" in words(page)
     assert 'form="index-do"' not in page
     assert viewer.get(ROLLBACK).status_code == viewer.get(DISCARD).status_code == 403
-    for button in ("rollback", "discard", "audit"):
+    for button in ("rollback", "audit"):
         assert viewer.post(DO, {"ask": button}).status_code == 403
-    for button in ("pause", "resume", "switch", "repair"):
+    for button in ("discard", "switch", "repair"):
         assert viewer.post(DO, {button: "1"}).status_code == 403
     assert IndexJob.objects.count() == 1
 
@@ -310,5 +309,5 @@ def test_pages_cost_the_same_queries_whatever_there_is(
     shop.product("b", photo("dress"))
     for _time in range(2):
         audit.run(repair=True)
-    IndexJob.objects.create(kind="rebuild", state="paused", started=timezone.now() - timedelta(hours=1))
+    IndexJob.objects.create(kind="rebuild", state="running", started=timezone.now() - timedelta(hours=1))
     assert cost(admin_client, address) == few

@@ -29,6 +29,7 @@ from search.writing import indexing, ledger
 from search.writing.embedding import Embedded
 from tests import shop
 from tests.drawing import photo
+from tests.search.builds import unfinished
 from tests.search.grid import Grid, configured
 
 pytestmark = pytest.mark.usefixtures("grid")
@@ -143,49 +144,15 @@ def test_rebuild_index_tells_why_it_cannot_go_back() -> None:
 
 
 @pytest.mark.django_db
-def test_rebuild_index_pauses_and_goes_on_with_the_model_it_was_begun_with(
-    other: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs, "NOTE", 0.0)
-    shop.product("a", photo())
-    indexing.reconcile()
-    with pytest.raises(CommandError, match="rebuild_index --resume"), monkeypatch.context() as patch:
-        patch.setattr(building, "load", paused_in_between(building.load))
-        told("rebuild_index", "--model", other)
-    assert figures("index_status")["paused"]
-    assert figures("rebuild_index", "--resume")["model"] == "other"
-    assert not figures("index_status")["paused"]
-
-
-def paused_in_between(load: Any) -> Any:
-    """Another terminal pauses the build while it is learning."""
-
-    def loaded(*args: Any) -> Any:
-        told("rebuild_index", "--pause")
-        return load(*args)
-
-    return loaded
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("option", "sentence"),
-    [("--pause", "nothing to pause"), ("--resume", "No build is paused"), ("--discard", "no build to be discarded")],
-)
-def test_rebuild_index_says_so_where_there_is_no_build(option: str, sentence: str) -> None:
-    ledger.ensure_live_version()
-    with pytest.raises(CommandError, match=sentence):
-        told("rebuild_index", option)
-
-
-@pytest.mark.django_db
 def test_rebuild_index_goes_on_with_an_unfinished_build_of_another_model_or_discards_it(other: str) -> None:
     shop.product("a", photo())
     indexing.reconcile()
-    build = building._begin(building.draft(other), lambda *_: None)
+    build = unfinished(other)
     assert figures("rebuild_index")["version"] == build.pk
-    build = building._begin(building.draft("default"), lambda *_: None)
-    assert figures("rebuild_index", "--discard") == {"discarded": build.pk}
+    build = unfinished()
+    assert figures("rebuild_index", "--cancel") == {"discarded": build.pk}
+    with pytest.raises(CommandError, match="no rebuild to cancel"):
+        told("rebuild_index", "--cancel")
     assert figures("index_status")["building"] is None
 
 
@@ -203,12 +170,9 @@ def test_rebuild_index_is_forced_where_the_new_version_is_refused(monkeypatch: p
 
 
 @pytest.mark.django_db
-def test_rebuild_index_says_that_another_process_is_at_it(capsys: pytest.CaptureFixture[str]) -> None:
-    shop.product("a", photo())
-    indexing.reconcile()
-    with jobs.recorded(IndexJob.Kind.REBUILD):
+def test_rebuild_index_says_that_another_job_is_running() -> None:
+    with jobs.recorded(IndexJob.Kind.REBUILD), pytest.raises(CommandError, match="Another job is running: rebuild"):
         figures("rebuild_index")
-    assert "Another process has been building since" in capsys.readouterr().err
 
 
 @pytest.mark.django_db

@@ -113,11 +113,11 @@ class Fate:
         """No more changes, and as much time as leases and runs of dead workers take to end."""
         leases_end()
         long_ago = timezone.now() - timedelta(hours=1)
-        IndexJob.objects.filter(state=IndexJob.State.RUNNING).update(seen=long_ago)
+        IndexJob.objects.filter(state=IndexJob.State.RUNNING).update(leased_until=long_ago)
         self.worker.kill()
         self.worker = self.place.worker("interactive", "bulk")
         leases_end()
-        IndexJob.objects.filter(state=IndexJob.State.RUNNING).update(seen=long_ago)
+        IndexJob.objects.filter(state=IndexJob.State.RUNNING).update(leased_until=long_ago)
 
         def done() -> bool:
             tasks.serve.delay()

@@ -16,10 +16,11 @@ RELEASES = sorted(path.parent for path in Path(__file__).parent.glob("*/data.zip
 ANSWERS = "import json, django; django.setup(); from tests.upgrade import made; print(json.dumps(made.answers()))"
 VERSIONS = """
 import json, django; django.setup()
-from search.models import Embedding, IndexEntry, IndexVersion
+from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
 states = list(IndexVersion.objects.order_by("pk").values_list("state", flat=True))
 indexed = IndexEntry.objects.filter(state="indexed", version__state="live")
-print(json.dumps([states, Embedding.objects.count(), indexed.count()]))
+jobs = list(IndexJob.objects.values_list("kind", "state"))
+print(json.dumps([states, Embedding.objects.count(), indexed.count(), jobs]))
 """
 
 
@@ -64,8 +65,9 @@ def test_migrated_data_gives_the_same_answers(release: Path, environment: dict[s
 
 
 def test_no_embedding_and_no_entry_of_the_ledger_is_lost(environment: dict[str, str]) -> None:
-    states, embeddings, indexed = told(environment, VERSIONS)
-    assert states == ["live", "ready"]
+    states, embeddings, indexed, jobs = told(environment, VERSIONS)
+    assert states == ["live", "retired"]
+    assert ["rebuild", "cancelled"] in jobs  # it was paused
     assert embeddings == indexed == 12
 
 

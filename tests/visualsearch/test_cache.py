@@ -77,7 +77,7 @@ def test_nothing_that_lies_in_it_is_executed(own_redis: Redis, tmp_path: Path) -
 def test_redis_that_is_down_is_an_empty_cache_and_is_logged_once(
     own_redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("visualsearch.cache.PAUSE", 0)
+    monkeypatch.setattr("resilience.breaker.REST", 0)
     cache.set("a", 1)
     own_redis.stop()
     assert cache.get("a", "nothing") == "nothing"

@@ -24,7 +24,7 @@ class Command(SearchCommand):
         states = dict(entries.order_by().values_list("state").annotate(Count("pk")))
         reasons = entries.exclude(reason="").order_by().values_list("reason").annotate(number=Count("pk"))
         building, former = IndexVersion.objects.unfinished(), IndexVersion.objects.former()
-        paused, audited = jobs.paused(), jobs.last(IndexJob.Kind.AUDIT)
+        audited = jobs.last(IndexJob.Kind.AUDIT)
         return {
             "photos": ProductImage.objects.count(),
             "embeddings": Embedding.objects.of(version).count(),
@@ -41,7 +41,6 @@ class Command(SearchCommand):
             "gate": version.quality.get("gate"),
             "building": building.pk if building else None,
             "building_gate": building.quality.get("gate") if building else None,
-            "paused": paused is not None,
             "former": former.pk if former else None,
             "audited": audited.ended if audited else None,
             "audit": audited.result if audited else None,

@@ -10,10 +10,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from catalogue.models import Category, Product, ProductImage
-from search.exceptions import BuildInterrupted, BuildRunning, EmbedderUnavailable, IndexUnavailable, PicturesRejected
+from search.exceptions import BuildInterrupted, EmbedderUnavailable, IndexUnavailable, JobCancelled, PicturesRejected
 from search.indexes import index_of
 from search.indexes.embedded import EmbeddedIndex
-from search.lifecycle import activation, building, upkeep
+from search.lifecycle import building, upkeep
 from search.models import Embedding, IndexEntry, IndexVersion
 from search.vision import colours, fitting, matches, projection
 from search.vision.embedders import embedders
@@ -300,7 +300,7 @@ def test_outsiders_are_not_led_to_a_version_that_was_discarded_meanwhile(monkeyp
 
     monkeypatch.setattr(EmbeddedIndex, "activate", discarded)
     monkeypatch.setattr(EmbeddedIndex, "publish", lambda index: led.append(index.version.pk))
-    with pytest.raises(BuildRunning, match="discarded meanwhile"):
+    with pytest.raises(JobCancelled, match="was discarded"):
         building.rebuild()
     assert led == []
 
@@ -341,18 +341,3 @@ def test_there_is_one_live_version_and_one_build() -> None:
     IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="building")
     with pytest.raises(IntegrityError), transaction.atomic():
         IndexVersion.objects.create(fingerprint="x", colours_version=1, width=1, state="ready")
-
-
-def test_a_build_that_finds_another_begun_goes_on_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.product("a", photo())
-    indexing.reconcile()
-    begun: list[IndexVersion] = []
-
-    def begin_first(stage: str, done: int, total: int) -> None:
-        if stage == "fit" and done and not begun:
-            begun.append(building._begin(building.draft("default"), lambda *_: None))
-
-    version = building.rebuild(progress=begin_first)
-    assert version.pk == begun[0].pk
-    assert activation.activate(version, lambda *_: None).retired is None
-    assert ledger.ensure_live_version().pk == version.pk

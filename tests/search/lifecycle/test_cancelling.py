@@ -1,4 +1,4 @@
-"""Builds that are paused, gone on with, given up, shared, and cut off between any two steps."""
+"""Builds that are cancelled, taken over, and cut off between any two steps."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from django.utils import timezone
 
 from catalogue.models import Product
 from search import worker
-from search.exceptions import BuildPaused, BuildRefused, BuildRunning
+from search.exceptions import BuildRefused, JobCancelled, JobRunning, NothingToCancel
 from search.indexes import index_of
 from search.lifecycle import activation, audit, building, gate, jobs, rollback, upkeep
-from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
+from search.models import IndexEntry, IndexJob, IndexVersion
 from search.reading import results
 from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
+from tests.search.builds import unfinished
 from tests.search.grid import Grid
 from tests.search.lifecycle.test_building import many
 
 
 @pytest.fixture(autouse=True)
 def small_steps(two_grids: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "NOTE", 0.0)  # a pause is obeyed at the very next step
+    monkeypatch.setattr(jobs, "NOTE", 0.0)  # a job notices at the very next step that it was cancelled
     monkeypatch.setattr(Grid, "batch_size", 2)
     monkeypatch.setattr(indexing, "CLAIM", 4)
 
@@ -47,187 +48,93 @@ def live() -> IndexVersion:
     return version
 
 
-def pausing(at: str) -> Any:
-    """Progress that pauses the build at a stage."""
+def cancelling(at: str) -> Any:
+    """Progress that cancels the build at a stage."""
 
     def progress(stage: str, done: int, total: int) -> None:
-        if stage == at:
-            jobs.pause()
+        if stage == at and done:
+            building.cancel()
 
     return progress
 
 
-def paused_at(stage: str, alias: str = "default") -> IndexJob:
-    with pytest.raises(BuildPaused, match="rebuild_index --resume"):
-        building.rebuild(alias, pausing(stage))
-    run = jobs.paused()
-    assert run is not None
-    return run
+def cancelled_at(stage: str, alias: str = "default") -> IndexJob:
+    with pytest.raises(JobCancelled):
+        building.rebuild(alias, cancelling(stage))
+    return IndexJob.objects.latest("pk")
 
 
-# Pausing ----------------------------------------------------------------------------------------------------
+# Cancelling -------------------------------------------------------------------------------------------------
 
 
-def test_a_paused_build_is_left_alone_and_new_photos_are_indexed(photos: IndexVersion, grid: type[Grid]) -> None:
-    paused_at("index", "other")
-    build = IndexVersion.objects.get(state="building")
-    assert IndexEntry.objects.filter(version=build, state="pending", leased_until=None).count() == 2
+def test_a_rebuild_that_is_cancelled_while_it_indexes_is_discarded(photos: IndexVersion) -> None:
+    job = cancelled_at("index", "other")
+    build = IndexVersion.objects.get(fingerprint="other")
+    assert (job.state, build.state, live()) == ("cancelled", "retired", photos)
+    assert upkeep.drop_retired(timedelta()) == 1
     shop.product("new", photo("hat"))
     assert indexing.sync().indexed == 1
-    assert index_of(live()).count() == 7
-    assert IndexEntry.objects.filter(version=build, state="pending").count() == 3
-    assert live() == photos
 
 
-def test_what_was_embedded_before_the_pause_is_kept(photos: IndexVersion, grid: type[Grid]) -> None:
-    paused_at("embed", "other")  # after one batch; it is found paused after the next
-    assert Embedding.objects.filter(fingerprint="other").count() == 4
+def test_a_rebuild_that_is_cancelled_while_it_embeds_leaves_no_version(photos: IndexVersion) -> None:
+    assert cancelled_at("embed", "other").state == "cancelled"
+    assert IndexVersion.objects.get() == photos
+
+
+def test_a_rebuild_that_is_cancelled_while_it_fits_leaves_no_version(photos: IndexVersion) -> None:
+    assert cancelled_at("fit", "other").state == "cancelled"
+    assert IndexVersion.objects.get() == photos
+
+
+@pytest.mark.parametrize(("stage", "calls"), [("embed", 2), ("fit", 0), ("index", 0)])
+def test_a_rebuild_that_is_started_again_asks_the_model_for_nothing_it_has_embedded(
+    photos: IndexVersion, grid: type[Grid], stage: str, calls: int
+) -> None:
+    cancelled_at(stage, "other")  # of six photos, four are embedded when it notices
+    upkeep.delete_orphans()
     grid.calls = 0
-    building.rebuild("other")
-    assert grid.calls == 2
+    assert building.rebuild("other") == live()
+    assert grid.calls == calls
 
 
-def test_the_worker_goes_on_with_a_paused_build_as_it_was_asked_for(photos: IndexVersion) -> None:
-    run = paused_at("fit", "other")
-    assert jobs.resume() == run
-    run.refresh_from_db()
-    assert (run.state, run.asked, jobs.paused()) == ("waiting", True, None)
-    taken = jobs.take()
-    assert taken == run
-    worker.perform(taken)
-    run.refresh_from_db()
-    assert (run.state, live().fingerprint) == ("done", "other")
-
-
-def test_the_next_rebuild_goes_on_with_a_paused_build(photos: IndexVersion) -> None:
-    run = paused_at("index")
-    build = IndexVersion.objects.get(state="building")
-    assert building.rebuild() == build == live()
-    run.refresh_from_db()
-    assert (run.state, run.reason) == ("cancelled", "Another rebuild has gone on with it.")
-
-
-def test_a_request_takes_up_what_is_paused(photos: IndexVersion) -> None:
-    paused_at("index")
-    build = IndexVersion.objects.get(state="building")
+def test_a_worker_whose_rebuild_is_cancelled_does_what_else_is_asked(
+    photos: IndexVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jobs.ask(IndexJob.Kind.REBUILD)
-    taken = jobs.take()
-    assert taken is not None
-    worker.perform(taken)
-    assert (live(), jobs.paused()) == (build, None)
-
-
-@pytest.mark.django_db
-def test_the_worker_does_not_take_up_a_paused_build_by_itself() -> None:
-    many(60)
-    indexing.reconcile()
-    before = live()
-    paused_at("index")
-    assert upkeep.maintain() is None
-    upkeep.catch_up()
-    assert (live(), jobs.take()) == (before, None)
-
-
-def test_a_worker_whose_build_is_paused_goes_on_with_what_else_is_asked(photos: IndexVersion) -> None:
-    jobs.ask(IndexJob.Kind.REBUILD)
-    taken = jobs.take()
-    assert taken is not None
-    worker.perform(taken, pausing("index"))  # raises nothing
+    tasks = worker.WorkerTasks(lambda: False)
+    monkeypatch.setattr(tasks, "progress", cancelling("index"))
+    tasks.run_jobs()
     jobs.ask(IndexJob.Kind.SYNC)
-    assert jobs.take() is not None
+    tasks.run_jobs()
+    assert list(IndexJob.objects.values_list("kind", "state")) == [("sync", "done"), ("rebuild", "cancelled")]
 
 
-def test_a_build_that_is_not_written_down_is_paused_too(photos: IndexVersion) -> None:
-    with jobs.recorded(IndexJob.Kind.SYNC):  # holds the place
-        paused_at("index")
-    assert jobs.paused() is not None
+def test_a_queued_rebuild_can_be_cancelled(photos: IndexVersion) -> None:
+    job, _new = jobs.ask(IndexJob.Kind.REBUILD)
+    assert building.cancel() is None
+    job.refresh_from_db()
+    assert (job.state, jobs.take()) == ("cancelled", None)
 
 
-def test_a_build_whose_process_has_died_can_be_paused(photos: IndexVersion) -> None:
-    building._begin(building.draft("other"), lambda *_: None)
-    run = jobs.pause()
-    assert run is not None
-    assert run.options == {"model": "other"}
-    assert indexing.sync().total == 0
-
-
-def test_where_nothing_is_built_there_is_nothing_to_pause(photos: IndexVersion) -> None:
-    assert jobs.pause() is None
-    assert jobs.resume() is None
-
-
-def test_a_build_that_is_paused_and_gone_on_with_at_once_is_one_build(photos: IndexVersion) -> None:
-    run, _new = jobs.ask(IndexJob.Kind.REBUILD)
-
-    def progress(stage: str, done: int, total: int) -> None:
-        if stage == "fit" and done == 0:  # before this process sees the pause
-            jobs.pause()
-            jobs.resume()
-
-    taken = jobs.take()
-    assert taken is not None
-    building.rebuild(progress=progress, run=taken)
-    run.refresh_from_db()
-    assert (run.state, run.version_id) == ("done", live().pk)
-    assert jobs.take() is None
-
-
-def test_a_build_that_is_paused_and_given_up_at_once_does_not_go_live(photos: IndexVersion) -> None:
-    run, _new = jobs.ask(IndexJob.Kind.REBUILD)
-
-    def progress(stage: str, done: int, total: int) -> None:
-        if stage == "fit" and done == 0:
-            jobs.pause()
-            jobs.resume()
-            jobs.cancel(run.pk)
-
-    taken = jobs.take()
-    assert taken is not None
-    with pytest.raises(BuildPaused, match="given up"):
-        building.rebuild(progress=progress, run=taken)
-    run.refresh_from_db()
-    assert run.state == "cancelled"
-    assert live() == photos
-
-
-def test_a_pause_pressed_twice_is_one(photos: IndexVersion) -> None:
-    run = paused_at("index")
-    assert jobs.pause() == run
-    assert IndexJob.objects.count() == 1
-
-
-# Giving up --------------------------------------------------------------------------------------------------
-
-
-def test_a_paused_build_can_be_discarded(photos: IndexVersion) -> None:
-    run = paused_at("index")
-    build = IndexVersion.objects.get(state="building")
-    assert building.discard() == build
-    run.refresh_from_db()
+def test_an_interrupted_rebuild_can_be_discarded(photos: IndexVersion) -> None:
+    build = unfinished()
+    assert building.cancel() == build
     build.refresh_from_db()
-    assert (run.state, build.state, jobs.paused()) == ("cancelled", "retired", None)
-    assert upkeep.drop_retired(timedelta()) == 1
+    assert build.state == "retired"
     assert building.rebuild() == live() != build
 
 
-def test_a_build_under_way_is_not_discarded(photos: IndexVersion) -> None:
-    building._begin(building.draft("default"), lambda *_: None)
-    with jobs.recorded(IndexJob.Kind.REBUILD), pytest.raises(BuildRunning, match="pause it first"):
-        building.discard()
-    assert IndexVersion.objects.filter(state="building").exists()
+def test_without_a_rebuild_there_is_nothing_to_cancel(photos: IndexVersion) -> None:
+    with pytest.raises(NothingToCancel, match="no rebuild to cancel"):
+        building.cancel()
 
 
-def test_where_there_is_no_build_there_is_nothing_to_discard(photos: IndexVersion) -> None:
-    with pytest.raises(BuildRunning, match="no build to be discarded"):
-        building.discard()
-
-
-def test_a_build_that_was_discarded_meanwhile_does_not_go_live(photos: IndexVersion) -> None:
+def test_a_version_that_is_discarded_while_it_is_measured_does_not_go_live(photos: IndexVersion) -> None:
     def discard(stage: str, done: int, total: int) -> None:
         if stage == "check" and not done:
             IndexVersion.objects.filter(state="ready").update(state="retired", retired=timezone.now())
 
-    with pytest.raises(BuildRunning, match="discarded meanwhile"):
+    with pytest.raises(JobCancelled, match="was discarded"):
         building.rebuild(progress=discard)
     assert live() == photos
 
@@ -235,53 +142,38 @@ def test_a_build_that_was_discarded_meanwhile_does_not_go_live(photos: IndexVers
 # Two at once ------------------------------------------------------------------------------------------------
 
 
-def test_of_two_rebuilds_at_once_the_second_shares_the_work_and_says_so(
-    photos: IndexVersion, caplog: pytest.LogCaptureFixture
-) -> None:
-    second: list[IndexVersion] = []
+def test_a_second_rebuild_is_refused_while_one_runs(photos: IndexVersion) -> None:
+    def start_second(stage: str, done: int, total: int) -> None:
+        if stage == "index":
+            with pytest.raises(JobRunning, match="Another job is running: rebuild"):
+                building.rebuild()
 
-    def begin_second(stage: str, done: int, total: int) -> None:
-        if stage == "index" and not second:
-            second.append(live())  # but once
-            second[0] = building.rebuild()
-
-    assert building.rebuild(progress=begin_second) == second[0] == live()
-    assert "Another process is at it" in caplog.text
+    assert building.rebuild(progress=start_second) == live()
     assert IndexVersion.objects.count() == 2
 
 
-def test_what_another_has_built_while_photos_were_embedded_is_not_built_again(photos: IndexVersion) -> None:
-    second: list[IndexVersion] = []
+def test_a_process_whose_job_was_taken_over_ends_with_the_same_version(photos: IndexVersion) -> None:
+    taken: list[IndexVersion] = []
 
-    def begin_second(stage: str, done: int, total: int) -> None:
-        if stage == "embed" and not second:
-            second.append(live())
-            second[0] = building.rebuild("other")
+    def hang(stage: str, done: int, total: int) -> None:
+        if stage == "index" and not taken:
+            IndexJob.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+            taken.append(building.rebuild())
 
-    assert building.rebuild("other", begin_second) == second[0] == live()
+    assert building.rebuild(progress=hang) == taken[0] == live()
     assert IndexVersion.objects.count() == 2
-
-
-def test_two_rebuilds_started_at_once_end_with_one_version_of_all_photos(
-    shared_database: None, settings: Any, grid: type[Grid], django_db_blocker: Any
-) -> None:
-    for seed in range(8):
-        shop.product(f"p{seed}", photo(seed=seed))
-    indexing.reconcile()
-    start = threading.Barrier(2)
-
-    def build() -> int:
-        try:
-            start.wait()
-            return building.rebuild("other").pk
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(2) as pool:
-        built = [future.result() for future in [pool.submit(build) for _process in range(2)]]
-    assert built == [live().pk] * 2
-    assert IndexVersion.objects.exclude(state="retired").count() == 1
     assert audit.run().agree
+
+
+@pytest.mark.django_db
+def test_the_upkeep_waits_for_a_job_that_runs() -> None:
+    many(60)
+    indexing.reconcile()
+    before = live()
+    with jobs.recorded(IndexJob.Kind.SYNC):
+        assert upkeep.maintain() is None
+        upkeep.catch_up()
+    assert live() == before
 
 
 def test_search_answers_throughout_a_rebuild_and_on_the_way_back(
@@ -368,7 +260,7 @@ def test_a_build_that_is_cut_off_at_any_step_is_gone_on_with_and_loses_nothing(
     shop.product("new", photo("hat"))
     long_ago = timezone.now() - timedelta(hours=1)
     IndexEntry.objects.exclude(leased_until=None).update(leased_until=long_ago)
-    IndexJob.objects.filter(state="running").update(seen=long_ago)
+    IndexJob.objects.filter(state="running").update(leased_until=long_ago)
     version = building.rebuild("other")
     assert version == live()
     assert version.fingerprint == "other"

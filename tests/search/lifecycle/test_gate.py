@@ -20,6 +20,7 @@ from search.vision import colours
 from search.writing import indexing, ledger
 from tests import shop
 from tests.drawing import photo
+from tests.search.builds import unfinished
 from tests.search.grid import Grid
 from tests.search.lifecycle.test_building import many
 
@@ -114,7 +115,7 @@ def test_a_model_that_tells_categories_apart_less_well_is_refused_and_the_live_v
     run = IndexJob.objects.get()
     assert run.state == "failed"
     assert "--force" in run.reason
-    assert "--discard" in run.reason
+    assert "--cancel" in run.reason
 
 
 def test_what_was_refused_is_switched_to_by_force_without_being_built_again(indexed: IndexVersion) -> None:
@@ -172,7 +173,7 @@ def test_copies_of_a_photo_may_be_found_before_it(indexed: IndexVersion) -> None
 
 
 def test_a_version_that_fails_photos_which_the_live_one_finds_is_refused(indexed: IndexVersion) -> None:
-    version = building._begin(building.draft("default"), lambda *_: None)
+    version = unfinished()
     activation.bring_up_to_date(version, lambda *_: None)
     failed = IndexEntry.objects.filter(version=version)[:2]
     for entry in failed:
@@ -249,7 +250,7 @@ def test_a_refused_refit_is_not_built_again_until_the_catalogue_has_grown(
         assert upkeep.maintain() is None
     upkeep.catch_up()
     assert IndexJob.objects.count() == 1
-    building.discard()
+    building.cancel()
     assert upkeep.maintain() is None
     grow()
     faulty.misses = 0

@@ -13,7 +13,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from search import worker
-from search.exceptions import BuildInterrupted, WorkStopped
+from search.exceptions import BuildInterrupted, JobCancelled, JobRunning, WorkStopped
 from search.lifecycle import building, jobs
 from search.models import IndexedMinute, IndexEntry, IndexJob, IndexVersion, Worker
 from search.worker import WorkerTasks
@@ -42,8 +42,8 @@ def only() -> IndexJob:
 
 
 def leave(run: IndexJob) -> None:
-    """As if the process that was at it had died a while ago."""
-    IndexJob.objects.filter(pk=run.pk).update(seen=timezone.now() - jobs.LEFT - timedelta(seconds=1))
+    """As if the job's process had died a while ago."""
+    IndexJob.objects.filter(pk=run.pk).update(leased_until=timezone.now() - timedelta(seconds=1))
 
 
 # Asking -----------------------------------------------------------------------------------------------------
@@ -89,14 +89,21 @@ def test_a_rebuild_can_wait_behind_a_sync_that_runs() -> None:
     assert jobs.take() is None
 
 
-def test_what_waits_can_be_taken_back_and_what_runs_cannot() -> None:
-    first, _new = jobs.ask(SYNC)
-    assert jobs.cancel(first.pk)
-    assert only().state == "cancelled"
+def test_a_queued_job_can_be_cancelled() -> None:
+    job, _new = jobs.ask(SYNC)
+    assert jobs.cancel(job.pk) == 1
+    assert (only().state, only().reason) == ("cancelled", "Cancelled.")
     assert jobs.take() is None
-    second, _new = jobs.ask(SYNC)
-    assert jobs.take() == second
-    assert not jobs.cancel(second.pk)
+    assert jobs.cancel(job.pk) == 0
+
+
+def test_a_running_job_that_is_cancelled_ends_at_its_next_step() -> None:
+    jobs.ask(SYNC)
+    with pytest.raises(JobCancelled), jobs.recorded(SYNC, job=jobs.take()) as record:
+        assert jobs.cancel(only().pk) == 1
+        record("index", 1, 2)
+        pytest.fail("It went on.")
+    assert only().state == "cancelled"
 
 
 # Taking -----------------------------------------------------------------------------------------------------
@@ -128,7 +135,7 @@ def test_a_request_that_ends_its_workers_is_written_off_after_three() -> None:
         assert jobs.take() == run
         leave(run)
     assert jobs.take() is None
-    assert (only().state, only().reason) == ("failed", "The process that was at it has ended half-way.")
+    assert (only().state, only().reason) == ("failed", "Its process ended before it was done.")
 
 
 def test_a_worker_that_stops_in_good_order_costs_no_attempt() -> None:
@@ -136,15 +143,14 @@ def test_a_worker_that_stops_in_good_order_costs_no_attempt() -> None:
     for _attempt in range(jobs.MOST_ATTEMPTS + 1):
         taken = jobs.take()
         assert taken == run
-        with pytest.raises(WorkStopped), jobs.recorded(SYNC, run=taken):
+        with pytest.raises(WorkStopped), jobs.recorded(SYNC, job=taken):
             raise WorkStopped("stop")
     assert only().state == "waiting"
 
 
 def test_what_is_asked_for_does_not_wait_behind_a_dead_command() -> None:
     with pytest.raises(DatabaseError), jobs.recorded(REBUILD) as record:
-        assert record.run
-        leave(record.run)
+        leave(record.job)
         run, new = jobs.ask(REBUILD)
         assert new
         assert jobs.take() == run
@@ -155,20 +161,20 @@ def test_what_is_asked_for_does_not_wait_behind_a_dead_command() -> None:
 
 def test_an_old_process_does_not_end_what_another_has_begun_again() -> None:
     run, _new = jobs.ask(SYNC)
-    with jobs.recorded(SYNC, run=jobs.take()):
+    with jobs.recorded(SYNC, job=jobs.take()):
         leave(run)
         assert jobs.take() == run
     assert only().state == "running"
 
 
 def test_what_a_dead_process_did_unasked_is_written_off() -> None:
-    run = IndexJob.objects.create(kind=REBUILD, state="running", started=timezone.now(), seen=timezone.now())
+    run = IndexJob.objects.create(kind=REBUILD, state="running", started=timezone.now())
     leave(run)
     asked, _new = jobs.ask(SYNC)
     assert jobs.take() == asked
     run.refresh_from_db()
     assert run.state == "failed"
-    assert "half-way" in run.reason
+    assert "Its process ended" in run.reason
 
 
 def test_what_a_dead_worker_left_is_written_off_if_something_else_waits() -> None:
@@ -354,27 +360,19 @@ def test_progress_is_written_once_a_second_and_at_each_new_stage(
     assert told == [("embed", 0, 9), ("embed", 1, 9), ("embed", 2, 9), ("index", 0, 9)]
 
 
-def test_of_two_processes_that_build_at_once_one_writes_it_down() -> None:
-    with jobs.recorded(REBUILD) as first, jobs.recorded(REBUILD) as second:
-        second("index", 1, 2)
-        second.end(IndexJob.State.DONE)
-        assert (only().state, only().stage) == ("running", "")
-        first("index", 1, 2)
-        assert only().done == 1
+def test_one_job_runs_at_a_time() -> None:
+    refused = pytest.raises(JobRunning, match="Another job is running: rebuild, since")
+    with jobs.recorded(REBUILD), refused, jobs.recorded(SYNC):
+        pytest.fail("It was started.")
+    assert (only().kind, only().state) == ("rebuild", "done")
 
 
-def test_a_rebuild_is_written_down_once_the_process_that_it_shared_the_work_with_has_died(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_progress_renews_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "NOTE", 0.0)
-    dead = IndexJob.objects.create(kind=REBUILD, state="running", started=timezone.now(), seen=timezone.now())
     with jobs.recorded(REBUILD) as record:
-        record("index", 1, 2)
-        assert record.run is None
-        leave(dead)
-        record("index", 1, 2)
-        assert record.run is not None
-    assert sorted(IndexJob.objects.values_list("state", flat=True)) == ["done", "failed"]
+        IndexJob.objects.update(leased_until=timezone.now() + timedelta(seconds=1))
+        record("embed", 1, 2)
+        assert only().leased_until > timezone.now() + jobs.LEASE / 2  # type: ignore[operator]
 
 
 def test_a_record_that_cannot_be_written_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from catalogue.models import Product, ProductImage
 from search import worker
-from search.exceptions import BuildInterrupted, BuildRunning, RollbackRefused
+from search.exceptions import BuildInterrupted, JobCancelled, RollbackRefused
 from search.indexes import index_of
 from search.lifecycle import audit, building, jobs, rollback, upkeep
 from search.models import KEPT, IndexDelta, IndexEntry, IndexJob, IndexVersion
@@ -98,7 +98,7 @@ def test_changes_are_noted_for_the_former_version_and_not_indexed_in_it(
 
 
 def test_an_older_version_is_no_longer_noted_for(former: IndexVersion) -> None:
-    building.rebuild("default", anew=True, force=True)
+    building.rebuild("default", force=True)
     change()
     assert not IndexEntry.objects.filter(version=former, state="pending").exists()
     assert IndexVersion.objects.former() != former
@@ -170,7 +170,7 @@ def test_a_version_that_is_no_longer_kept_cannot_be_gone_back_to(former: IndexVe
 def test_a_build_that_was_discarded_is_none_to_go_back_to() -> None:
     ledger.ensure_live_version()
     IndexVersion.objects.create(fingerprint="grid", colours_version=1, width=317)
-    building.discard()
+    building.cancel()
     refused("no version to go back to")
 
 
@@ -186,17 +186,24 @@ def test_a_version_whose_index_is_lost_cannot_be_gone_back_to(former: IndexVersi
 
 def test_a_build_that_is_not_finished_is_in_the_way(former: IndexVersion) -> None:
     IndexVersion.objects.create(fingerprint="grid", colours_version=1, width=317)
-    refused("A build is not finished")
+    refused("A rebuild is not finished")
 
 
-def test_nothing_goes_back_while_another_process_builds(former: IndexVersion) -> None:
-    with jobs.recorded(IndexJob.Kind.REBUILD):
-        refused("A build is under way: pause it first")
+def test_a_rollback_that_is_cancelled_leaves_the_version_retired(
+    former: IndexVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "NOTE", 0.0)
 
+    def cancel(stage: str, *_photos: int) -> None:
+        if stage == "index":
+            building.cancel()
 
-def test_nothing_is_built_while_another_process_goes_back(former: IndexVersion) -> None:
-    with jobs.recorded(IndexJob.Kind.ROLLBACK), pytest.raises(BuildRunning, match="former version"):
-        building.rebuild()
+    shop.product("new", photo("dress"))
+    with pytest.raises(JobCancelled):
+        rollback.roll_back(cancel)
+    former.refresh_from_db()
+    assert former.state == "retired"
+    assert rollback.roll_back() == former
 
 
 @pytest.mark.usefixtures("short_pauses")
@@ -248,7 +255,7 @@ def test_a_rebuild_puts_a_version_half_way_back_where_it_was(interrupted: IndexV
 
 
 def test_a_version_half_way_back_can_be_left_where_it_was(interrupted: IndexVersion) -> None:
-    building.discard()
+    building.cancel()
     interrupted.refresh_from_db()
     assert interrupted.state == "retired"
     assert IndexVersion.objects.former() == interrupted
