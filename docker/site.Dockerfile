@@ -19,6 +19,7 @@ COPY deploy deploy
 COPY endpoint endpoint
 COPY evaluation evaluation
 COPY resilience resilience
+COPY jobs jobs
 COPY locale locale
 COPY search search
 COPY static static

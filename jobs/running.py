@@ -36,6 +36,10 @@ class Record:
         if self._progress:
             self._progress(stage, done, total)
 
+    def result(self, **values: Any) -> None:
+        """Record what came of the job."""
+        self.job.record(**values)
+
 
 @contextmanager
 def recorded(

@@ -12,7 +12,7 @@ import pytest
 
 from tests.interpreter import ROOT, python
 
-APPS = ("resilience", "catalogue", "search", "evaluation", "demo", "visualsearch")
+APPS = ("resilience", "jobs", "catalogue", "search", "evaluation", "demo", "visualsearch")
 #: what of the model server the site may import: what needs nothing but NumPy and, when used, OpenVINO
 SHARED = {"inference", "manifest", "package", "pooling", "precision"}
 #: what of the model server may know the site: fine-tuning on its catalogue
@@ -59,7 +59,8 @@ def calls(tree: ast.Module) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("app", "above"),
     [
-        ("resilience", {"catalogue", "search", "visualsearch"}),
+        ("resilience", {"jobs", "catalogue", "search", "visualsearch"}),
+        ("jobs", {"catalogue", "search", "visualsearch"}),
         ("catalogue", {"search", "visualsearch"}),
         ("search", {"visualsearch"}),
     ],

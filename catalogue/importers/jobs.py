@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
+from datetime import timedelta
 from typing import Any, cast
 
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from catalogue.importers.budget import ProcessorBudget
@@ -25,6 +26,8 @@ MAX_SECONDS = 120
 
 MAX_QUEUED = 20
 """Imports that wait or run: each keeps its files, up to `STAFF_UPLOAD_MAX_BYTES`."""
+
+JOBS_KEPT = timedelta(days=90)
 
 REJECTS_KEPT = 100
 """Rejects that a job lists one by one; it counts the others."""
@@ -72,6 +75,12 @@ def delete_uploads() -> None:
             logger.warning("The files of %s could not be deleted: %s", job, error)
         else:
             ImportJob.objects.filter(pk=job.pk).update(upload="")
+
+
+def forget() -> None:
+    """Housekeeping: delete the files of imports that have ended, and old jobs."""
+    delete_uploads()
+    ImportJob.objects.filter(ended__lt=timezone.now() - JOBS_KEPT, upload="").delete()
 
 
 class _Import:
