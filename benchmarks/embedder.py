@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.machine import has_bf16, processor
 
 if TYPE_CHECKING:
-    from endpoint.precision import Precision
+    from modelarchive.precision import Precision
 
 BATCHES = (1, 16)
 

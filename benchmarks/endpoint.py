@@ -354,7 +354,7 @@ def _in_bf16() -> bool:
     """Whether the servers on OpenVINO compute in bf16: more is expected of them then."""
     from openvino import Core
 
-    from endpoint.precision import prefers_bf16
+    from modelarchive.precision import prefers_bf16
 
     return prefers_bf16(Core())
 

@@ -1,4 +1,4 @@
-"""The catalogue's part of the API: visible products."""
+"""The API of the catalogue: visible products."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from rest_framework.request import Request
 from catalogue.models import Product, ProductQuerySet
 from catalogue.serializers import ProductSerializer, problems, refuse_unknown
 
-CURSOR = OpenApiParameter("cursor", str, description="As `next` of the page before has it.")
-SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The shop's own number of the product.")
+CURSOR = OpenApiParameter("cursor", str, description="From `next` of the previous page.")
+SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="Your unique product code.")
 
 
 def k_parameter(default: int, largest: int) -> OpenApiParameter:
-    """How many products a page has, in an address; what `read_k` reads."""
+    """The query parameter that `read_k` reads."""
     schema = {"type": "integer", "minimum": 1, "maximum": largest, "default": default}
     return OpenApiParameter("k", schema, description="Products.")
 
 
 def read_k(request: Request, default: int, largest: int) -> int:
-    """How many products a page is to have. Raises ValidationError for what is no number from 1 to the largest."""
+    """The wanted number of products on a page, from 1 to `largest`. Raises ValidationError."""
     field = serializers.IntegerField(min_value=1, max_value=largest)
     try:
         return int(field.run_validation(request.query_params.get("k", default)))
@@ -38,12 +38,12 @@ def read_k(request: Request, default: int, largest: int) -> int:
 
 
 class NewestFirst(CursorPagination):
-    """Pages of products by cursor: products that come or go meanwhile make none repeat."""
+    """Cursor pagination: new or removed products make no other repeat."""
 
     ordering = ("-created", "-pk")
     page_size = 24
     invalid_cursor_message = _(  # type: ignore[assignment]
-        "This is no cursor. Take the address in “next” as it is."
+        "Invalid cursor. Use the address in “next” as it is."
     )
     page_size_query_param = "k"
     max_page_size = 200
@@ -59,7 +59,7 @@ class NewestFirst(CursorPagination):
 
 
 def _is_time(text: str) -> bool:
-    """Whether a cursor's place is a time, with its zone as all have it, that the database can be asked for."""
+    """Whether a cursor's position is a time with a time zone, which the database accepts."""
     try:
         moment = parse_datetime(text)
         return moment is not None and is_aware(moment) and bool(moment.astimezone(UTC))

@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from typing import Any
 
 _DEEPEST = 50
-"""Levels within each other. What nests deeper than Python recurses could be stored, and then not be shown."""
+"""Levels of nesting. Deeper values could be stored but not shown, as Python limits recursion."""
 
 
 def checked(value: object) -> dict[str, Any]:
-    """The value, if it can be a product's attributes. Raises ValueError."""
+    """The value, if it is valid for a product's attributes. Raises ValueError."""
     if not isinstance(value, dict):
-        raise ValueError("These are no names and values.")  # noqa: TRY004 - what was written, not a mistake of ours
+        raise ValueError("Attributes must be a JSON object.")  # noqa: TRY004 - bad input, not a bug
     if "\0" in "".join(_texts(value, _DEEPEST)):
         raise ValueError("PostgreSQL stores no NUL.")
-    # NaN, infinity and unpaired surrogates are Python's, not JSON's.
+    # NaN, infinity and lone surrogates are not JSON.
     json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     return value
 
 
 def _texts(value: object, levels: int) -> Iterable[str]:
-    """Every text in a JSON value, keys too."""
+    """Every string in a JSON value, keys included."""
     if levels == 0:
         raise ValueError("These nest too deeply.")
     if isinstance(value, str):

@@ -1,10 +1,8 @@
-"""Files in an S3 bucket: photos that browsers fetch from there by signed addresses, and files for the site alone.
+"""Storages in an S3 bucket: photos that browsers fetch by signed URLs, and files that only the site reads.
 
-The bucket is private. An address of a photo is signed here, without asking S3, and the same for a while, so that
-browsers can keep what they have; renditions may be served by CloudFront instead. Names are of contents and never
-written twice. What goes wrong is one of the errors of `files`.
-
-Imported only where a bucket is configured.
+The bucket is private. URLs of photos are signed here, without a request to S3, and stay the same for a while, so that
+browsers can cache them. CloudFront may serve the renditions. Names are made from contents and never written twice.
+Errors are those of `files`. Imported only where a bucket is configured.
 """
 
 from __future__ import annotations
@@ -39,31 +37,31 @@ from resilience.breaker import Breaker
 logger = logging.getLogger(__name__)
 
 RENDITIONS = "thumbnails/"
-"""What CloudFront may serve: the folder of all renditions, and of nothing else."""
+"""The folder that CloudFront may serve: it holds renditions only."""
 
 MOST_ADDRESSES = 20_000
-"""Signed addresses that a process remembers, half a kilobyte each."""
+"""Signed URLs that a process caches, half a kilobyte each."""
 
 MOST_DELETED = 1_000
 """Files that S3 deletes with one request."""
 
 LOOK_AGAIN = 10.0
-"""Seconds until credentials are looked for once more: a machine without a role takes seconds to say so."""
+"""Seconds before looking for credentials again: on a machine without a role, that takes seconds."""
 
 KEPT_YEAR = "max-age=31536000, immutable"
-"""Names are made from contents."""
+"""A name always has the same content."""
 
 SHARED_DAY = "s-maxage=86400"
-"""CloudFront asks S3 again after a day, whether the file is still there."""
+"""CloudFront checks once a day that the file still exists."""
 
 
 class _Bucket(S3Storage):  # type: ignore[misc]
-    """django-storages' with one client for all threads, one request for each file, and errors in sentences."""
+    """django-storages' S3 storage with one client for all threads, one request per file, and sentences as errors."""
 
     cache_control = ""
 
     def __init__(self, **options: Any) -> None:
-        # Above the largest file: an upload in parts is several requests, and asks for a right of its own to be ended.
+        # Above the largest file: an upload in parts takes several requests and one more permission.
         transfer = TransferConfig(use_threads=False, multipart_threshold=settings.IMAGE_MAX_BYTES + 1)
         super().__init__(**options, transfer_config=transfer, client_config=config())
         self._lock = Lock()
@@ -130,14 +128,17 @@ class _Bucket(S3Storage):  # type: ignore[misc]
 
 
 def _began(seconds: int) -> int:
-    """When the period began that it is now, in seconds since 1970. An address is good for `seconds` from then, and
-    given out for half of them: what a page names is good for the other half."""
+    """The start of the current period, in seconds since 1970.
+
+    A URL is valid for `seconds` from the start, and in use for half of that, so any page's URLs are valid for the
+    other half at least.
+    """
     period = seconds // 2
     return int(time.time()) // period * period
 
 
 class _PeriodAuth(S3SigV4QueryAuth):  # type: ignore[misc]
-    """botocore's signature of an address, made when the period began: at any moment, and in any process, the same."""
+    """botocore's signature of a URL, dated to the start of the period, so that all processes give the same URL."""
 
     def _modify_request_before_signing(self, request: Any) -> None:
         began = datetime.fromtimestamp(_began(self._expires), UTC)
@@ -153,10 +154,10 @@ def _of_a_period(signature_version: Any, **rest: Any) -> str | None:
 
 
 class PhotoBucket(_Bucket):
-    """Photos and their renditions: each name is new, and has an address for browsers.
+    """Photos and their renditions, each under a new name, with URLs for browsers.
 
-    cloudfront_domain: serves the renditions. Originals are only ever given out by addresses that S3 has to check.
-    public_endpoint_url: S3 as browsers reach it, where the site reaches it by another address.
+    cloudfront_domain: serves the renditions. Originals always have signed URLs.
+    public_endpoint_url: S3's address for browsers, if the site uses another one.
     """
 
     def __init__(
@@ -175,12 +176,12 @@ class PhotoBucket(_Bucket):
         }
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
-        """A name of its own, without asking whether another is free: that would be a request more, and a race."""
+        """A unique name. Asking whether the plain name is free would cost a request, and be a race."""
         root, extension = posixpath.splitext(name)
         return str(self.get_alternative_name(root, extension))
 
     def delete_many(self, names: Iterable[str]) -> dict[str, OSError]:
-        """Delete files, many with one request. Those that are left, with why; one that is missing is no error."""
+        """Delete files, many with one request. Returns those that could not be deleted; missing ones are no error."""
         keys = {self._normalize_name(clean_name(name)): name for name in names}
         left: dict[str, OSError] = {}
         listed = list(keys)
@@ -191,7 +192,7 @@ class PhotoBucket(_Bucket):
                     answer = self.connection.meta.client.delete_objects(
                         Bucket=self.bucket_name, Delete={"Objects": objects, "Quiet": True}
                     )
-            except OSError as error:  # whatever refuses all of them is not asked for the rest
+            except OSError as error:  # it would fail for the rest too
                 return left | {keys[key]: error for key in listed[start:]}
             for fault in answer.get("Errors", ()):
                 name = keys[fault["Key"]]
@@ -201,8 +202,8 @@ class PhotoBucket(_Bucket):
         return left
 
     def url(self, name: str, parameters: Any = None, expire: Any = None, http_method: Any = None) -> str:
-        """Where a browser finds a file. No request is made. Without credentials it is an address that S3 refuses:
-        a page without pictures is better than none."""
+        """A file's URL for browsers, made without a request. Without credentials it is unsigned, and S3 refuses it:
+        a page without pictures is better than an error."""
         name = clean_name(name)
         key = self._normalize_name(name)
         if self.cloudfront_domain and name.startswith(RENDITIONS):
@@ -210,7 +211,7 @@ class PhotoBucket(_Bucket):
         return str(self._addresses(key, _began(self.querystring_expire), self._access_key()))
 
     def _address(self, key: str, began: int, access_key: str) -> str:
-        """`access_key` is part of what is remembered: a role's credentials end, and what they signed with them."""
+        """`access_key` is part of the cache's key: when a role's credentials expire, so do the URLs they signed."""
         chosen = self._signer if access_key else self._unsigned
         return str(
             chosen.generate_presigned_url(
@@ -219,7 +220,7 @@ class PhotoBucket(_Bucket):
         )
 
     def _access_key(self) -> str:
-        """Of the credentials that sign; empty where there are none, which is not looked into for each photo."""
+        """The access key that signs; empty without credentials, which is remembered for `LOOK_AGAIN` seconds."""
         if self._credentials.refusal():
             return ""
         try:
@@ -250,14 +251,14 @@ class PhotoBucket(_Bucket):
 
     @cached_property
     def origins(self) -> list[str]:
-        """Where browsers fetch files from."""
+        """The origins that browsers fetch files from."""
         parts = urlsplit(self._address("a", 0, ""))
         found = [f"{parts.scheme}://{parts.netloc}"]
         return [*found, f"https://{self.cloudfront_domain}"] if self.cloudfront_domain else found
 
 
 class PrivateBucket(_Bucket):
-    """Files that the site alone gives out: shoppers' pictures. They have no address, and nobody keeps them."""
+    """Files that only the site serves: shoppers' pictures. They have no URL and are never cached."""
 
     cache_control = "private, no-store"
 

@@ -1,9 +1,8 @@
-"""Connections to other people's sites: to public addresses alone, and cut when their time is over.
+"""Connections to other web sites: only to public addresses, and cut at their deadline.
 
-`requests-hardened` looks up a name and connects to the very address that has been checked, so that a name cannot mean
-another one a moment later. What is public is said by `public`, which is stricter. An address that
-`FETCH_PRIVATE_ADDRESSES` allows is connected to by its name, and every connection's other end is looked at once more
-before anything is sent.
+`requests-hardened` looks up a name and connects to the address that it checked, so that a second look-up cannot give
+another one. `public` is stricter than the library. Addresses in `FETCH_PRIVATE_ADDRESSES` are connected to by name.
+The peer of every connection is checked again before anything is sent.
 """
 
 from __future__ import annotations
@@ -31,34 +30,34 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 Address = IPv4Address | IPv6Address
 
 OVERHEAD = 200_000
-"""Bytes that one fetch may receive beside a picture: the headers of all answers, and the lengths of chunks."""
+"""Bytes that one fetch may receive besides the picture: headers of all answers, and lengths of chunks."""
 
 PROCESSOR_SECONDS = 1.0
-"""Of one fetch. A picture of 10 MB takes 0.1 s; a site can make Python read millions of empty lines meanwhile."""
+"""Of one fetch. A picture of 10 MB takes 0.1 s, but a site can make Python read millions of empty lines."""
 
 MOST_INFORMATIONAL = 3
-"""Answers "100 Continue" before the answer. Nothing that is sent here asks for one."""
+"""Answers "100 Continue" before the real one. No request here asks for any."""
 
 _UNICAST = ip_network("2000::/3")
-"""All of IPv6 that has been given to networks; multicast, IPv4 in disguise and what is out of use are elsewhere."""
+"""Assigned IPv6 addresses, without multicast, embedded IPv4 and deprecated ranges."""
 
-_TAKEN_OUT = tuple(
+_EXCLUDED = tuple(
     map(
         ip_network,
         (
-            "192.0.0.0/24",  # protocols' own
-            "192.88.99.0/24",  # relays of 6to4
-            "2001::/23",  # protocols' own: Teredo, which has IPv4 in it, ORCHID and the like
-            "2002::/16",  # 6to4, which has IPv4 in it
+            "192.0.0.0/24",  # protocol assignments
+            "192.88.99.0/24",  # 6to4 relays
+            "2001::/23",  # protocol assignments: Teredo (embeds IPv4), ORCHID
+            "2002::/16",  # 6to4 (embeds IPv4)
             "3fff::/20",  # documentation
         ),
     )
 )
-"""Python calls some of these global, from version to version."""
+"""Some versions of Python call some of these global."""
 
 
 class Guard:
-    """Watches the connection of one fetch, which may be in another thread."""
+    """Limits one fetch, whose connection may be in another thread."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
@@ -72,7 +71,7 @@ class Guard:
 
     @property
     def seconds_left(self) -> float:
-        """Never 0, which would mean for ever to a socket."""
+        """Never 0, which a socket takes as no limit."""
         return max(self._end - time.monotonic(), 0.001)
 
     @property
@@ -81,15 +80,15 @@ class Guard:
 
     @property
     def full(self) -> bool:
-        """Whether more has been received than a picture and its headers take."""
+        """Whether more bytes were received than a picture and its headers may have."""
         return self._received > settings.IMAGE_MAX_BYTES + OVERHEAD
 
     def begin(self) -> None:
-        """The work begins, in this thread."""
+        """Start counting the processor time of this thread."""
         self._began = time.thread_time()
 
     def receive(self, count: int) -> None:
-        """Count bytes of a socket, over all connections. Raises TimeoutError where the fetch has to end."""
+        """Count received bytes of all connections. Raises TimeoutError at a limit."""
         self._received += count
         self._used = time.thread_time() - self._began
         if self.full or self.over:
@@ -104,27 +103,27 @@ class Guard:
             if self._cut:
                 raise TimeoutError
             self._forget()
-            # Its own handle, since TLS takes the connection's away.
+            # A duplicate, since TLS detaches the original.
             self._socket = connection.dup()
 
     def cut(self) -> None:
-        """End the connection, whatever is being waited for."""
+        """Close the connection, even while another thread waits for it."""
         with self._lock:
             self._cut = True
             self._forget()
 
     def _forget(self) -> None:
         if self._socket is not None:
-            with suppress(OSError):  # the other side was first
+            with suppress(OSError):  # already closed by the peer
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
 
 
 def public(address: Address) -> bool:
-    """Whether an address is one of the public internet's, and not one that leads on to another inside of it."""
+    """Whether an address is on the public internet and embeds no other address."""
     address = _plain(address)
-    if any(address in network for network in _TAKEN_OUT):
+    if any(address in network for network in _EXCLUDED):
         return False
     if isinstance(address, IPv6Address):
         return address in _UNICAST and address.is_global
@@ -132,18 +131,18 @@ def public(address: Address) -> bool:
 
 
 def allowed(address: Address) -> bool:
-    """Whether the site's settings allow an address that is not public."""
+    """Whether the settings allow this private address."""
     return any(_plain(address) in network for network in settings.FETCH_PRIVATE_ADDRESSES)
 
 
 def _plain(address: Address) -> Address:
-    """An IPv4 address that is written as one of IPv6 is itself."""
+    """The IPv4 address within an IPv4-mapped IPv6 address; others as they are."""
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 @contextmanager
 def opened(guard: Guard) -> Iterator[Session]:
-    """A session that follows no redirect, sends no cookies or passwords, and asks no proxy."""
+    """A session without redirects, cookies, passwords and proxies."""
     config = Config(
         default_timeout=guard.seconds_left,
         never_redirect=True,
@@ -155,7 +154,7 @@ def opened(guard: Guard) -> Iterator[Session]:
     guard.begin()
     try:
         with _Session(config) as session:
-            session.trust_env = False  # neither proxies of the environment nor a .netrc
+            session.trust_env = False  # no proxies from the environment, no .netrc
             session.headers.update({"Accept": "image/*", "Accept-Encoding": "identity"})
             for scheme in ("http", "https"):
                 session.mount(f"{scheme}://", _Adapter(is_https_proto=scheme == "https"))
@@ -168,15 +167,14 @@ _guard: ContextVar[Guard] = ContextVar("guard")
 
 
 class _Session(HTTPSession):  # type: ignore[misc]
-    """The library's, which leaves a redirect alone: requests would read and unpack the whole of its body even where
-    nothing is to be followed, only to say where it leads."""
+    """Leaves redirects alone: even without following one, requests would read and decompress its whole body."""
 
     def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Response]:
         return iter(())
 
 
 class _Counted(io.RawIOBase):
-    """The bytes of a connection, counted before anything is made of them: `http.client` reads any number of lines."""
+    """Counts a connection's bytes before they are parsed: `http.client` reads any number of lines."""
 
     def __init__(self, raw: io.RawIOBase, guard: Guard) -> None:
         self._raw = raw
@@ -196,7 +194,7 @@ class _Counted(io.RawIOBase):
 
 
 class _Answer(HTTPResponse):
-    """The library's, of counted bytes and a bounded number of informational answers."""
+    """Counts its bytes and limits informational answers."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -225,7 +223,7 @@ class _Guarded(HTTPConnection):
         return connection
 
     def getresponse(self) -> Any:
-        """The response without its cookies, which are not used; parsing a hundred long ones takes seconds."""
+        """The response without its cookies: they are not used, and parsing a hundred long ones takes seconds."""
         response: Any = super().getresponse()
         for name in ("Set-Cookie", "Set-Cookie2"):
             del response._original_response.msg[name]
@@ -245,7 +243,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class _Adapter(IPFilterAdapter):  # type: ignore[misc]
-    """The library's, with guarded connections, and with the exceptions that the settings name."""
+    """Guards connections, and allows the private addresses of the settings."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -258,7 +256,7 @@ class _Adapter(IPFilterAdapter):  # type: ignore[misc]
             address = ip_address(found[0]["host"].strip("[]"))
         except InvalidIPAddress as error:
             address = error.args[0]
-        # The library lets some through that the guard would refuse, though only after the connection.
+        # The library allows some addresses that the guard would refuse, but only once connected.
         if found is not None and public(address):
             return found
         if allowed(address):

@@ -1,13 +1,12 @@
-"""What a picture's file asks of its decoder, told from the container alone: no pixel is decoded here.
+"""Bounds the cost of decoding a picture by reading its container, without decoding a pixel.
 
-Pixels are limited elsewhere. A small file can still ask for far more work than its pixels are worth: passes over the
-same pixels, layers that nobody sees, millions of empty blocks. Each function here walks one container, in time linear
-in the file's length and cheap per byte, raises `Costly` where a limit is passed, and returns the bytes of memory that
-the decoder needs beside the picture itself. Each may also raise what reading a damaged file raises: ValueError,
-ArithmeticError, LookupError or struct.error. Nothing else is judged: whether a file is sound, its decoder says.
+`images` limits pixels, but a small file can still cause far more work than its pixels justify: repeated passes,
+invisible layers, millions of empty blocks. Each function here walks one container in linear time, raises `Costly`
+beyond a limit, and returns the bytes of memory that the decoder needs besides the picture itself. For a damaged file
+it may raise ValueError, ArithmeticError, LookupError or struct.error. The decoder decides whether a file is valid.
 
-The limits are far above what cameras and editors write. `python -m benchmarks.decoding` measures the worst that
-they let through.
+The limits are far above what cameras and editors write. `python -m benchmarks.decoding` measures the worst cases
+within them.
 """
 
 from __future__ import annotations
@@ -18,46 +17,46 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 MOST_PASSES = 25
-"""Times `max_pixels`, how many samples all scans of a JPEG may go over. Decoders take about 1 ns for each, so this is
-about a second at 50 million pixels. A camera's JPEG has one scan of 1.5 to 3 samples a pixel; libjpeg's progressive
-ones come to 14 samples a pixel in colour and to 24 in CMYK (`jpeg_simple_progression`)."""
+"""Samples of all scans of a JPEG, times `max_pixels`. Decoders take about 1 ns per sample, so about a second at 50
+million pixels. A camera's JPEG has one scan of 1.5 to 3 samples per pixel; libjpeg's progressive ones have 14 in
+colour and 24 in CMYK (`jpeg_simple_progression`)."""
 
 MOST_SCANS = 500
-"""In one JPEG, however small: each also costs its header and its tables."""
+"""Scans of one JPEG, however small: each has a header and tables too."""
 
 MOST_SEGMENTS = 2_000
-"""Of a JPEG. A segment has at most 64 kB, so ordinary ones of 10 MB have 150 at most, and their scans."""
+"""Segments of a JPEG. Each has at most 64 kB, so an ordinary 10 MB file has at most 150, besides its scans."""
 
 MOST_FILLING = 64_000
-"""Bytes between the first segments of a JPEG, which Pillow goes over one by one."""
+"""Bytes between the first segments of a JPEG, which Pillow reads one by one."""
 
 MOST_BYTES_A_PIXEL = 4
-"""Times `max_pixels`, how many bytes the unpacked rows of a PNG or TIFF may have: 50 million pixels with
-transparency, or 25 million with 16 bits in each of their four channels."""
+"""Bytes of the unpacked rows of a PNG or TIFF, times `max_pixels`: 50 million pixels with transparency, or 25 million
+with four channels of 16 bits."""
 
 MOST_CHUNKS = 10_000
-"""Of a PNG. Encoders write pixels in chunks of 8 kB or more (libpng's default), which makes 1,250 of 10 MB."""
+"""Chunks of a PNG. Encoders write chunks of at least 8 kB (libpng's default): 1,250 in 10 MB."""
 
 MOST_PACKED = 64
-"""Compressed chunks of a PNG beside its pixels: a profile and texts. Editors write fewer than ten. Pillow unpacks up
-to 1 MB of each, which takes 3 ms, and counts neither profiles nor texts with a wrong checksum."""
+"""Compressed chunks of a PNG besides its pixels: a profile and texts. Editors write fewer than ten. Pillow unpacks up
+to 1 MB of each, in 3 ms, and does not count profiles or texts with a wrong checksum."""
 
 MOST_BLOCKS = 50_000
-"""Of a GIF, before its first frame: blocks have up to 255 bytes, and ordinary files some tens of them."""
+"""Blocks of a GIF before its first frame, of up to 255 bytes each. Ordinary files have some tens."""
 
 MOST_RUNS = 3_000_000
-"""Pixels and bytes of a run-length encoded BMP, which Pillow decodes in Python: up to 180 ns for each."""
+"""Pixels and bytes of a run-length encoded BMP, which Pillow decodes in Python at up to 180 ns each."""
 
 MOST_VALUES = 50_000
-"""Of a TIFF's field: strips, tiles or anything else that is not plain bytes."""
+"""Values of a TIFF's field, such as strips or tiles, except plain bytes."""
 
 MOST_FIELDS = 2_000
-"""Of a directory of TIFF or EXIF."""
+"""Fields of a directory of TIFF or EXIF."""
 
 
 class Costly(Exception):
-    """Decoding would take more work than a picture is worth. The message is for the log; `size` is the picture's
-    width and height as its file states them, where that is known: it may be too large to begin with."""
+    """Decoding would cost too much. The message is for the log; `size` is the picture's width and height according to
+    its file, if known: it may exceed the limits anyway."""
 
     def __init__(self, message: str, size: tuple[int, int] | None = None) -> None:
         super().__init__(message)
@@ -67,13 +66,13 @@ class Costly(Exception):
 # JPEG (ITU-T T.81) ------------------------------------------------------------------------------------------
 
 _SOI, _EOI, _SOS, _DHT, _JPG, _DAC = 0xD8, 0xD9, 0xDA, 0xC4, 0xC8, 0xCC
-_FRAMES = range(0xC0, 0xD0)  # but for DHT, JPG and DAC, which are between them
+_FRAMES = range(0xC0, 0xD0)  # except DHT, JPG and DAC
 _HUFFMAN = {0xC0, 0xC1, 0xC2}
-"""Baseline, extended and progressive. No browser shows the others: arithmetic coding, lossless and hierarchical."""
+"""Baseline, extended and progressive. Browsers do not support the others (arithmetic, lossless, hierarchical)."""
 
 _PROGRESSIVE = 0xC2
 
-# Neither a stuffed 0xFF of the pixels' data, nor one of its restart markers, nor filling.
+# Excludes a stuffed 0xFF in the pixels' data, restart markers and fill bytes.
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
 
 
@@ -81,7 +80,7 @@ _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
 class _Frame:
     size: tuple[int, int]
     components: dict[int, int]
-    """How many samples each component has in a unit of the frame, by its name."""
+    """The samples of each component in a unit of the frame, by name."""
     progressive: bool
 
     @classmethod
@@ -91,20 +90,20 @@ class _Frame:
         return cls((width, height), components, marker == _PROGRESSIVE)
 
     def samples(self, names: bytes) -> int:
-        """How many samples a scan of these components goes over."""
+        """The samples of a scan of these components."""
         width, height = self.size
         unit = max(self.components.values(), default=1) or 1  # zero in a damaged header
         return sum(width * height * self.components.get(name, unit) // unit for name in names)
 
 
 def check_jpeg(data: bytes, most_pixels: int) -> int:
-    """Bound the scans of a JPEG, and the segments before them. The memory is that of the coefficients, where all are
+    """Bound the scans of a JPEG and the segments before them. Returns the memory of the coefficients, if they are
     kept until the last scan."""
     return _check_scans(data, most_pixels)[1]
 
 
 def _check_scans(data: bytes, most_pixels: int, samples: int = 0) -> tuple[int, int]:
-    """The samples that all scans go over, added to those of other JPEGs, and the memory of the coefficients."""
+    """The samples of all scans, added to those of other JPEGs, and the memory of the coefficients."""
     frame: _Frame | None = None
     scans = segments = filling = memory = 0
     at = 2
@@ -118,14 +117,14 @@ def _check_scans(data: bytes, most_pixels: int, samples: int = 0) -> tuple[int, 
         at = found.end()
         if marker in {_SOI, _EOI}:
             if marker == _EOI and scans:
-                break  # what follows is no part of the picture
+                break  # not part of the picture any more
             continue
         length = max(2, int.from_bytes(data[at : at + 2], "big"))
         header = data[at + 2 : at + length]
         at += length
         if marker in _FRAMES and marker not in {_DHT, _JPG, _DAC}:
             if scans:
-                break  # no decoder goes on to a second frame
+                break  # decoders stop at a second frame
             if marker not in _HUFFMAN:
                 raise Costly(f"a JPEG of the kind SOF{marker - 0xC0}")
             frame = _Frame.read(marker, header)
@@ -146,12 +145,12 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Channels of each colour type."""
 
 _PACKED = {b"iCCP", b"iTXt", b"zTXt"}
-"""Chunks that Pillow unpacks as it opens a file, however often they come. (A text of iTXt need not be packed.)"""
+"""Chunks that Pillow unpacks when it opens a file. (The text of iTXt may be uncompressed.)"""
 
 
 def check_png(data: bytes, most_pixels: int) -> int:
-    """Bound the chunks of a PNG, those of them that are unpacked, and the bytes of its rows, interlaced or not.
-    Frames after the first are not read."""
+    """Bound the chunks of a PNG, its compressed ones, and the bytes of its rows, interlaced or not. Only the first
+    frame is read."""
     at, chunks, packed = 8, 0, 0
     while at + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
@@ -176,7 +175,7 @@ _EXTENSION, _FRAME, _TRAILER = b"!,;"
 
 
 def check_gif(data: bytes, most_pixels: int) -> int:
-    """Bound the blocks of a GIF before its first frame, the only one that is read."""
+    """Bound the blocks of a GIF before its first frame. Only that is read."""
     at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
     blocks = 0
     while data[at] not in {_FRAME, _TRAILER}:
@@ -196,7 +195,7 @@ def check_gif(data: bytes, most_pixels: int) -> int:
 # BMP --------------------------------------------------------------------------------------------------------
 
 _INFO_HEADER = 40
-"""Bytes of the header with which BMPs first could be compressed."""
+"""Bytes of the first BMP header that allows compression."""
 
 _RLE = {1, 2}
 
@@ -212,7 +211,7 @@ def check_bmp(data: bytes, most_pixels: int) -> int:
 # TIFF 6.0, and EXIF in any format ---------------------------------------------------------------------------
 
 _COMPRESSIONS = {1, 2, 3, 4, 5, 7, 8, 32_773, 32_946}
-"""None, CCITT (2 to 4), LZW, JPEG, Deflate (two numbers) and PackBits: what editors and scanners write."""
+"""None, CCITT (2 to 4), LZW, JPEG, Deflate (two numbers) and PackBits, which editors and scanners write."""
 
 _JPEG_COMPRESSION = 7
 
@@ -220,22 +219,22 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _CHANNELS, _ROWS, _TILE_WIDTH, _TILE_HEIGH
     256, 257, 258, 259, 277, 278, 322, 323,
 )  # fmt: skip
 _OFFSETS, _COUNTS = (324, 273), (325, 279)
-"""Of tiles or else of strips: where each begins, and its bytes."""
+"""Offsets and byte counts of tiles, or else of strips."""
 
 _DIRECTORIES = (34_665, 34_853, 40_965)
-"""EXIF, GPS and interoperability: directories that a field of another points to."""
+"""EXIF, GPS and interoperability: fields that point to another directory."""
 
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Of a value of each type."""
+"""Bytes of a value, by type."""
 
 _PLAIN = {1, 2, 6, 7}
-"""Types that are read as they are, however long."""
+"""Types that are read without conversion."""
 
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 class _Directory:
-    """A directory's fields, by tag. Raises Costly for too many of them, or too many values in one."""
+    """A directory's fields, by tag. Raises Costly for too many fields, or too many values in one."""
 
     def __init__(self, data: bytes, at: int, order: str, *, big: bool) -> None:
         self._data, self._order = data, order
@@ -256,7 +255,7 @@ class _Directory:
             self._fields.setdefault(tag, (kind, values, value))
 
     def get(self, *tags: int) -> tuple[int, ...]:
-        """The whole numbers of the first of these fields that there is; none where it is of another kind."""
+        """The integers of the first of these fields that exists."""
         for tag in tags:
             if tag in self._fields:
                 kind, count, at = self._fields[tag]
@@ -269,7 +268,7 @@ class _Directory:
 
 
 def check_directories(data: bytes) -> _Directory:
-    """Bound the directories of a TIFF's or an EXIF block's first picture, and return its own."""
+    """Bound the directories of the first picture of a TIFF or EXIF block; returns its main one."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in {b"+\0", b"\0+"}
     (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
@@ -281,8 +280,8 @@ def check_directories(data: bytes) -> _Directory:
 
 
 def check_tiff(data: bytes, most_pixels: int) -> int:
-    """Bound a TIFF's directories, its compression, its strips or tiles and their bytes, and the scans in them. The
-    memory is that of one strip or tile. Only the first picture is read."""
+    """Bound a TIFF's directories, compression, strips or tiles and their bytes, and the scans in them. Returns the
+    memory of one strip or tile. Only the first picture is read."""
     fields = check_directories(data)
     width, height = fields.first(_WIDTH, 0), fields.first(_HEIGHT, 0)
     compression = fields.first(_COMPRESSION, 1)
@@ -294,7 +293,7 @@ def check_tiff(data: bytes, most_pixels: int) -> int:
     down = down or min(height, fields.first(_ROWS, height))
     part = (across * depth + 7) // 8 * down
     whole = part * -(-width // across) * -(-height // down)
-    if whole > (MOST_BYTES_A_PIXEL + 1) * most_pixels:  # tiles may reach over the edges
+    if whole > (MOST_BYTES_A_PIXEL + 1) * most_pixels:  # tiles may cross the edges
         raise Costly(f"{whole} bytes in the strips or tiles of a TIFF", (width, height))
     if compression == _JPEG_COMPRESSION:
         _check_jpegs(data, fields, most_pixels)

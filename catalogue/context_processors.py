@@ -10,7 +10,7 @@ from catalogue.tree import CategoryTree
 
 
 def shop(request: HttpRequest) -> dict[str, Any]:
-    """What every page says of the shop; the categories cost a query only where they are shown."""
+    """Variables for every page. The categories are queried only if they are shown."""
     return {
         "shop_name": settings.SHOP_NAME,
         "top_categories": SimpleLazyObject(lambda: CategoryTree.load().children()),

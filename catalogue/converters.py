@@ -1,4 +1,4 @@
-"""Parts of addresses."""
+"""Path converters."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from django.urls import register_converter
 
 
 class SkuConverter:
-    """A SKU in an address. Any SKU comes back as it went, and ordinary ones read as they are.
+    """A SKU in a URL. Any SKU can be in a URL, and ordinary ones stay readable.
 
-    Slashes, percent signs and names that are only dots would be taken for parts of the path somewhere between a
-    browser and this process: they are escaped once more than the address as a whole.
+    Browsers and proxies give slashes, percent signs and names of dots alone a meaning of their own, so they are
+    escaped twice.
     """
 
-    regex = ".+"  # a slash that somebody typed is understood too
+    regex = ".+"  # also accept a typed slash
 
     def to_python(self, value: str) -> str:
         sku = unquote(value)
-        if "\0" in sku:  # no SKU has one, and PostgreSQL refuses to look
+        if "\0" in sku:  # no SKU contains one, and PostgreSQL refuses the query
             raise ValueError(value)
         return sku
 

@@ -1,4 +1,4 @@
-"""What a list of products can be narrowed by, and how many products each choice would leave."""
+"""The facets of a list of products, with the number of products for each choice."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from catalogue.filters import Criteria
 from catalogue.models import Brand, Category, Product, ProductQuerySet
 from catalogue.tree import CategoryTree
 
-#: Choices of a facet that are shown at once; the others are behind a fold.
+#: Choices of a facet that are shown at once; the others are folded away.
 SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A value of a facet, with the number of products that it would leave."""
+    """A value of a facet and the number of its products."""
 
     value: str
     label: str
@@ -32,17 +32,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Facet:
-    """One thing to narrow a list by: a parameter of addresses, and its choices."""
+    """A filter: its query parameter and its choices."""
 
     name: str
     label: str
     choices: list[Choice]
-    #: What is wrong with the values that were given
+    #: Messages about invalid values
     errors: tuple[str, ...] = ()
 
     @property
     def offered(self) -> list[Choice]:
-        """The choices worth showing: those that leave something, and those made, which one must be able to undo."""
+        """Choices with products, and chosen ones, which shoppers must be able to undo."""
         return [choice for choice in self.choices if choice.count or choice.chosen]
 
     @property
@@ -55,23 +55,23 @@ class Facet:
 
     @property
     def unfolded(self) -> bool:
-        """Whether the fold holds something that was chosen and must be seen."""
+        """Whether a chosen value is among the folded choices."""
         return any(choice.chosen for choice in self.rest)
 
 
 @dataclass(frozen=True)
 class PriceRange:
-    """The lowest and the highest price in a list; None where no product has one."""
+    """The lowest and highest price in a list; None if no product has a price."""
 
     low: Decimal | None = None
     high: Decimal | None = None
-    #: where all products have the same
+    #: "" if products have different ones
     currency: str = ""
 
 
 @dataclass(frozen=True)
 class Facets:
-    """All facets of a list of products. Each one's counts apply what is asked by the others, and not by itself."""
+    """All facets of a list of products. The counts of each one apply the other filters, not its own."""
 
     category: Facet
     brand: Facet
@@ -86,7 +86,7 @@ class Facets:
         within: Category | None = None,
         errors: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Facets:
-        """The facets of what criteria leave of a category, in four queries, or five if a chosen brand has nothing."""
+        """The facets of a category under these criteria. Four queries, or five if a chosen brand has no product."""
         asked = criteria.conditions(tree)
         all_of_it = Product.objects.visible().order_by()
         if within is not None:

@@ -1,9 +1,8 @@
-"""A picture's bytes from its address on the web.
+"""Downloads a picture from its web address.
 
-Whoever gives an address makes this machine ask for it, so an address must not lead to what only this machine can
-reach: `connections` checks where each connection goes. The whole answer has a deadline, since a server may send one
-byte now and then, and limits of bytes and of processor time, which hold for what is no picture too. Whether it is a
-picture is found out by `images`.
+Anyone may give an address, so it must not lead to a server that only this machine can reach: `connections` checks
+each connection. The whole download has a deadline, since a server may send one byte at a time, and limits of bytes
+and of processor time. `images` finds out whether the bytes are a picture.
 """
 
 from __future__ import annotations
@@ -29,28 +28,28 @@ if TYPE_CHECKING:
     from catalogue.connections import Guard
 
 SECONDS = 10.0
-"""That everything may take: names, connections, redirects and the picture."""
+"""For the whole download: name look-up, connections, redirects and the picture."""
 
 MOST_REDIRECTS = 3
 LONGEST = 2_000
-"""Characters of an address. Counted before anything else: what reads names takes quadratic time."""
+"""Characters of an address. Checked first: parsing host names takes quadratic time."""
 
 LONGEST_NAME = 253
 """Characters of a host's name (RFC 1035, as written with dots)."""
 
 MOST_READS = 50_000
-"""Pieces that a picture may come in: 10 MB in pieces of 200 bytes. Each takes Python as long, however small it is."""
+"""Reads of one picture: 10 MB in pieces of 200 bytes. Small pieces take Python as long as large ones."""
 
 PORTS = frozenset({80, 443})
-"""Those below 1024 that pages are served at; behind the others are mail and the like."""
+"""Allowed ports below 1024; others belong to mail and the like."""
 
 TRIES = 3
-"""Of `fetch_patiently`."""
+"""Attempts of `fetch_patiently`."""
 PAUSE = 1.0
-"""Seconds before its second try; twice as long before the third."""
+"""Seconds before its second attempt; twice as long before the third."""
 
 _CHUNK = 65_536
-#: what stores of objects say of one that nobody has told the type of
+#: object stores use these if no type was set
 _UNTYPED = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 _WORTH_ANOTHER_TRY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -59,52 +58,51 @@ E = TypeVar("E", bound=BaseException)
 
 
 class FetchRefused(ImageRefused):
-    """No picture comes of an address. `permanent` says whether another try would end in the same way."""
+    """No picture can be downloaded from an address. `permanent` says whether trying again is pointless."""
 
     code = "not_fetched"
     permanent = True
 
 
 class AddressRefused(FetchRefused):
-    """An address that is none, or that nothing is fetched from."""
+    """Not an address, or one that is not allowed."""
 
     code = "address_refused"
 
 
 class NotPublic(AddressRefused):
-    """An address that leads to no public web site: nobody has its name, or it is of a private network.
+    """An address without a public web site: its name is unknown, or it is in a private network.
 
-    Which of the two is not said, by no word, status or delay: whoever asks would learn the names of the network that
-    this machine is in.
+    The message, status and delay are the same for both. Otherwise strangers could learn the names of this network.
     """
 
 
 class RemoteRefused(FetchRefused):
-    """The other site answers, and not with a picture that can be taken."""
+    """The other site answers, but not with a usable picture."""
 
     code = "remote_refused"
 
 
 class RemoteUnavailable(FetchRefused):
-    """The other site does not answer, or with an error of its own."""
+    """The other site does not answer, or reports an error of its own."""
 
     code = "remote_unavailable"
     permanent = False
 
 
 class RemoteSlow(RemoteUnavailable):
-    """The other site has not answered in `SECONDS`."""
+    """The other site did not answer within `SECONDS`."""
 
     code = "remote_slow"
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is meant as an address on the web rather than as a name."""
+    """Whether a text is a web address rather than a name."""
     return text.lower().startswith(("http://", "https://"))
 
 
 def fetch(address: str) -> bytes:
-    """The bytes at an address, which say that they are a picture: `IMAGE_MAX_BYTES` at the most.
+    """The bytes of the picture at an address, at most `IMAGE_MAX_BYTES`.
 
     Raises `FetchRefused`: `AddressRefused`, `RemoteRefused`, `RemoteUnavailable` or `RemoteSlow`.
     """
@@ -117,12 +115,12 @@ def fetch(address: str) -> bytes:
 
     def work() -> None:
         try:
-            with translation.override(language):  # a thread has none
+            with translation.override(language):  # threads do not inherit it
                 answer.set_result(_follow(address, guard))
         except BaseException as error:
             answer.set_exception(error)
 
-    # In a thread, since nothing else ends waiting for a name: it is left behind, and its connection is cut.
+    # In a thread, since a name look-up cannot be interrupted: the thread is left behind and its connection cut.
     Thread(target=work, name="fetch", daemon=True).start()
     try:
         return answer.result(guard.seconds_left)
@@ -133,7 +131,7 @@ def fetch(address: str) -> bytes:
 
 
 def fetch_patiently(address: str) -> bytes:
-    """The same for work that can wait: with other tries, after pauses, where they may help."""
+    """Like `fetch`, with more attempts after pauses if the error is temporary."""
     return retrying(_is_temporary, attempts=TRIES, first_pause=PAUSE)(fetch, address)
 
 
@@ -142,7 +140,7 @@ def _is_temporary(error: BaseException) -> bool:
 
 
 def checked(address: str) -> str:
-    """An address that may be asked, as far as its text tells. Raises `AddressRefused`."""
+    """Validate an address by its text; returns it without its fragment. Raises `AddressRefused`."""
     if len(address) > LONGEST:
         raise _no_address()
     address = address.strip()
@@ -159,11 +157,9 @@ def checked(address: str) -> str:
     if not 0 < len(host) <= LONGEST_NAME or odd:
         raise _no_address()
     if "@" in parts.netloc:
-        raise AddressRefused(_("Nothing is fetched with a name or a password in the address. Take them out."))
-    if port is not None and port < 1024 and port not in PORTS:  # noqa: PLR2004 - a border of the internet's own
-        raise AddressRefused(
-            _("Nothing is fetched from port %(port)d. Give an address of a web site.") % {"port": port}
-        )
+        raise AddressRefused(_("Addresses with a user name or password cannot be used. Remove them."))
+    if port is not None and port < 1024 and port not in PORTS:  # noqa: PLR2004 - privileged ports
+        raise AddressRefused(_("Port %(port)d cannot be used. Enter the address of a web site.") % {"port": port})
     return _without_fragment(parts)
 
 
@@ -173,38 +169,35 @@ def _without_fragment(parts: SplitResult) -> str:
 
 def _no_address() -> AddressRefused:
     return AddressRefused(
-        _("This is not the address of a picture. Copy it whole, as in https://shop.example/dress.jpg.")
+        _("This is not the address of a picture. Copy the whole address, as in https://shop.example/dress.jpg.")
     )
 
 
 def _not_public() -> NotPublic:
     """For an address, or one that it leads to, that is not on the public internet, or whose name nobody has."""
-    return NotPublic(_("This address does not lead to a public web site. Check it, or send the picture itself."))
+    return NotPublic(_("This address does not lead to a public web site. Check it, or upload the picture."))
 
 
 def _slow() -> RemoteSlow:
     return RemoteSlow(
-        _("The picture did not come within %(seconds)d seconds. Try again, or send the picture itself.")
+        _("The picture did not arrive within %(seconds)d seconds. Try again, or upload the picture.")
         % {"seconds": SECONDS}
     )
 
 
 def _unavailable() -> RemoteUnavailable:
-    return RemoteUnavailable(
-        _("The site of this picture does not answer. Try again later, or send the picture itself.")
-    )
+    return RemoteUnavailable(_("The picture's web site does not answer. Try again later, or upload the picture."))
 
 
 def _too_large() -> RemoteRefused:
     limit = number_format(settings.IMAGE_MAX_BYTES / 1_000_000, 1).rstrip("0").rstrip(".,")
     return RemoteRefused(
-        _("The picture at this address is larger than %(limit)s MB. Give the address of a smaller one.")
-        % {"limit": limit}
+        _("The picture at this address is larger than %(limit)s MB. Use a smaller one.") % {"limit": limit}
     )
 
 
 def _follow(address: str, guard: Guard) -> bytes:
-    """Ask an address and those it leads on to."""
+    """Request an address and follow its redirects."""
     from requests import RequestException, Timeout
     from urllib3.exceptions import HTTPError
     from urllib3.exceptions import TimeoutError as Silent
@@ -228,13 +221,12 @@ def _follow(address: str, guard: Guard) -> bytes:
             raise _too_large() from error
         raise _explained(error, slow=isinstance(error, (Timeout, Silent)) or guard.over) from error
     raise RemoteRefused(
-        _("This address leads on more than %(count)d times. Give the one that it ends at.")
-        % {"count": MOST_REDIRECTS}
+        _("This address redirects more than %(count)d times. Use the final address.") % {"count": MOST_REDIRECTS}
     )
 
 
 def _explained(error: Exception, *, slow: bool) -> FetchRefused:
-    """What a failed connection means for whoever gave the address."""
+    """The error that explains a failed connection."""
     from requests.exceptions import InvalidURL
     from requests_hardened.ip_filter import InvalidIPAddress
 
@@ -246,7 +238,7 @@ def _explained(error: Exception, *, slow: bool) -> FetchRefused:
         return _no_address()
     if lookup := _cause(error, socket.gaierror):
         refused = _not_public()
-        # Name servers that are away may have an answer later.
+        # Unavailable name servers may answer later.
         refused.permanent = lookup.errno != socket.EAI_AGAIN
         return refused
     return _unavailable()
@@ -264,23 +256,21 @@ def _body(response: Response, guard: Guard) -> bytes:
     if status in _WORTH_ANOTHER_TRY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise _unavailable()
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        raise RemoteRefused(_("There is nothing at this address. Check it, or send the picture itself."))
+        raise RemoteRefused(_("There is nothing at this address. Check it, or upload the picture."))
     if status != HTTPStatus.OK:
         raise RemoteRefused(
-            _("The site of this picture does not give it out (HTTP status %(status)d). Send the picture itself.")
+            _("The picture's web site refuses to send it (HTTP status %(status)d). Upload the picture.")
             % {"status": status}
         )
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if not (kind.startswith("image/") or kind in _UNTYPED):
-        raise RemoteRefused(
-            _("There is no picture at this address but something else. Give the address of the picture itself.")
-        )
+        raise RemoteRefused(_("This address does not lead to a picture. Use the address of the picture itself."))
     most = settings.IMAGE_MAX_BYTES
     length = response.headers.get("Content-Length", "")
     if length.isdecimal() and int(length) > most:
         raise _too_large()
     data = bytearray()
-    # As it is sent: nothing is unpacked, so that few bytes cannot become many.
+    # Nothing is decompressed, so few bytes cannot become many.
     for _read in range(MOST_READS):
         chunk = _more(response.raw)
         data += chunk
@@ -294,5 +284,5 @@ def _body(response: Response, guard: Guard) -> bytes:
 
 
 def _more(raw: Any) -> bytes:
-    """What has come meanwhile; it does not wait until there is much."""
+    """The bytes that have arrived, without waiting for a full chunk."""
     return bytes(raw.read1(_CHUNK, decode_content=False))

@@ -1,4 +1,4 @@
-"""The life of a photo's files: prepared, named by content, removed when the last row that uses them is gone."""
+"""The files of photos: their names, how they are made from a picture, and their removal from the storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from catalogue import images, metadata
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("file", "thumbnail", "large")
-"""The columns of `ProductImage` that name a stored file. A photo of few pixels names one in two of them."""
+"""The columns of `ProductImage` that name a stored file. A small photo has the same thumbnail and large rendition."""
 
 CONTENT_TYPES = {
     ".jpg": "image/jpeg",
@@ -27,41 +27,41 @@ CONTENT_TYPES = {
     ".heic": "image/heic",
     ".tif": "image/tiff",
 }
-"""What photos are stored as; nothing else is served."""
+"""The types of stored photos. Nothing else is served."""
 
 _PHOTO_NAME = re.compile(r"photos/[0-9a-f]{2}/([0-9a-f]{64})\w*\.[a-z]+", re.ASCII)
 
 
 class StorageError(OSError):
-    """The storage could not do what was asked, and may do it another time. The message is a sentence for staff."""
+    """The storage failed, perhaps temporarily. The message is a sentence for staff."""
 
 
 class StorageUnavailable(StorageError):
-    """The storage does not answer now, or not to us: no file of it can be had."""
+    """The storage does not answer or refuses our credentials: no file can be read."""
 
 
 class StorageRefused(StorageError):
-    """The storage does not give out, or take, this file."""
+    """The storage refuses to read or write this file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A photo's content, checked, with what is to be stored of it."""
+    """A valid photo and the files to store."""
 
     sha256: str
     width: int
     height: int
     files: tuple[tuple[str, str, bytes], ...]
-    """Column, wanted name, bytes; no `large` where the picture has hardly more pixels than the thumbnail."""
+    """Column, wanted name, bytes. No `large` if the picture is hardly larger than the thumbnail."""
     stripped: bool
-    """Whether the original is without metadata, and may be given out."""
+    """Whether the original is without metadata and may be served."""
 
 
 def prepare(data: bytes, sha256: str = "", *, wait: float | None = None) -> Prepared:
-    """Check a picture's bytes, take the metadata out of them and make the renditions. Raises `images.ImageRefused`.
+    """Validate a picture's bytes, remove their metadata and make the renditions. Raises `images.ImageRefused`.
 
-    `sha256` is of the bytes as they were received, where `data` are not these any more. An original whose metadata
-    cannot be taken out is stored as it is. A large picture waits `wait` seconds at most, as for `images.reading`.
+    `sha256` is the digest of the received bytes, if `data` are others. An original whose metadata cannot be removed
+    is kept as it is. `wait` is as for `images.reading`.
     """
     with images.reading(data, short_side=images.RENDITION_SIDE, wait=wait) as picture:
         made = images.renditions(picture)
@@ -77,17 +77,17 @@ def prepare(data: bytes, sha256: str = "", *, wait: float | None = None) -> Prep
 
 
 def photo_name(digest: str, extension: str) -> str:
-    """Where an original is stored; the storage adds a suffix if the name is taken, so no two uploads share."""
+    """The wanted name of an original. The storage adds a suffix if it is taken, so no two uploads share a file."""
     return f"photos/{digest[:2]}/{digest}{extension}"
 
 
 def is_photo_name(name: str) -> bool:
-    """Whether the storage may have a photo under this name, and nothing else."""
+    """Whether this is the name of an original."""
     return digest(name) != ""
 
 
 def digest(name: str) -> str:
-    """The digest of what was received, by the name of the original; empty for what is no such name."""
+    """The digest of the received bytes, from the name of the original; empty for any other name."""
     match = _PHOTO_NAME.fullmatch(name)
     return match[1] if match else ""
 
@@ -101,9 +101,9 @@ def large_name(digest: str) -> str:
 
 
 def remove(names: Iterable[str]) -> None:
-    """Remove files from the storage; a file that cannot be removed is logged, never an error for the caller."""
+    """Remove files from the storage. Failures are logged, not raised."""
     names = set(names) - {""}
-    # A bucket of S3 deletes many with one request, and people wait for this.
+    # S3 deletes many files with one request, and people wait for this.
     if len(names) > 1 and (delete_many := getattr(default_storage, "delete_many", None)) is not None:
         for name, error in delete_many(names).items():
             logger.error("The file %s could not be removed from the storage: %s", name, error)

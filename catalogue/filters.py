@@ -1,4 +1,4 @@
-"""Which products somebody wants to see, as addresses hold it: `?category=hats&price_max=40`."""
+"""Filters of products as query parameters: `?category=hats&price_max=40`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rest_framework.serializers import BooleanField
 from catalogue.models import Brand, Product, ProductQuerySet
 from catalogue.tree import CategoryTree
 
-#: Values of one parameter; more are not chosen by hand.
+#: Values of one parameter; nobody chooses more by hand.
 MOST_VALUES = 50
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """Which products a shopper wants to see, in the words of addresses and of the API."""
+    """The filters of a list or a search, named as in URLs and in the API."""
 
     category: tuple[str, ...] = ()
     brand: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Criteria:
         return Product.objects.visible().filter(*self.conditions().values())
 
     def conditions(self, tree: CategoryTree | None = None) -> dict[str, Q]:
-        """What is asked of a product, by the name of the facet that asks it; of what is not asked, nothing."""
+        """The conditions of the active filters, by facet."""
         conditions: dict[str, Q] = {}
         if self.category:
             conditions["category"] = Q(category__in=(tree or CategoryTree.load()).ids(self.category))
@@ -50,7 +50,7 @@ class Criteria:
         return conditions
 
     def parameters(self) -> list[tuple[str, str]]:
-        """The criteria as names and values of an address, as `FilterForm` reads them."""
+        """The criteria as query parameters, which `FilterForm` reads."""
         pairs = [("category", slug) for slug in self.category] + [("brand", slug) for slug in self.brand]
         prices = {"price_min": self.price_min, "price_max": self.price_max}
         pairs += [(name, f"{price:f}") for name, price in prices.items() if price is not None]
@@ -60,7 +60,7 @@ class Criteria:
 
 
 class ManyField(forms.Field):
-    """A parameter that may come several times -> a tuple of its values."""
+    """A repeatable parameter -> a tuple of its values."""
 
     widget = forms.MultipleHiddenInput
 
@@ -80,7 +80,7 @@ class ManyField(forms.Field):
 
 
 class SwitchField(forms.Field):
-    """`true` or `false`, in the words that the API reads in a body too -> bool; False if it is missing."""
+    """`true` or `false`, with the same spellings as in the API's JSON -> bool; False if it is missing."""
 
     widget = forms.HiddenInput
 
@@ -89,12 +89,12 @@ class SwitchField(forms.Field):
         if word in BooleanField.TRUE_VALUES:
             return True
         if word and word not in BooleanField.FALSE_VALUES:
-            raise ValidationError(_("Give true or false."))
+            raise ValidationError(_("Use true or false."))
         return False
 
 
 class FilterForm(forms.Form):
-    """Reads criteria from an address. Unknown parameters are left alone: they may be another page's."""
+    """Validates criteria from a URL. Unknown parameters are ignored."""
 
     category = ManyField(required=False)
     brand = ManyField(required=False)
@@ -113,12 +113,12 @@ class FilterForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         low, high = self.cleaned_data.get("price_min"), self.cleaned_data.get("price_max")
         if low is not None and high is not None and low > high:
-            self.add_error("price_min", _("The lowest price is above the highest."))
+            self.add_error("price_min", _("The minimum price is above the maximum."))
         return self.cleaned_data
 
     @property
     def criteria(self) -> Criteria:
-        """What the address says; the form must be valid."""
+        """The criteria of a valid form."""
         data = self.cleaned_data
         return Criteria(
             category=data["category"],
@@ -129,16 +129,16 @@ class FilterForm(forms.Form):
         )
 
 
-def known(values: tuple[str, ...], there_are: Iterable[str]) -> tuple[str, ...]:
-    """The values, each of which must be one that there is. Raises `ValidationError` with a sentence."""
+def known(values: tuple[str, ...], existing: Iterable[str]) -> tuple[str, ...]:
+    """The values, if all of them exist. Raises `ValidationError`."""
     if not values:
         return values
-    there = set(there_are)
-    if unknown := [value for value in values if value not in there]:
+    known_values = set(existing)
+    if unknown := [value for value in values if value not in known_values]:
         raise ValidationError(_("Unknown value: %(names)s.") % {"names": ", ".join(unknown[:5])[:100]})
     return values
 
 
 def without(values: Iterable[str], value: str) -> tuple[str, ...]:
-    """The values but one."""
+    """The other values."""
     return tuple(other for other in values if other != value)

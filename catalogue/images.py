@@ -1,10 +1,9 @@
-"""Bytes -> an upright RGB picture, checked. The only place that decodes pixels; also makes thumbnails.
+"""Bytes -> a validated, upright RGB picture. The only module that decodes pixels; it also makes thumbnails.
 
-Whatever a shopper or a supplier sends arrives here first: the file's name and its declared type are never
-looked at, limits are checked before a pixel is decoded, and a refusal is a sentence for the person who sent
-the file. What decoding would cost is bounded by a look at the container (`containers`, `isobmff`), and the memory of
-all large pictures that are decoded at once by a budget. Everything here is safe to call from several threads: no
-setting of Pillow's is changed.
+A file's name and declared type are ignored. Limits are checked before a pixel is decoded, and a refusal is a
+sentence for the person who sent the file. `containers` and `isobmff` bound the cost of decoding by reading the
+container, and a budget bounds the memory of all large pictures that are decoded at once. Everything here is
+thread-safe: no setting of Pillow is changed.
 """
 
 from __future__ import annotations
@@ -46,32 +45,32 @@ from catalogue.memory import Budget, Exhausted
 logger = logging.getLogger(__name__)
 
 THUMBNAIL_WIDTH = 480
-"""Pixels: a column of the grid on a desk, twice over for dense screens."""
+"""Pixels: twice a column of the grid on a desktop, for dense screens."""
 
 LARGE_WIDTH = 2 * THUMBNAIL_WIDTH
-"""Pixels: a product's page, and a column of the grid on a phone's dense screen."""
+"""Pixels: for a product's page, and the grid on a phone's dense screen."""
 
 LEAST_GAIN = 1.25
-"""How much wider than the thumbnail the large rendition has to be to be worth its file."""
+"""A large rendition is made if it is at least this many times as wide as the thumbnail."""
 
 THUMBNAIL_QUALITY = 82
-"""JPEG quality, libjpeg's scale: no visible loss at the size of a result tile."""
+"""JPEG quality on libjpeg's scale: no visible loss at the size of a result tile."""
 
 LARGE_QUALITY = 75
-"""JPEG quality of what is mostly shown at half its size, where the loss is not seen either."""
+"""JPEG quality: no visible loss either, as it is mostly shown at half its size."""
 
 STORED_QUALITY = 90
 """JPEG quality of stored query pictures: they are embedded again when the model changes."""
 
 
 class ImageRefused(ValueError):
-    """A file is not taken as a picture. The message says why and what to do; `code` names the reason."""
+    """A file is refused as a picture. The message says why and what to do; `code` names the reason."""
 
     code = "refused"
 
 
 class EmptyFile(ImageRefused):
-    """There are no bytes."""
+    """The file is empty."""
 
     code = "empty"
 
@@ -83,7 +82,7 @@ class TooManyBytes(ImageRefused):
 
 
 class UnsupportedFormat(ImageRefused):
-    """Not a picture at all, or one in a format that is not decoded here."""
+    """Not a picture, or in an unsupported format."""
 
     code = "unsupported_format"
 
@@ -101,26 +100,26 @@ class TooSmall(ImageRefused):
 
 
 class BrokenImage(ImageRefused):
-    """The file begins like a picture but cannot be decoded: cut off, corrupt, or its header lies."""
+    """The file starts like a picture but cannot be decoded: truncated, corrupt, or with a wrong header."""
 
     code = "broken"
 
 
 class TooComplex(ImageRefused):
-    """The file asks for far more work than its pixels are worth: hundreds of scans or frames, or a rare form."""
+    """Decoding costs far more than the pixels justify: hundreds of scans or frames, or a rare variant."""
 
     code = "too_complex"
 
 
 class DecoderBusy(ImageRefused):
-    """As many large pictures are being decoded as fit in memory. The picture may be fine: worth another try."""
+    """Memory is full of large pictures that are being decoded. Trying again may help."""
 
     code = "busy"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is accepted: bytes of the file, pixels of the whole picture, pixels of its shorter side."""
+    """Limits of a picture: bytes of the file, pixels of the whole picture, pixels of its shorter side."""
 
     max_bytes: int = 10_000_000
     max_pixels: int = 50_000_000
@@ -136,7 +135,7 @@ class Limits:
         )
 
     def check_bytes(self, count: int) -> None:
-        """Raise EmptyFile or TooManyBytes when a file of `count` bytes is not accepted."""
+        """Raise EmptyFile or TooManyBytes if a file of `count` bytes is not accepted."""
         if count == 0:
             raise EmptyFile(_("This file is empty. Choose a picture and try again."))
         if count > self.max_bytes:
@@ -146,7 +145,7 @@ class Limits:
             )
 
     def check_size(self, width: int, height: int) -> None:
-        """Raise TooManyPixels or TooSmall when a picture of `width` x `height` pixels is not accepted."""
+        """Raise TooManyPixels or TooSmall if a picture of `width` x `height` pixels is not accepted."""
         if width * height > self.max_pixels:
             raise TooManyPixels(
                 _(
@@ -172,14 +171,13 @@ class _Format:
     extension: str
     plugin: type[ImageFile.ImageFile] | None
     check: Callable[[bytes, int], int] = lambda _data, _most_pixels: 0
-    """Bounds what decoding would cost, and returns the bytes that it takes beside the picture itself."""
+    """Bounds the cost of decoding, and returns the bytes that it needs besides the picture itself."""
 
     def open(self, data: bytes) -> ImageFile.ImageFile:
-        """Read the header.
+        """Read the header with the format's own class instead of `Image.open`.
 
-        The format's own class is called rather than `Image.open`: no other decoder can be reached, the size
-        is known however large it is (`Image.open` raises before it can be told), a multi-picture JPEG stays
-        a JPEG, and HEIF's library is loaded only for HEIF.
+        So no other decoder can be reached, the size is known even if it is too large (`Image.open` raises first), a
+        multi-picture JPEG stays a JPEG, and HEIF's library is loaded only for HEIF.
         """
         if self.plugin is None:
             from pillow_heif import HeifImageFile
@@ -192,12 +190,12 @@ class _WebPFile(WebPImagePlugin.WebPImageFile):
     """The first frame of a WebP. The others are never decoded."""
 
     def load_prepare(self) -> None:
-        self._decoder = None  # it holds two pictures, and the frame is copied by now
+        self._decoder = None  # frees two pictures; the frame has been copied
         super().load_prepare()
 
 
 class _AvifFile(AvifImagePlugin.AvifImageFile):
-    """The picture of an AVIF; of a sequence the one that stands for it, which does not depend on others."""
+    """The picture of an AVIF; of a sequence its still picture, which does not depend on other frames."""
 
     def _open(self) -> None:
         assert self.fp is not None  # noqa: S101 - for the type
@@ -245,7 +243,7 @@ _ROTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what turns the stored pixels upright (EXIF 2.32, tag 0x0112)."""
+"""EXIF orientation (EXIF 2.32, tag 0x0112) -> the transposition that turns the pixels upright."""
 
 _SWAPPING = {5, 6, 7, 8}
 
@@ -254,9 +252,9 @@ _SWAPPING = {5, 6, 7, 8}
 class Picture:
     """A decoded picture.
 
-    `image` is RGB, sRGB, upright and without metadata, perhaps decoded at a reduced scale; `width` and
-    `height` are those of the upright original at full scale, in pixels. `format` is Pillow's name ("JPEG"),
-    `orientation` what the original's metadata said of it (1 to 8, EXIF tag 0x0112), which is done.
+    `image` is sRGB, upright and without metadata, perhaps at a reduced scale. `width` and `height` are those of the
+    upright original at full scale, in pixels. `format` is Pillow's name ("JPEG"), `orientation` that of the original
+    (1 to 8, EXIF tag 0x0112), already applied.
     """
 
     image: Image.Image
@@ -269,16 +267,16 @@ class Picture:
 
 
 REQUEST_WAIT = 1.0
-"""Seconds that a request waits for its turn to decode a large picture, before it is told to come again."""
+"""Seconds that a request waits for memory to decode a large picture."""
 
 STAFF_WAIT = 5.0
-"""The same for staff, who may send many pictures at once."""
+"""The same for staff, who may upload many pictures at once."""
 
 
 def read(
     data: bytes, *, short_side: int | None = None, limits: Limits | None = None, wait: float | None = None
 ) -> Picture:
-    """Decode a picture, as `reading` does, whose memory is counted only until it is returned."""
+    """Decode a picture as `reading` does; its memory is counted only until it is returned."""
     with reading(data, short_side=short_side, limits=limits, wait=wait) as picture:
         return picture
 
@@ -289,17 +287,16 @@ def reading(
 ) -> Iterator[Picture]:
     """Decode a picture: JPEG, PNG, WebP, GIF, AVIF, HEIC, BMP or TIFF; of several frames, the first.
 
-    Its memory is counted until the block ends: let go of it then, and do nothing slow before.
+    Its memory is counted until the block ends: release the picture then, and do nothing slow in the block.
 
-    `short_side` is the shorter side, in pixels, that the caller will resize to. A JPEG is then decoded at a
-    reduced scale that leaves at least twice that (for a network's 224, the embeddings agree with those of
-    full decoding to a cosine of .9998, in a seventh of the time). None decodes at full scale.
+    `short_side` is the shorter side, in pixels, that the caller will resize to. A JPEG is then decoded at a reduced
+    scale of at least twice that (for a network's 224, embeddings agree with those of full decoding to a cosine of
+    .9998, in a seventh of the time). None decodes at full scale.
 
-    `wait` is how many seconds to wait while other large pictures are decoded; None, for work that nobody waits for,
-    is as long as it takes.
+    `wait` is the maximum of seconds to wait while other large pictures are decoded; None waits without limit.
 
-    Orientation is honoured, transparency is laid on white, and colours come out as sRGB whatever the file's
-    mode or embedded profile. `limits` are the site's own unless given.
+    Orientation is applied, transparency becomes white, and colours are converted to sRGB from any mode or embedded
+    profile. `limits` are the site's own by default.
 
     Raises ImageRefused: EmptyFile, TooManyBytes, UnsupportedFormat, TooManyPixels, TooSmall, TooComplex, BrokenImage,
     or DecoderBusy after `wait` seconds.
@@ -324,7 +321,7 @@ def reading(
                 source.draft(None, (2 * short_side, 2 * short_side))
             memory.enter_context(_share(_memory(kind, source, beside, short_side), wait))
             source.load()
-            if kind is _HEIF:  # its header need not agree with what is decoded
+            if kind is _HEIF:  # its header may differ from the decoded size
                 size = source.size
                 limits.check_size(*size)
             orientation = _orientation(source)
@@ -341,62 +338,62 @@ def reading(
 # Memory -----------------------------------------------------------------------------------------------------
 
 MEMORY = 500_000_000
-"""Bytes that all large pictures together may take while they are decoded, in one process."""
+"""Bytes of all large pictures that one process decodes at a time."""
 
 _SMALL = 100_000_000
-"""Bytes that a picture may take without being counted: 12 million pixels that are decoded and converted at full
-scale. JPEGs are decoded at a reduced scale, so that those of cameras never wait."""
+"""Bytes of a picture that is not counted: 12 million pixels at full scale. JPEGs are decoded at a reduced scale, so
+those of cameras never wait."""
 
 _budget = Budget(MEMORY)
 
 _SAMPLE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
-"""What Pillow keeps of a pixel, by mode; 4 in all others."""
+"""Pillow's bytes per pixel, by mode; 4 in all others."""
 
 _BESIDE = {"WEBP": 8, "AVIF": 4, "HEIF": 4}
-"""Bytes for each pixel that these decoders hold at their peak beside the picture and its samples. Measured: they are
-canvases and the copy that is handed over."""
+"""Bytes per pixel that these decoders need at their peak besides the picture and its samples, for canvases and a
+copy. Measured."""
 
 
 def _memory(kind: _Format, source: ImageFile.ImageFile, beside: int, short_side: int | None) -> int:
-    """About how many bytes decoding takes, from the source to the upright picture that comes out of it."""
+    """About how many bytes decoding takes, up to the upright picture."""
     pixels = math.prod(source.size)
     stored = _SAMPLE_BYTES.get(source.mode, 4) + _BESIDE.get(kind.name, 0)
     return pixels * stored + beside + 4 * pixels // _reduction(source, short_side) ** 2
 
 
 def _share(amount: int, wait: float | None) -> AbstractContextManager[None]:
-    """A part in the budget for a large picture: half of it at least, so that no more than two are decoded at once."""
+    """Take memory for a large picture: at least half of the budget, so that at most two are decoded at once."""
     return nullcontext() if amount <= _SMALL else _budget.taking(max(amount, MEMORY // 2), wait)
 
 
 def _reduction(image: Image.Image, short_side: int | None) -> int:
-    """The whole fraction of a large picture's size that leaves at least twice the short side; 1 for others."""
+    """The factor that reduces a large picture to at least twice the short side; 1 for others."""
     if short_side is None or math.prod(image.size) <= _LARGE:
         return 1
     return max(1, min(image.size) // (2 * short_side))
 
 
 _LARGE = 8_000_000
-"""Pixels above which pictures are reduced as soon as they are decoded."""
+"""Pixels above which pictures are reduced right after decoding."""
 
 
 @dataclass(frozen=True)
 class Renditions:
-    """A picture as pages show it: JPEGs without metadata, aspect kept, never enlarged."""
+    """A picture for pages: JPEGs without metadata, with the same aspect ratio, never enlarged."""
 
     thumbnail: bytes
     large: bytes | None
-    """None where the picture has hardly more pixels than the thumbnail."""
+    """None if the picture is hardly larger than the thumbnail."""
 
 
 RENDITION_SIDE = LARGE_WIDTH // 2
-"""The `short_side` with which a picture is decoded no larger than its renditions need."""
+"""The `short_side` that is enough for the renditions."""
 
 
 def renditions(picture: Picture) -> Renditions:
-    """A picture's renditions, of the sizes that `rendition_size` gives for `THUMBNAIL_WIDTH` and `LARGE_WIDTH`.
+    """A picture's renditions at `THUMBNAIL_WIDTH` and `LARGE_WIDTH` (see `rendition_size`).
 
-    The smaller is made from the larger, which takes less time than from the picture and looks the same.
+    The thumbnail is made from the large rendition, which is faster and looks the same.
     """
     small = rendition_size(picture.width, picture.height, THUMBNAIL_WIDTH)
     large = rendition_size(picture.width, picture.height, LARGE_WIDTH)
@@ -410,16 +407,15 @@ def renditions(picture: Picture) -> Renditions:
 
 
 def has_large(width: int, height: int) -> bool:
-    """Whether an original of this size has so many pixels that a large rendition is made."""
+    """Whether an original of this size gets a large rendition."""
     small, large = (rendition_size(width, height, limit)[0] for limit in (THUMBNAIL_WIDTH, LARGE_WIDTH))
     return large >= LEAST_GAIN * small
 
 
 def rendition_size(width: int, height: int, limit: int) -> tuple[int, int]:
-    """Width and height of the rendition that is `limit` pixels wide, of an original of this size.
+    """Width and height of the rendition of an original of this size, at most `limit` pixels wide.
 
-    An original that is narrower keeps its size. Only one that would be more than four times as tall as wide is made
-    narrower, to stay within that height.
+    Narrower originals keep their size. A rendition is at most 4 * `limit` pixels tall.
     """
     scale = min(1.0, limit / width, 4 * limit / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
@@ -456,18 +452,18 @@ _UNDECODABLE = (
     RuntimeError,
     struct.error,
     zlib.error,
-    # Of headers whose values are of another kind or number than Pillow's plugins take for granted.
+    # From headers with values of unexpected types or counts.
     TypeError,
     AttributeError,
     LookupError,
     ArithmeticError,
 )
-"""What Pillow and libheif raise on bad files."""
+"""Errors of Pillow and libheif for bad files."""
 
 
 @contextmanager
 def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
-    """Turn what Pillow and libheif raise on bad files into a refusal. For decoding only, to hide no bug."""
+    """Turn errors of Pillow and libheif into a refusal. Use it around decoding only, to hide no bug."""
     try:
         yield
     except ImageRefused:
@@ -487,7 +483,7 @@ def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
             )
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        # Pillow's own guard, for what is larger inside than the header says (GIF frames, TIFF tiles).
+        # Pillow's own guard, for content that is larger than the header says (GIF frames, TIFF tiles).
         raise TooManyPixels(
             _("This picture has more than %(limit)s million pixels. Make it smaller and try again.")
             % {"limit": _millions(limits.max_pixels)}
@@ -502,34 +498,33 @@ def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """How a loaded image has to be turned, 1 to 8. Pillow and libheif have turned TIFF and HEIF themselves by now."""
+    """The orientation of a loaded image, 1 to 8. Pillow and libheif have already turned TIFF and HEIF."""
     exif = image.info.get("exif") or b""
     try:
-        with suppress(struct.error, LookupError):  # what is cut off, Pillow reads as far as it can
+        with suppress(struct.error, LookupError):  # Pillow reads truncated EXIF as far as it can
             containers.check_directories(exif.removeprefix(b"Exif\0\0"))
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         return int(orientation) if orientation in _ROTATIONS else 1
     except (Costly, OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error):
-        return 1  # damaged EXIF is no reason to refuse a picture that can be seen
+        return 1  # damaged EXIF is no reason to refuse a picture
 
 
 _BAND = 1_000_000
-"""Pixels that are converted at once, so that a large picture is never in memory twice."""
+"""Pixels converted at once, so that a large picture is never in memory twice."""
 
 _PLAIN = {"L", "RGB", "RGBA", "CMYK"}
-"""Modes whose samples may be averaged as they are."""
+"""Modes whose samples may be averaged directly."""
 
 
 def _srgb(image: Image.Image, factor: int) -> Image.Image:
-    """Any mode that the decoders give -> RGB in sRGB, on white where transparent, without metadata, and at the given
-    fraction of its size, rounded up."""
+    """Any decoded mode -> sRGB on white, without metadata, reduced by the factor (sizes are rounded up)."""
     profile: bytes | None = image.info.get("icc_profile")
     transform = functools.cache(lambda mode: _transform(mode, profile))
     white = _white(image)
     converted = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
     for top, stored in _bands(image, factor):
         band = _eight_bit(stored, white)
-        # Averaged before anything else where the samples allow it, for there are fewer afterwards.
+        # Reduce first if the samples allow it: fewer pixels remain to be converted.
         early = factor if band.mode in _PLAIN else 1
         band = _opaque(_reduced(band, early))
         if (managed := transform(band.mode)) is not None:
@@ -539,7 +534,7 @@ def _srgb(image: Image.Image, factor: int) -> Image.Image:
 
 
 def _bands(image: Image.Image, factor: int = 1) -> Iterator[tuple[int, Image.Image]]:
-    """A picture in bands of a multiple of `factor` rows, each with its top."""
+    """Bands of a picture, in multiples of `factor` rows, each with its top row."""
     rows = max(1, _BAND // (image.width * factor)) * factor
     for top in range(0, image.height, rows):
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
@@ -549,15 +544,15 @@ def _reduced(image: Image.Image, factor: int) -> Image.Image:
     if factor == 1:
         return image
     reduced = image.reduce(factor)
-    reduced.info = image.info  # of which colour is transparent
+    reduced.info = image.info  # has the transparent colour
     return reduced
 
 
 def _white(image: Image.Image) -> float:
-    """The white of grey that has more than eight bits.
+    """The white value of grey with more than eight bits.
 
-    16 bits have their white at 65,535. The others have no agreed white: it is the first of 1, 255 and 65,535
-    that is not below the brightest pixel, or else that pixel.
+    It is 65,535 for 16 bits. Other modes have no standard: the first of 1, 255 and 65,535 that is not below the
+    brightest pixel, or else that pixel.
     """
     if image.mode not in {"I", "F"}:
         return 65_535
@@ -568,7 +563,7 @@ def _white(image: Image.Image) -> float:
 
 
 def _eight_bit(band: Image.Image, white: float) -> Image.Image:
-    """16-bit, 32-bit and float grey -> L; others as they are."""
+    """16-bit, 32-bit and float grey -> L; other modes unchanged."""
     if band.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8))
     if band.mode not in {"I", "F"}:
@@ -580,15 +575,15 @@ def _eight_bit(band: Image.Image, white: float) -> Image.Image:
 
 
 def _finite(band: Image.Image) -> npt.NDArray[np.float32]:
-    """Numbers (h, w) without those below 0, and with 0 for those that are none or infinite."""
+    """Values (h, w), float32, with 0 for negative, NaN and infinite ones."""
     values = np.asarray(band).astype(np.float32)
-    np.fmax(values, np.float32(0), out=values)  # of NaN and 0, that is 0
+    np.fmax(values, np.float32(0), out=values)  # NaN becomes 0
     values[np.isposinf(values)] = 0
     return values
 
 
 def _opaque(band: Image.Image) -> Image.Image:
-    """RGB, CMYK or LAB, on white where the band is transparent."""
+    """RGB, CMYK or LAB, with transparency replaced by white."""
     if band.has_transparency_data:
         band = band.convert("RGBA")
         canvas = Image.new("RGB", band.size, "white")
@@ -598,13 +593,12 @@ def _opaque(band: Image.Image) -> Image.Image:
 
 
 _ELEMENTS = b"mpet"
-"""What a profile of processing elements has in it (ICC.1:2022, 10.16). Those may be a million, and Little CMS runs
-each for 36,000 colours to make its table: 8 kB of them take five seconds. Such profiles are rare, and not used."""
+"""Marks a profile with processing elements (ICC.1:2022, 10.16). It may have a million, and Little CMS runs each for
+36,000 colours to make its table: 8 kB take five seconds. Such profiles are rare and ignored."""
 
 
 def _transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
-    """What turns RGB, CMYK or LAB into sRGB, by the embedded ICC profile; None where there is no usable one, or it is
-    sRGB already."""
+    """The transform of RGB, CMYK or LAB to sRGB by the ICC profile; None without a usable one, or if it is sRGB."""
     if mode != "LAB" and (not profile or _ELEMENTS in profile):
         return None
     try:
@@ -617,7 +611,7 @@ def _transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform |
                 return None
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError):
-        return None  # a damaged profile costs some fidelity of colour, not the picture
+        return None  # with a damaged profile, colours are less exact
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -637,6 +631,6 @@ def _count(value: int) -> str:
 
 
 def _millions(value: int) -> str:
-    """In millions, with a tenth where there is one: 10, 12.3."""
-    tenths = -(-value // 100_000)  # rounded up: one byte over the limit must not read as the limit itself
+    """In millions, with at most one decimal: 10, 12.3."""
+    tenths = -(-value // 100_000)  # rounded up: one byte more must not look like the limit itself
     return number_format(tenths / 10, decimal_pos=1 if tenths % 10 else 0, force_grouping=True)

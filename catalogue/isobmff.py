@@ -1,8 +1,8 @@
-"""What a HEIF or AVIF file asks of its decoder: the pictures that its first one is made of.
+"""Bounds the cost of decoding a HEIF or AVIF file, by the pictures that its first one is made of.
 
-In these containers (ISO 14496-12 and 23008-12) a picture may be a grid of others, with transparency in yet another;
-any of them may be coded in another size than its file says, or several times over. As in `containers`, the boxes
-alone are read. What is not understood here is not given to a decoder.
+In these containers (ISO 14496-12 and 23008-12) a picture may be a grid of others, with transparency in another one.
+Each may be coded in another size than the file says, or several times. As in `containers`, only the boxes are read.
+Files that are not understood here are refused.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from dataclasses import dataclass, field
 from catalogue.containers import Costly
 
 MOST_CODED = 1.25
-"""Times `max_pixels`, how many pixels all coded pictures may have that are decoded for one: tiles reach over the edge
-of a grid. Transparency is a picture of its own, so a picture with it may have 5/8 of the pixels."""
+"""Coded pixels of all pictures decoded for one, times `max_pixels`: tiles may cross the edge of a grid. Transparency
+is a picture of its own, so a picture with it may have 5/8 of the pixels."""
 
 MOST_ITEMS = 2_000
-"""Of a file: a phone's picture of 50 million pixels is a grid of 200 tiles or so, with some metadata."""
+"""Items of a file. A phone's picture of 50 million pixels is a grid of about 200 tiles and some metadata."""
 
 MOST_BOXES = 10_000
-"""Of a file, in all."""
+"""Boxes of a file."""
 
 MOST_STEPS = 50_000
-"""Through all that a file lists: items, their properties and pieces, and the units (NAL or OBU) of coded data."""
+"""Items, properties, extents and coded units (NAL or OBU) of a file, in all."""
 
 MOST_DEPTH = 3
-"""Of pictures that are made of others: a grid may be turned (`iden`), and rarely more."""
+"""Levels of pictures made of others: a grid may be turned (`iden`), rarely more."""
 
 MOST_EXIF = 1_000_000
-"""Bytes. Decoders read it when they open a file."""
+"""Bytes of EXIF, which decoders read when they open a file."""
 
 _CODED = {b"hvc1", b"av01"}
 _DERIVED = {b"grid", b"iden"}
@@ -43,8 +43,10 @@ _ALPHA = (
 
 
 def check(data: bytes, most_pixels: int) -> int:
-    """Bound the pictures that are decoded for the first one of a HEIF or AVIF file: their pixels as they are coded,
-    their number and their bytes. The memory is that of their samples, 1.5 to 3 a pixel."""
+    """Bound the pictures that are decoded for the first one: their coded pixels, number and bytes.
+
+    Returns the memory of their samples, 1.5 to 3 bytes per pixel. Raises `Costly`.
+    """
     return _Meta(data, most_pixels).check()
 
 
@@ -55,11 +57,11 @@ class _Item:
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     parts: list[int] = field(default_factory=list)
     of: list[int] = field(default_factory=list)
-    """The items that this one is an auxiliary picture of."""
+    """The items that this one is an auxiliary picture of, such as their transparency."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height as the file says. Raises ValueError if it does not, or says it twice."""
+        """Width and height in the file. Raises ValueError if they are missing or repeated."""
         (size,) = [struct.unpack_from(">II", content, 4) for name, content in self.properties if name == b"ispe"]
         return size
 
@@ -91,8 +93,6 @@ class _Meta:
                 for other in item.of:
                     self._transparency[other].append(number)
 
-    # Boxes
-
     def _children(self, data: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:
         while at + 8 <= len(data):
             size, name = struct.unpack_from(">I4s", data, at)
@@ -110,11 +110,9 @@ class _Meta:
             at = end
 
     def _only(self, boxes: Iterator[tuple[bytes, bytes]] | list[tuple[bytes, bytes]], name: bytes) -> bytes:
-        """The one box of a name: readers need not agree on which of two counts."""
+        """The only box with a name: decoders may disagree about which of two counts."""
         (content,) = [content for found, content in boxes if found == name]
         return content
-
-    # What they say
 
     @staticmethod
     def _read_primary(box: bytes) -> int:
@@ -183,8 +181,6 @@ class _Meta:
             elif name == b"auxl":
                 self._item(source).of += others
 
-    # What it comes to
-
     def check(self) -> int:
         exif = [item for item in self._items.values() if item.kind == b"Exif"]
         if sum(len(piece) for item in exif for piece in item.extents) > MOST_EXIF:
@@ -197,7 +193,7 @@ class _Meta:
         return 2 * self._pixels
 
     def _add(self, number: int, depth: int) -> None:
-        """Count an item with all that is decoded for it, as often as it is."""
+        """Count an item and everything that is decoded for it, as often as it is decoded."""
         self._step()
         if depth > MOST_DEPTH:
             raise Costly("pictures made of pictures made of pictures")
@@ -225,8 +221,7 @@ class _Meta:
             raise Costly("pictures that share their bytes")
 
     def _hevc(self, item: _Item, data: bytes) -> tuple[int, int]:
-        """Pictures in HEVC units, each behind its length (ISO 14496-15). Their size is checked by libheif: it
-        refuses to decode what is larger than the file says."""
+        """The pictures in HEVC units with length prefixes (ISO 14496-15). libheif checks their size itself."""
         (configuration,) = [content for name, content in item.properties if name == b"hvcC"]
         wide, at, pictures = (configuration[21] & 3) + 1, 0, 0
         while at + wide + 3 <= len(data):
@@ -238,7 +233,7 @@ class _Meta:
         return pictures, 0
 
     def _av1(self, item: _Item, data: bytes) -> tuple[int, int]:
-        """Frames in AV1 units, and the pixels of the largest that their headers announce."""
+        """The frames in AV1 units, and the pixels of the largest one according to their headers."""
         (configuration,) = [content for name, content in item.properties if name == b"av1C"]
         frames = pixels = 0
         for kind, unit in [*self._obus(configuration[4:]), *self._obus(data)]:
@@ -249,7 +244,7 @@ class _Meta:
         return frames, pixels
 
     def _obus(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Kind and content of each unit (AV1 specification, 5.3)."""
+        """The type and content of each unit (AV1 specification, 5.3)."""
         at = 0
         while at < len(data):
             header = data[at]
@@ -275,7 +270,7 @@ class _Meta:
 
 @dataclass
 class _Reader:
-    """Big-endian numbers, one after the other."""
+    """Reads big-endian numbers."""
 
     data: bytes
     at: int
@@ -292,14 +287,14 @@ _SLICES = 32
 
 _SEQUENCE = 1
 _FRAMES = {3, 6}
-"""A frame's header, alone or with its data. A header that comes again (7) adds no frame."""
+"""Frame headers, without or with data. A redundant header (7) adds no frame."""
 
 
 def _sequence_pixels(header: bytes) -> int:
-    """The most pixels of a frame (AV1 specification, 5.5.1).
+    """The maximum of pixels of a frame (AV1 specification, 5.5.1).
 
-    Below a header that is not reduced, a frame may state a size of its own, in as many bits as the header gives it.
-    Encoders give it no more than the largest size takes; where there are more, the largest that they hold counts.
+    Unless the header is reduced, frames may override their size, in as many bits as the header states. If that is
+    more bits than the header's own size needs, the largest size that fits into them counts.
     """
     bits = _Bits(header)
     bits.take(4)  # profile, still picture
@@ -318,7 +313,7 @@ def _skip_operating_points(bits: _Bits) -> None:
     model = delay = 0
     if bits.take(1):  # timing
         bits.take(64)
-        if bits.take(1):  # pictures at equal intervals: a number of variable length
+        if bits.take(1):  # equal picture intervals: a number of variable length
             zeros = 0
             while not bits.take(1):
                 zeros += 1
@@ -338,7 +333,7 @@ def _skip_operating_points(bits: _Bits) -> None:
 
 
 class _Bits:
-    """Numbers of some bits each, the highest first."""
+    """Reads numbers of some bits, highest bit first."""
 
     def __init__(self, data: bytes) -> None:
         self._left = 8 * min(len(data), 128)

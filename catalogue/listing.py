@@ -1,4 +1,4 @@
-"""A list of products as its address describes it: what is filtered by, in which order, and which page."""
+"""A list of products as described by its URL: filters, order and page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGE_SIZE = 24
 
 
 class Sort(models.TextChoices):
-    """The order of a list. Products without a price come last, whichever way prices run."""
+    """The order of a list. Products without a price always come last."""
 
     NEWEST = "newest", gettext_lazy("Newest first")
     CHEAPEST = "price_up", gettext_lazy("Price, low to high")
@@ -47,7 +47,7 @@ class Sort(models.TextChoices):
 
 
 class ListForm(FilterForm):
-    """Reads what a list is to show from its address."""
+    """Validates the filters and order of a list from its URL."""
 
     sort = forms.ChoiceField(
         required=False,
@@ -55,7 +55,7 @@ class ListForm(FilterForm):
         error_messages={"invalid_choice": gettext_lazy("Products cannot be sorted like this. Choose another order.")},
     )
 
-    #: What each field is called on the page, beside a sentence about it.
+    #: The names of the fields in error messages.
     LABELS = {
         "category": gettext_lazy("Category"),
         "brand": gettext_lazy("Brand"),
@@ -72,7 +72,7 @@ class ListForm(FilterForm):
 
     @property
     def usable(self) -> Criteria:
-        """The criteria, or as many of them as can be understood."""
+        """The criteria, without invalid ones."""
         given = {name: value for name, value in self.cleaned_data.items() if name != "sort" and value is not None}
         return Criteria(**given)
 
@@ -83,7 +83,7 @@ class ListForm(FilterForm):
 
 @dataclass(frozen=True)
 class Chip:
-    """Something that was chosen, and the address of the list without it."""
+    """An active filter, and the URL of the list without it."""
 
     label: str
     without: str
@@ -91,7 +91,7 @@ class Chip:
 
 @dataclass(frozen=True)
 class Listing:
-    """A list of products at an address (`path`): those of a category, or all."""
+    """A list of the products of a category, or of all, at `path`."""
 
     path: str
     tree: CategoryTree
@@ -102,7 +102,7 @@ class Listing:
 
     @classmethod
     def read(cls, form: ListForm, path: str, tree: CategoryTree, category: Category | None) -> Listing:
-        """The list that a form asks for. What is wrong in it is left out, and told beside its facet."""
+        """The list that a form describes. Invalid filters are left out, with a message beside their facet."""
         form.full_clean()
         criteria = form.usable
         errors = {name: tuple(map(str, sentences)) for name, sentences in form.errors.items()}
@@ -111,7 +111,7 @@ class Listing:
 
     @property
     def plain(self) -> bool:
-        """Whether this is the list itself and not one of its many cuts, which search engines need not know."""
+        """Whether this is the unfiltered list in its usual order, the only one that search engines index."""
         return self.criteria == Criteria() and self.sort == Sort.NEWEST
 
     def paginator(self) -> Paginator[Product]:
@@ -123,7 +123,7 @@ class Listing:
     def address(
         self, criteria: Criteria | None = None, *, path: str | None = None, page: int = 1, plain_sort: bool = False
     ) -> str:
-        """The address of this list, with other criteria, elsewhere, or of another page."""
+        """The URL of this list, perhaps with other criteria, path or page."""
         parameters = (self.criteria if criteria is None else criteria).parameters()
         if self.sort != Sort.NEWEST and not plain_sort:
             parameters.append(("sort", self.sort.value))
@@ -132,18 +132,18 @@ class Listing:
         return (path or self.path) + ("?" + urlencode(parameters) if parameters else "")
 
     def cleared(self) -> str:
-        """The address of the list without any filter, in the same order."""
+        """The URL of the list without filters, in the same order."""
         return self.address(Criteria())
 
     def pages(self, page: Page[Product]) -> Iterator[tuple[int | str, str]]:
-        """Numbers of pages with their addresses; a mark without one stands for those left out."""
+        """Page numbers with their URLs; an ellipsis without one for omitted pages."""
         for number in page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1):
             yield number, self.address(page=number) if isinstance(number, int) else ""
 
     def branches(self) -> list[tuple[Category, str]]:
-        """The categories right below, with the addresses of their lists as this one is filtered and sorted.
+        """The child categories with the URLs of their lists, with the same filters and order.
 
-        Those at the top are in the header of every page.
+        The top categories are in the header of every page.
         """
         if self.category is None:
             return []
@@ -154,7 +154,7 @@ class Listing:
         ]
 
     def chips(self) -> list[Chip]:
-        """All that was chosen, each with the address that takes it back."""
+        """All active filters, each with the URL that removes it."""
         criteria = self.criteria
         labels = {choice.value: choice.label for choice in self.facets.brand.choices}
         chips = [

@@ -1,4 +1,4 @@
-"""A share of memory that threads take from, and wait for."""
+"""A memory budget that threads share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 
 class Exhausted(Exception):
-    """There was not enough left, and none came back in time."""
+    """The memory was not available in time."""
 
 
 class Budget:
-    """Bytes that a process may use for something at once. What is taken is an estimate: nothing is allocated here.
+    """Bytes that all threads together may use. Nothing is allocated here; amounts are estimates.
 
-    Threads get their shares in the order in which they ask, so that one that needs much is not passed over for ever.
+    Threads are served in the order in which they ask, so that a large request cannot starve.
     """
 
     def __init__(self, total: int) -> None:
@@ -26,14 +26,14 @@ class Budget:
 
     @property
     def waiting(self) -> int:
-        """Threads that wait for their share."""
+        """The number of waiting threads."""
         return len(self._queue)
 
     @contextmanager
     def taking(self, amount: int, wait: float | None = None) -> Iterator[None]:
-        """Hold `amount` bytes, or all there are if that is less, for the duration of a block.
+        """Hold `amount` bytes (at most the total) for the duration of a block.
 
-        Waits up to `wait` seconds for them, or as long as it takes, and raises Exhausted after that.
+        Waits up to `wait` seconds for them, without a limit if None. Raises Exhausted.
         """
         amount = min(amount, self.total)
         place = object()
@@ -45,7 +45,7 @@ class Budget:
                 self._free -= amount
             finally:
                 self._queue.remove(place)
-                self._changed.notify_all()  # the next one may be content with less
+                self._changed.notify_all()  # the next thread may need less
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""What a page says of itself in its head, to search engines and to those who share it."""
+"""Metadata in the head of a page, for search engines and link previews."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from catalogue.models import Category, Product, ProductImage
 LONGEST_DESCRIPTION = 160
 #: Languages as Open Graph names them, with a territory.
 LOCALES = {"en": "en_US", "ja": "ja_JP"}
-#: Inside a script element these could end it, or begin another.
+#: These could end a script element or start another.
 _ESCAPES = {ord(character): f"\\u{ord(character):04X}" for character in "<>&"}
 
 
 @dataclass(frozen=True)
 class Meta:
-    """The head of a page; addresses are absolute."""
+    """The metadata of a page. URLs are absolute."""
 
     title: str
     description: str
     canonical: str
-    #: language -> where this page is in it; `x-default` for all other readers
+    #: language -> URL of this page; `x-default` for all other languages
     alternates: dict[str, str]
     image: str
     image_alt: str
-    #: `website` or `product`, in terms of Open Graph
+    #: Open Graph's `website` or `product`
     kind: str
     locale: str
     other_locales: list[str]
-    #: False for one of the many cuts of a list, whose links may be followed all the same
+    #: False for filtered lists; their links may still be followed
     indexed: bool
-    #: schema.org's objects
+    #: schema.org objects
     data: list[dict[str, Any]]
 
     @property
     def scripts(self) -> list[SafeString]:
-        """The objects as JSON that may stand in a script element, whatever is in them."""
+        """The objects as JSON that is safe in a script element."""
         return [mark_safe(json.dumps(one, ensure_ascii=False).translate(_ESCAPES)) for one in self.data]  # noqa: S308
 
 
@@ -63,7 +63,7 @@ def describe(
     indexed: bool = True,
     data: Iterable[dict[str, Any]] = (),
 ) -> Meta:
-    """The head of the page whose own address is `path`, whichever parameters it was asked for with."""
+    """The metadata of the page whose canonical path is `path`."""
     canonical = request.build_absolute_uri(path)
     language = get_language() or settings.LANGUAGE_CODE
     alternates = {code: translate_url(canonical, code) for code, _name in settings.LANGUAGES}
@@ -84,12 +84,12 @@ def describe(
 
 
 def lasting(photo: ProductImage) -> str:
-    """Where a photo is found for as long as its product is shown; an address that S3 has signed expires."""
+    """A photo's permanent URL; signed URLs of S3 expire."""
     return settings.MEDIA_URL + filepath_to_uri(photo.shown.name or "")
 
 
 def product_data(request: HttpRequest, product: Product, path: Sequence[Category]) -> dict[str, Any]:
-    """A product as schema.org describes one, with what it costs and whether it can be had."""
+    """A product in schema.org's terms, with price and availability."""
     address = request.build_absolute_uri(product.get_absolute_url())
     data: dict[str, Any] = {
         "@context": "https://schema.org",
@@ -117,7 +117,7 @@ def product_data(request: HttpRequest, product: Product, path: Sequence[Category
 
 
 def crumbs_data(request: HttpRequest, path: Sequence[Category], here: str = "") -> dict[str, Any]:
-    """The way from all products to a page, as schema.org describes it; `here` names a page that is no category."""
+    """Breadcrumbs in schema.org's terms. `here` names a last page that is not a category."""
     steps = [(_("All products"), reverse("catalogue:products"))]
     steps += [(category.name, category.get_absolute_url()) for category in path]
     items: list[dict[str, Any]] = [

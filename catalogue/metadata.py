@@ -1,10 +1,10 @@
-"""A picture's bytes without metadata. Nothing is decoded: the pixels, the colour profile and the orientation stay.
+"""Removes metadata from a picture's bytes without decoding: pixels, colour profile and orientation stay.
 
-Cameras and programs write places, names, texts, previews and whole second pictures into files. Here only what a
-decoder needs is copied; all else is left out, known or not. A file that is not built as its specification says is
-not guessed at: `without_metadata` gives None, and its original must not be given out.
+Cameras and programs write places, names, texts, previews and whole second pictures into files. Only what a decoder
+needs is copied; everything else is dropped, known or not. For a file that violates its specification
+`without_metadata` returns None, and the original must not be served.
 
-The cost is linear in the bytes, and nothing is ever unpacked.
+The cost is linear in the bytes, and nothing is decompressed.
 
 Sources: ITU T.81 (JPEG), JFIF 1.02, Adobe TN 5116 (APP14), ICC.1 annex B; PNG 3 with APNG; the WebP container (RFC
 9649); GIF89a; EXIF 2.32.
@@ -17,21 +17,21 @@ import zlib
 from collections.abc import Callable, Iterator
 
 EXTENSIONS = (".jpg", ".png", ".webp", ".gif")
-"""Of the formats that are taken apart here. HEIC, AVIF, TIFF and BMP are not."""
+"""Of the supported formats. HEIC, AVIF, TIFF and BMP are not supported."""
 
 UPRIGHT = 1
-"""The orientation of a picture whose pixels are stored as they are seen (EXIF tag 0x0112, 1 to 8)."""
+"""The orientation (EXIF tag 0x0112, 1 to 8) of a picture whose pixels are stored upright."""
 
 
 class _Malformed(ValueError):
-    """A file is not built as its format's specification says."""
+    """A file violates the specification of its format."""
 
 
 def without_metadata(data: bytes, format: str, orientation: int = UPRIGHT) -> bytes | None:  # noqa: A002
-    """The same picture without metadata, or None where that cannot be had.
+    """The same picture without metadata, or None if that is not possible.
 
-    `format` is Pillow's name ("JPEG", "PNG", "WEBP", "GIF"; for any other the answer is None), `orientation` what its
-    metadata say. One that is not upright comes back as the only field of a new EXIF block.
+    `format` is Pillow's name ("JPEG", "PNG", "WEBP" or "GIF"; None is returned for any other). An `orientation` that
+    is not upright is kept as the only field of a new EXIF block.
     """
     parts = _FORMATS.get(format)
     if parts is None:
@@ -43,13 +43,13 @@ def without_metadata(data: bytes, format: str, orientation: int = UPRIGHT) -> by
 
 
 def _exif(orientation: int) -> bytes:
-    """A TIFF structure of one directory with one field, the orientation (a SHORT)."""
+    """A TIFF structure with one field, the orientation (a SHORT)."""
     field = b"\x01\x12" + b"\x00\x03" + b"\x00\x00\x00\x01" + orientation.to_bytes(2) + b"\x00\x00"
     return b"MM\x00*" + b"\x00\x00\x00\x08" + b"\x00\x01" + field + b"\x00\x00\x00\x00"
 
 
 def _slice(data: bytes, start: int, end: int) -> bytes:
-    """These bytes, all of them. Raises _Malformed where the file is shorter."""
+    """A slice of the bytes. Raises _Malformed if the file is too short."""
     if end > len(data):
         raise _Malformed
     return data[start:end]
@@ -62,11 +62,11 @@ _SOI, _EOI, _SOS, _COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
 # Frames of all kinds, Huffman and arithmetic tables, quantization, restart intervals, the number of lines.
 _NEEDED = {*range(0xC0, 0xD0), 0xDB, 0xDC, 0xDD} - {0xC8}
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
-"""A marker; in a scan's own data 0xFF is followed by 0, by another 0xFF or by a restart's number."""
+"""A marker. In a scan's data, 0xFF is followed by 0, by another 0xFF or by a restart's number."""
 
 
 def _jpeg(data: bytes, orientation: int) -> Iterator[bytes]:
-    """Up to the end of the picture: phones append others, and videos."""
+    """The segments up to the end of the picture: phones append other pictures and videos."""
     exif = b"Exif\x00\x00" + _exif(orientation)
     waiting = orientation != UPRIGHT
     yield _slice(data, 0, 2)
@@ -108,7 +108,7 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 
 def _application(marker: int, content: bytes) -> bytes:
-    """What says how colours are meant: JFIF without its preview, Adobe's transformation, the profile."""
+    """The segments that define colours: JFIF without its preview, Adobe's transformation, the profile."""
     if marker == _APP0 and content[:5] == b"JFIF\x00":
         return _segment(marker, _slice(content, 0, 12) + b"\x00\x00")
     if marker == _APP14 and content[:5] == b"Adobe":
@@ -141,7 +141,7 @@ _CHUNKS = {
     b"fcTL": 26,
     b"fdAT": _ANY,
 }
-"""The chunks that are kept, with the most bytes that each may have."""
+"""The chunks that are kept, with the maximum length of each."""
 
 
 def _png(data: bytes, orientation: int) -> Iterator[bytes]:
@@ -157,7 +157,7 @@ def _png(data: bytes, orientation: int) -> Iterator[bytes]:
             if length > _CHUNKS[kind]:
                 raise _Malformed
             yield whole
-        elif kind[:1].isupper():  # one that a decoder has to understand
+        elif kind[:1].isupper():  # a critical chunk
             raise _Malformed
         if kind == b"IHDR" and orientation != UPRIGHT:
             yield _chunk(b"eXIf", _exif(orientation))
@@ -174,7 +174,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 _STILL = (b"ALPH", b"VP8 ", b"VP8L")
 _WEBP_EXIF = 0x08
 _WEBP_KEPT = 0x20 | 0x10 | 0x02
-"""Of the flags of an extended file: it has a profile, transparency, an animation."""
+"""Flags of an extended file that are kept: profile, transparency, animation."""
 
 
 def _webp(data: bytes, orientation: int) -> Iterator[bytes]:
@@ -196,7 +196,7 @@ def _webp(data: bytes, orientation: int) -> Iterator[bytes]:
                 kept.append(_riff(kind, _slice(content, 0, 16) + b"".join(frame)))
         if orientation != UPRIGHT:
             kept.append(_riff(b"EXIF", _exif(orientation)))
-    elif kind in _STILL and orientation == UPRIGHT:  # the simple form, of one chunk
+    elif kind in _STILL and orientation == UPRIGHT:  # the simple format has one chunk
         kept.append(_riff(kind, content))
     else:
         raise _Malformed
@@ -222,15 +222,15 @@ def _riff(kind: bytes, content: bytes) -> bytes:
 _IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B
 _CONTROL, _APPLICATION = 0xF9, 0xFF
 _LOOPS = (b"\x0bNETSCAPE2.0\x03\x01", b"\x0bANIMEXTS1.0\x03\x01")
-"""What says how often an animation runs, before a number of two bytes."""
+"""Applications whose block gives the number of loops, in two bytes."""
 
 
 def _gif(data: bytes, orientation: int) -> Iterator[bytes]:
-    if orientation != UPRIGHT:  # the format has none
+    if orientation != UPRIGHT:  # GIF has no orientation
         raise _Malformed
     position = 13 + _table(data[10])
     yield _slice(data, 0, position)
-    while position < len(data):  # many lack the trailer
+    while position < len(data):  # many files lack the trailer
         start = position
         kind = data[start]
         if kind == _TRAILER:
@@ -247,19 +247,19 @@ def _gif(data: bytes, orientation: int) -> Iterator[bytes]:
                 yield data[start : start + 7] + b"\x00"
             elif data[start + 1] == _APPLICATION and data[start + 2 : start + 16] in _LOOPS:
                 yield data[start : start + 18] + b"\x00"
-        elif kind == 0:  # between blocks some programs leave one
+        elif kind == 0:  # some programs write a zero between blocks
             position += 1
         else:
             raise _Malformed
 
 
 def _table(flags: int) -> int:
-    """The bytes of a table of colours."""
+    """The length of a colour table in bytes."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _blocks_end(data: bytes, position: int) -> int:
-    """Where a row of blocks ends, of which each says how long it is and the last is empty. Raises IndexError."""
+    """The end of a sequence of length-prefixed blocks, the last of which is empty. Raises IndexError."""
     while length := data[position]:
         position += length + 1
     return position + 1

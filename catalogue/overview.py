@@ -1,4 +1,4 @@
-"""What the admin's first page says of the catalogue: how much is there and what is missing."""
+"""The catalogue's figures on the admin's start page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from catalogue.models import Product, ProductImage
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number with what it counts, and the list of what was counted."""
+    """A number, its label, and the list that it counts."""
 
     label: str
     count: int
@@ -23,7 +23,7 @@ class Figure:
 
 
 def overview(request: HttpRequest) -> dict[str, Any]:
-    """The figures, or the first steps where there is nothing yet; nothing of what staff may not see. Two queries."""
+    """The figures, or first steps for an empty shop; empty if staff may not see products. Two queries."""
     if not (request.user.has_perm("catalogue.view_product") or request.user.has_perm("catalogue.change_product")):
         return {}
     if not Product.objects.exists():
@@ -32,12 +32,12 @@ def overview(request: HttpRequest) -> dict[str, Any]:
 
 
 def first_steps(request: HttpRequest) -> dict[str, bool]:
-    """Which of the ways to fill an empty shop are open to whoever asks."""
+    """Which ways to fill an empty shop the user may take."""
     return {"may_add": request.user.has_perm("catalogue.add_product"), "may_import": may_import(request)}
 
 
 def may_import(request: HttpRequest) -> bool:
-    """An import writes products, and makes the photos, categories and brands that it names."""
+    """Whether the user may write all that an import writes: products, photos, categories and brands."""
     return bool(
         request.user.has_perms(
             [

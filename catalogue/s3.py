@@ -53,7 +53,7 @@ _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
 def config(*, signed: bool = True) -> Config:
-    """How S3 is spoken to: in time, with three tries, and as any store that is compatible with it understands."""
+    """Timeouts, three attempts, and settings that every S3-compatible store understands."""
     return Config(
         s3={"addressing_style": settings.AWS_S3_ADDRESSING_STYLE},
         signature_version="s3v4" if signed else UNSIGNED,
@@ -67,7 +67,7 @@ def config(*, signed: bool = True) -> Config:
 
 
 def client(endpoint: str | None = None, *, signed: bool = True) -> Any:
-    """A client of S3, for all threads. Raises StorageUnavailable."""
+    """A thread-safe client of S3. Raises StorageUnavailable."""
     with explained(""):
         return boto3.Session().client(
             "s3",
@@ -79,12 +79,12 @@ def client(endpoint: str | None = None, *, signed: bool = True) -> Any:
 
 @contextmanager
 def explained(bucket: str, name: str = "") -> Iterator[None]:
-    """Turn what boto3 raises into FileNotFoundError, StorageRefused or StorageUnavailable, in a sentence."""
+    """Turn boto3's errors into FileNotFoundError, StorageRefused or StorageUnavailable, with a sentence for staff."""
     try:
         yield
     except ClientError as error:
         raise refused(error, bucket, name) from error
-    except Boto3Error as error:  # what an upload raises, around S3's own
+    except Boto3Error as error:  # wraps S3's own error of an upload
         cause = error.__cause__ or error.__context__
         raise (refused(cause, bucket, name) if isinstance(cause, ClientError) else _away(error)) from error
     except BotoCoreError as error:
@@ -97,7 +97,7 @@ def refused(error: ClientError, bucket: str, name: str) -> OSError:
     values = {"bucket": bucket, "code": code or status}
     if code == "NoSuchBucket":
         return StorageUnavailable(
-            _("There is no bucket %(bucket)s. Make it, or name another in AWS_STORAGE_BUCKET_NAME.") % values
+            _("The bucket %(bucket)s does not exist. Create it, or name another in AWS_STORAGE_BUCKET_NAME.") % values
         )
     if code in _MISSING:
         return FileNotFoundError(name)
@@ -105,18 +105,19 @@ def refused(error: ClientError, bucket: str, name: str) -> OSError:
         return StorageRefused(sentence % values)
     if code in _BAD_CREDENTIALS:
         return StorageUnavailable(_("S3 does not accept these credentials (%(code)s). Renew them.") % values)
-    # A HEAD has no body that says more.
+    # The answer to a HEAD has no body, so its status is all there is.
     if code in _ELSEWHERE or (status == 400 and code == "400"):  # noqa: PLR2004
         return StorageUnavailable(
             _("The bucket %(bucket)s is in another region (%(code)s). Set AWS_S3_REGION_NAME to that.") % values
         )
     return StorageUnavailable(
-        _("S3 cannot do this now (%(code)s). It is tried again; if it stays so, look at the status of S3.") % values
+        _("S3 cannot do this now (%(code)s). It is tried again. If it keeps failing, check the status of S3.")
+        % values
     )
 
 
 def _of_this_file(code: str, status: int) -> str | None:
-    """What is said of a fault that the next file need not have; None where it is the whole bucket's."""
+    """The message for an error of this one file; None if it concerns the whole bucket."""
     if code in _DENIED:
         return _(
             "The bucket %(bucket)s does not allow this with these credentials. They need s3:GetObject, "
@@ -124,7 +125,7 @@ def _of_this_file(code: str, status: int) -> str | None:
         )
     if code == "InvalidObjectState":
         return _("This file is in an archive of the bucket %(bucket)s. Restore it there: it cannot be read before.")
-    # A key that is disabled or not allowed; the service of keys may be away, too, as S3 may.
+    # A disabled or forbidden key. An unavailable key service is treated like an unavailable S3.
     if code.startswith("KMS.") and status < 500 and "Throttling" not in code:  # noqa: PLR2004
         return _(
             "The key that encrypts this file of the bucket %(bucket)s cannot be used (%(code)s). Enable it, and let "
@@ -144,4 +145,4 @@ def _away(error: Exception) -> StorageUnavailable:
     if isinstance(error, botocore.NoRegionError):
         return StorageUnavailable(_("No region is known for S3. Set AWS_S3_REGION_NAME."))
     logger.warning("S3 could not be reached: %s", error)
-    return StorageUnavailable(_("S3 does not answer. Look at the network, and at AWS_S3_ENDPOINT_URL if it is set."))
+    return StorageUnavailable(_("S3 does not answer. Check the network, and AWS_S3_ENDPOINT_URL if it is set."))

@@ -11,11 +11,11 @@ from rest_framework.request import Request
 
 from catalogue.models import Brand, Category, Product, ProductImage
 
-#: What problems are sent as.
+#: The media type of problem details.
 PROBLEM = "application/problem+json"
 
 MOST_REPEATED = 100
-"""Letters of what was sent that an error repeats at most."""
+"""Characters of an unknown name that an error repeats."""
 
 
 class PhotoSerializer(serializers.ModelSerializer[ProductImage]):
@@ -91,23 +91,23 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise ValidationError for names that mean nothing here: a misspelt one must not go unnoticed."""
+    """Raise ValidationError for unknown names, so that a typo is noticed."""
     if unknown := sorted(set(given) - set(known)):
-        sentence = _("There is no such field; there are: %(names)s") % {"names": ", ".join(known)}
+        sentence = _("Unknown field. Known fields: %(names)s") % {"names": ", ".join(known)}
         raise serializers.ValidationError({name[:MOST_REPEATED]: sentence for name in unknown[:5]})
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], type[ProblemSerializer]]:
-    """The problems that an operation declares: these, and those of any request.
+    """The problems that an operation declares: these statuses, and those of any request.
 
-    406 is for who takes no JSON, 411 for a body of unknown length, 414 and 431 for addresses and headers that are too
-    long.
+    406 is for clients that take no JSON, 411 for a body of unknown length, 414 and 431 for a URL or headers that are
+    too long.
     """
     return {(status, PROBLEM): ProblemSerializer for status in sorted({*statuses, 406, 411, 414, 431})}
 
 
 def absolute(context: Mapping[str, Any], address: str) -> str:
-    """An address as clients elsewhere can use it; one that is absolute already stays as it is."""
+    """An absolute URL; one that is absolute already is returned as it is."""
     request: Request | None = context.get("request")
     if request is None or not address.startswith("/"):
         return address
@@ -115,7 +115,7 @@ def absolute(context: Mapping[str, Any], address: str) -> str:
 
 
 def _origin(request: Request) -> str:
-    """Scheme and host, asked of a request once: an answer has hundreds of addresses."""
+    """Scheme and host, computed once per request: a response has hundreds of URLs."""
     origin: str | None = getattr(request, "origin", None)
     if origin is None:
         origin = f"{request.scheme}://{request.get_host()}"

@@ -1,4 +1,4 @@
-"""How the catalogue tells others that photos have changed."""
+"""The catalogue's signal that photos have changed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.dispatch import Signal
 
-#: Sent inside the transaction that changes them, with `ids`: a list of the primary keys of photos that were
-#: added, changed or deleted, or whose product changed in any way. What a receiver writes is committed or rolled
-#: back together with the change itself.
+#: Sent inside the changing transaction, with `ids`: the primary keys of photos that were added, changed or deleted,
+#: or whose product changed. What a receiver writes is committed or rolled back together with the change.
 photos_changed = Signal()
 
 
 def announce(ids: Iterable[int]) -> None:
-    """Send `photos_changed` for these photos; must run inside the transaction that changes them."""
+    """Send `photos_changed` for these photos, within the transaction that changes them."""
     changed = sorted(set(ids))
     if not changed:
         return

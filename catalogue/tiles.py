@@ -1,4 +1,4 @@
-"""The categories as the first page shows them: each with a photo of something new in it."""
+"""The home page's tiles: top categories, each with a photo of a new product."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Tile:
 
 
 def tiles(tree: CategoryTree) -> list[Tile]:
-    """The top categories that have something to show, in three queries."""
+    """The top categories that have a photo to show. Three queries."""
     photographed = Product.objects.visible().filter(Exists(ProductImage.objects.filter(product=OuterRef("pk"))))
     of_category = photographed.filter(category=OuterRef("pk")).order_by("-created", "-pk")
     newest = (

@@ -1,4 +1,4 @@
-"""The categories that a shop shows, all read in one query: paths, branches and whole menus cost no more."""
+"""The category tree that shoppers see, loaded in one query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catalogue.models import Category, Product
 
 
 class CategoryTree:
-    """Categories by their places. Siblings are in the order of their names."""
+    """A tree of categories. Siblings are sorted by name."""
 
     def __init__(self, categories: Iterable[Category]) -> None:
         self._by_id: dict[int, Category] = {}
@@ -22,7 +22,7 @@ class CategoryTree:
 
     @classmethod
     def load(cls) -> Self:
-        """Those with a product that shoppers may see, in them or below them. The others do not exist for shoppers."""
+        """The categories that have a visible product, or a descendant with one. Others are hidden from shoppers."""
         stocked = Exists(Product.objects.visible().filter(category=OuterRef("pk")).order_by())
         every = cls(Category.objects.annotate(stocked=stocked))
         shown = {above.pk for pk, one in every._by_id.items() if one.stocked for above in every.path(pk)}
@@ -36,11 +36,11 @@ class CategoryTree:
         return next((category for category in self._by_id.values() if category.slug == slug), None)
 
     def children(self, category: Category | None = None) -> list[Category]:
-        """The categories right below one, or those at the top."""
+        """The children of a category, or the top categories."""
         return self._below.get(category and category.pk, [])
 
     def path(self, pk: int | None) -> list[Category]:
-        """From the top down to a category, itself included; nothing for none."""
+        """The categories from the top down to this one; empty for None."""
         path: list[Category] = []
         while pk in self._by_id and self._by_id[pk] not in path:
             path.insert(0, self._by_id[pk])
@@ -48,18 +48,18 @@ class CategoryTree:
         return path
 
     def below(self, category: Category | None = None) -> Iterator[tuple[Category, int]]:
-        """All categories below one, or all there are, each before those below it, with its depth from 0."""
+        """All descendants of a category, or all categories, parents first, with their depth from 0."""
         seen = {category.pk} if category else set()
         waiting = [(child, 0) for child in reversed(self.children(category))]
         while waiting:
             child, depth = waiting.pop()
-            if child.pk not in seen:  # whoever writes to the database can make a ring
+            if child.pk not in seen:  # direct writes to the database could create a cycle
                 seen.add(child.pk)
                 yield child, depth
                 waiting += [(below, depth + 1) for below in reversed(self.children(child))]
 
     def ids(self, slugs: Iterable[str]) -> set[int]:
-        """The categories of these addresses and all below them."""
+        """The keys of the categories with these slugs and of all their descendants."""
         asked = set(slugs)
         ids: set[int] = set()
         for category in self._by_id.values():
@@ -68,7 +68,7 @@ class CategoryTree:
         return ids
 
     def totals(self, counts: Mapping[int, int], category: Category | None = None) -> dict[int, int]:
-        """Counts by category, each with those of all below it added; of the categories below one, or of all."""
+        """Counts by category, including descendants, for the descendants of a category, or for all."""
         totals: dict[int, int] = {}
         for child, _depth in reversed(list(self.below(category))):
             totals[child.pk] = counts.get(child.pk, 0) + sum(

@@ -1,4 +1,4 @@
-"""The shop's pages: home, lists of products, a product; and photos, where the site itself keeps them."""
+"""The shop's pages (home, lists, products) and the files of photos."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ REDIRECT_KEPT = 300
 """Seconds: half of the shortest time that a signed address may be good for (`AWS_QUERYSTRING_EXPIRE`)."""
 
 PUBLIC_FILE = "public, max-age=31536000, s-maxage=600, immutable"
-"""Names are made from contents, so browsers may keep a photo that they have. A cache that serves others asks again
-after ten minutes whether the product is still shown."""
+"""Names are made from contents, so browsers may keep photos. Shared caches check every ten minutes that the product
+is still visible."""
 
 HIDDEN_FILE = "private, no-cache"
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """What the shop is for, its categories and what is new in it."""
+    """The home page: categories and new products."""
     tree = CategoryTree.load()
     newest = list(Product.objects.visible().for_display()[:NEWEST])
     title = _("Find it with a photo")
@@ -63,13 +63,13 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def products(request: HttpRequest) -> HttpResponse:
-    """All products, filtered and sorted as the address says."""
+    """All products, filtered and sorted."""
     return _list(request, CategoryTree.load(), None)
 
 
 @require_safe
 def category(request: HttpRequest, slug: str) -> HttpResponse:
-    """Products of a category and of those below it."""
+    """The products of a category and its descendants."""
     tree = CategoryTree.load()
     if (found := tree.find(slug)) is None:
         raise Http404
@@ -131,7 +131,7 @@ def _description(listing: Listing, count: int) -> str:
 
 @require_safe
 def product(request: HttpRequest, sku: str) -> HttpResponse:
-    """A product: its photos, what the shop says of it, and the way to what is like it."""
+    """A product's page."""
     found = get_object_or_404(Product.objects.visible().for_display(), sku=sku)
     tree = CategoryTree.load()
     path = tree.path(found.category_id)
@@ -155,7 +155,7 @@ def product(request: HttpRequest, sku: str) -> HttpResponse:
 
 
 def _attributes(shown: Product) -> list[tuple[str, str]]:
-    """A product's attributes as names and values to read; the field may hold any JSON."""
+    """A product's attributes as readable names and values; the field may hold any JSON."""
     if not isinstance(shown.attributes, dict):
         return []
     return [
@@ -167,15 +167,12 @@ def _attributes(shown: Product) -> list[tuple[str, str]]:
 
 @require_safe
 def media(request: HttpRequest, path: str) -> HttpResponseBase:
-    """A photo's file, for those who may see its product now; one query says whether strangers may.
-
-    Where photos are elsewhere, an address that is good for now leads there.
-    """
+    """A photo's file, if the user may see its product now. Photos in another storage are redirected to."""
     content_type = CONTENT_TYPES.get(PurePosixPath(path).suffix)
     if content_type is None or "\0" in path:
         raise Http404
     public = Product.objects.visible().with_file(path).exists()
-    # Who asks is looked at first, so that a hidden photo takes strangers as long as one that there is not.
+    # Check permissions first, so that a hidden photo takes strangers as long as a missing one.
     if not (public or (_may_see_hidden(request) and Product.objects.with_file(path).exists())):
         raise Http404
     response: HttpResponseBase
@@ -202,18 +199,18 @@ def _file(request: HttpRequest, storage: FileSystemStorage, path: str, content_t
         response = get_conditional_response(request, etag, int(status.st_mtime)) or FileResponse(
             file.open("rb"), content_type=content_type
         )
-    except (OSError, ValueError) as error:  # there is none, or no file can have this name
+    except (OSError, ValueError) as error:  # missing, or not a valid file name
         raise Http404 from error
     response["ETag"] = etag
     response["Last-Modified"] = http_date(status.st_mtime)
-    # Whatever it holds, it is a picture and never a page.
+    # Browsers must treat it as a picture, whatever it contains.
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["X-Content-Type-Options"] = "nosniff"
     return response
 
 
 def _inside(root: Path, path: str) -> Path:
-    """A file below the root, links followed. Raises OSError where there is none, or where it is elsewhere."""
+    """A file below the root, with links resolved. Raises OSError if it is missing or outside."""
     root = root.resolve()
     found = (root / path).resolve(strict=True)
     if not (found.is_relative_to(root) and found.is_file()):

@@ -12,9 +12,10 @@ ENV PATH=/opt/venv/bin:$PATH
 COPY endpoint/requirements-openvino.txt endpoint/requirements-openvino.txt
 RUN python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r endpoint/requirements-openvino.txt && \
     python -m pip uninstall --yes --quiet pip
+COPY modelarchive modelarchive
 COPY endpoint endpoint
 # The file system may be read-only where it runs, so nothing is compiled there.
-RUN python -m compileall -q endpoint
+RUN python -m compileall -q modelarchive endpoint
 
 FROM python:3.11.15-slim-trixie
 # SageMaker's documentation asks for root: build with --build-arg RUN_AS=root for it. Elsewhere it need not be.
@@ -23,6 +24,7 @@ RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip setuptoo
     useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin endpoint
 COPY --from=environment /opt/venv /opt/venv
 COPY --from=environment /srv/endpoint /srv/endpoint
+COPY --from=environment /srv/modelarchive /srv/modelarchive
 WORKDIR /srv
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

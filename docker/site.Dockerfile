@@ -16,11 +16,11 @@ COPY manage.py manage.py
 COPY catalogue catalogue
 COPY demo demo
 COPY deploy deploy
-COPY endpoint endpoint
 COPY evaluation evaluation
 COPY resilience resilience
 COPY jobs jobs
 COPY locale locale
+COPY modelarchive modelarchive
 COPY search search
 COPY static static
 COPY templates templates

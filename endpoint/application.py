@@ -35,11 +35,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from endpoint import decoding, faults, inference
+from endpoint import decoding, faults
 from endpoint.batching import Batcher
 from endpoint.engines import Engine
 from endpoint.faults import Fault
 from endpoint.metrics import Metrics
+from modelarchive import inference
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from endpoint.inference import Refused
+from modelarchive.inference import Refused
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF")
 """What every TensorFlow of a container decodes, too; newer ones take WebP, which callers must not lean on."""

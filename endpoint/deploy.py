@@ -22,8 +22,8 @@ from endpoint import containers, deployment
 from endpoint.aws import Aws, AwsError, Sent
 from endpoint.containers import ContainerError
 from endpoint.deployment import Deployment, DeploymentError, Machines, Package, Scaling, Serverless
-from endpoint.package import PackageError, read_manifest
 from endpoint.rollout import Rollout, RolloutError
+from modelarchive.archive import ArchiveError, read_manifest
 
 ENVIRONMENT = {"SAGEMAKER_GUNICORN_WORKERS": "2"}
 """For AWS's container of TensorFlow Serving: a large request is not to hold up the next one, or the health check."""
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
             with _progress(wanted.package) as sent:
                 rollout.deploy(wanted, sent)
             line.say(f"For the site: SAGEMAKER_ENDPOINT_NAME={wanted.name} AWS_DEFAULT_REGION={aws.region}")
-    except (AwsError, ContainerError, DeploymentError, PackageError, RolloutError, OSError) as error:
+    except (AwsError, ContainerError, DeploymentError, ArchiveError, RolloutError, OSError) as error:
         line.clear()
         print(error, file=sys.stderr)
         return _INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else 1

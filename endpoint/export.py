@@ -8,30 +8,26 @@ writes models/resnet50/model.tar.gz: for `endpoint.deploy`, for `endpoint.server
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import importlib.metadata
-import io
 import socket
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, get_args
+from typing import TYPE_CHECKING, get_args
 
 from endpoint import startup
 from endpoint.architectures import ARCHITECTURES
-from endpoint.manifest import Manifest
-from endpoint.package import MANIFEST, PIXELS, VERSION
-from endpoint.pooling import Pooling
+from modelarchive import archive
+from modelarchive.manifest import Manifest
+from modelarchive.pooling import Pooling
 
 if TYPE_CHECKING:
     import keras
 
 SEED = 0
-NAME = "model.tar.gz"
 DOWNLOAD_TIMEOUT = 30.0
 """Seconds without a sign of life after which a download is given up; Keras by itself waits for ever."""
 
@@ -101,6 +97,19 @@ def write(
     come), with the same libraries and figures. Raises ExportError.
     """
     check_output(output)
+    try:
+        with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+            save(model, architecture, pooling, Path(scratch), figures)
+            archive.pack(Path(scratch), output / archive.NAME)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    return output / archive.NAME
+
+
+def save(
+    model: keras.Model, architecture: str, pooling: Pooling, folder: Path, figures: dict[str, float] | None = None
+) -> None:
+    """Write the files of a package into an empty folder."""
     manifest = Manifest(
         architecture=architecture,
         weights=digest(model),
@@ -110,19 +119,8 @@ def write(
         libraries=_libraries(),
         figures=figures or {},
     )
-    try:
-        with tempfile.TemporaryDirectory(prefix="model-") as scratch:
-            folder = Path(scratch)
-            code = folder / "code"
-            code.mkdir()
-            _save(model, architecture, pooling, folder)
-            (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-            inference = Path(__file__).with_name("inference.py")
-            (code / "inference.py").write_bytes(inference.read_bytes())
-            (code / "requirements.txt").write_text("# Nothing beside what the container has.\n", encoding="utf-8")
-            return _pack(folder, output / NAME)
-    except OSError as error:
-        raise _unwritable(output, error) from error
+    archive.write_code(folder, manifest)
+    _save_graph(model, architecture, pooling, folder)
 
 
 def digest(model: keras.Model) -> str:
@@ -136,22 +134,20 @@ def digest(model: keras.Model) -> str:
 
 def summary(path: Path) -> str:
     """A line on the package that was written, for the person who had it made."""
-    from endpoint.package import read_manifest
-
-    manifest = read_manifest(path)
+    manifest = archive.read_manifest(path)
     return (
         f"{path} ({path.stat().st_size / 1e6:.0f} MB): {manifest.fingerprint}, "
         f"{manifest.size} x {manifest.size} pixels -> {manifest.dimensions:,} dimensions"
     )
 
 
-def _save(model: keras.Model, architecture: str, pooling: Pooling, folder: Path) -> None:
+def _save_graph(model: keras.Model, architecture: str, pooling: Pooling, folder: Path) -> None:
     import tensorflow as tf
     from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
 
     from endpoint import graph
 
-    target = folder / VERSION
+    target = folder / archive.VERSION
     saved = graph.Graph(model, ARCHITECTURES[architecture], pooling)
     # Without gradients, which nobody asks of a served model: to trace them takes as long as all the rest.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -160,34 +156,12 @@ def _save(model: keras.Model, architecture: str, pooling: Pooling, folder: Path)
     signatures = whole.meta_graphs[0].signature_def
     signatures[graph.SERVING].CopyFrom(signatures[graph.PIXELS])
     del signatures[graph.PIXELS]
-    (folder / PIXELS).write_bytes(whole.SerializeToString(deterministic=True))
+    (folder / archive.PIXELS).write_bytes(whole.SerializeToString(deterministic=True))
     # Its checksums name the model already; the random number beside them would make each archive another.
     printed = target / "fingerprint.pb"
     named = fingerprint_pb2.FingerprintDef.FromString(printed.read_bytes())
     named.uuid = str(named.saved_model_checksum)
     printed.write_bytes(named.SerializeToString(deterministic=True))
-
-
-def _pack(folder: Path, path: Path) -> Path:
-    """The same content gives the same archive: sorted (code/ before the weights), without times and owners."""
-    files = sorted((file for file in folder.rglob("*") if file.is_file()), key=lambda f: (f.parts[-2] != "code", f))
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as raw, _gzip(raw) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
-            for file in files:
-                member = tarfile.TarInfo(file.relative_to(folder).as_posix())
-                member.size, member.mode = file.stat().st_size, 0o644
-                with file.open("rb") as content:
-                    archive.addfile(member, content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
-
-
-def _gzip(raw: BinaryIO) -> io.BufferedIOBase:
-    # Level 1: weights hardly shrink, whatever the effort.
-    return gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0, filename="")
 
 
 def _libraries() -> dict[str, str]:
@@ -269,7 +243,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         "mostly finds better",
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help=f"the folder that {NAME} is written to"
+        "--output", type=Path, required=True, metavar="FOLDER", help=f"the folder that {archive.NAME} is written to"
     )
 
 

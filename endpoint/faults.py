@@ -22,7 +22,7 @@ from typing import ClassVar
 
 from starlette.responses import JSONResponse
 
-from endpoint import inference
+from modelarchive import inference
 
 ACCOUNT = "000000000000"
 """Stands where the runtime names an account and its region's log."""

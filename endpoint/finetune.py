@@ -28,7 +28,7 @@ from endpoint import photos, startup
 from endpoint.architectures import ARCHITECTURES
 from endpoint.export import SEED, ExportError, add_network, backbone, check_output, summary, write
 from endpoint.photos import Photos, PhotosError
-from endpoint.pooling import Pooling
+from modelarchive.pooling import Pooling
 
 if TYPE_CHECKING:
     import keras

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from endpoint.architectures import Architecture
-from endpoint.pooling import Pooling, centre_weight
+from modelarchive.pooling import Pooling, centre_weight
 
 if TYPE_CHECKING:
     import keras
@@ -30,16 +30,13 @@ class Graph(tf.Module):
         # Listed plainly, and the model out of TensorFlow's sight: OpenVINO finds variables by these names alone.
         self.weights = [variable.value for variable in backbone.weights]
 
-        def rows(pixels: Any) -> Any:
-            features = backbone(architecture.preprocess(tf.cast(pixels, tf.float32)), training=False)
-            return pooled(features, pooling)
-
-        def from_images(images: Any) -> dict[str, Any]:
-            square = tf.TensorSpec([size, size, 3], tf.uint8)
-            return {ROWS: rows(tf.map_fn(lambda data: _square(data, size), images, fn_output_signature=square))}
-
         def from_pixels(pixels: Any) -> dict[str, Any]:
-            return {ROWS: rows(pixels)}
+            features = backbone(architecture.preprocess(tf.cast(pixels, tf.float32)), training=False)
+            return {ROWS: pooled(features, pooling)}
+
+        def from_images(images: Any) -> Any:
+            square = tf.TensorSpec([size, size, 3], tf.uint8)
+            return self.from_pixels(tf.map_fn(lambda data: _square(data, size), images, fn_output_signature=square))
 
         encoded = tf.TensorSpec([None], tf.string, name="images")
         squares = tf.TensorSpec([None, size, size, 3], tf.uint8, name="pixels")

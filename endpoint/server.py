@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import uvicorn
 
-from endpoint import engines, inference, package
+from endpoint import engines
+from modelarchive import archive, inference
 
 if TYPE_CHECKING:
     import socket
@@ -75,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
     def load() -> engines.Engine:
-        with package.opened(options.model) as opened:
+        with archive.unpacked(options.model) as opened:
             return engines.load(options.engine, opened, options.precision, options.threads)
 
     limits = Limits(options.queue, options.body_bytes, options.timeout)
@@ -98,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     if application.failure is None:
         return 0
-    if not isinstance(application.failure, (engines.EngineError, package.PackageError, OSError)):
+    if not isinstance(application.failure, (engines.EngineError, archive.ArchiveError, OSError)):
         raise application.failure
     print(application.failure, file=sys.stderr)
     return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -128,7 +129,13 @@ def s3(moto_server: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> S3:
 
 @pytest.fixture(scope="session")
 def model_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model.tar.gz, made once: MobileNetV2 with random weights."""
+    """A model.tar.gz of MobileNetV2 with random weights, made once for all processes of a session of tests."""
     from tests.endpoint.serving import export
 
-    return export(tmp_path_factory.mktemp("package"))
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "package.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = shared / "package" / "model.tar.gz"
+        return path if path.exists() else export(path.parent)

@@ -13,8 +13,6 @@ import pytest
 from tests.interpreter import ROOT, python
 
 APPS = ("resilience", "jobs", "catalogue", "search", "evaluation", "demo", "visualsearch")
-#: what of the model server the site may import: what needs nothing but NumPy and, when used, OpenVINO
-SHARED = {"inference", "manifest", "package", "pooling", "precision"}
 #: what of the model server may know the site: fine-tuning on its catalogue
 KNOWING = {"endpoint/finetune.py", "endpoint/photos.py"}
 HEAVY = (
@@ -132,35 +130,17 @@ def test_search_takes_of_the_evaluation_its_measures_alone() -> None:
     assert wrong == []
 
 
-def test_the_site_knows_of_the_model_server_what_both_need_alone() -> None:
-    wrong = [
-        (str(path), name)
-        for app in APPS
-        for path, tree in modules(app)
-        for name in imports(tree)
-        if name.partition(".")[0] == "endpoint" and name.split(".")[1:2][0] not in SHARED
-    ]
-    assert wrong == []
-
-
-def test_what_both_need_imports_nothing_else_of_the_model_server() -> None:
-    wrong = [
-        (str(path), name)
-        for path, tree in modules("endpoint")
-        if path.parent.name == "endpoint" and path.stem in SHARED
-        for name in imports(tree)
-        if name.partition(".")[0] == "endpoint" and name.split(".")[1:2][0] not in SHARED
-    ]
-    assert wrong == []
-
-
-def test_the_model_server_does_not_know_the_site() -> None:
+def test_the_site_and_the_model_server_share_the_model_archive_alone() -> None:
     knowing = {
         str(path)
-        for path, tree in modules("endpoint")
+        for app in ("endpoint", "modelarchive")
+        for path, tree in modules(app)
         if {name.partition(".")[0] for name in imports(tree)} & {*APPS, "django"}
     }
     assert knowing == KNOWING
+    for app in (*APPS, "modelarchive"):
+        for path, tree in modules(app):
+            assert "endpoint" not in {name.partition(".")[0] for name in imports(tree)}, path
 
 
 def test_one_module_decodes_pictures() -> None:
@@ -204,7 +184,9 @@ def test_embeddings_are_read_by_their_version_alone() -> None:
 
 def test_no_module_is_a_drawer_for_everything() -> None:
     vague = {"utils", "helpers", "services", "common", "misc"}
-    assert [str(path) for app in (*APPS, "endpoint") for path, _tree in modules(app) if path.stem in vague] == []
+    assert [
+        str(path) for app in (*APPS, "endpoint", "modelarchive") for path, _tree in modules(app) if path.stem in vague
+    ] == []
 
 
 def test_starting_the_site_loads_no_heavy_library(tmp_path: Path) -> None:

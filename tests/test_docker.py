@@ -106,10 +106,13 @@ def test_the_site_s_container_is_not_root_and_writes_to_its_data_folder_alone() 
     assert arguments(path, "HEALTHCHECK") == []  # workers have none: compose has the web server's
 
 
-def test_all_that_the_site_s_image_copies_is_let_through_and_is_there() -> None:
+def test_images_copy_what_dockerignore_lets_through() -> None:
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {
-        rest.split()[0] for rest in arguments(ROOT / "docker" / "site.Dockerfile", "COPY") if "--from" not in rest
+        rest.split()[0].partition("/")[0]
+        for path in DOCKERFILES
+        for rest in arguments(path, "COPY")
+        if "--from" not in rest
     }
     assert copied == let_through
     assert all((ROOT / name).exists() for name in copied)

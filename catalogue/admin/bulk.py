@@ -1,4 +1,4 @@
-"""Changing many products at once: what is asked for, what it comes to, and doing it in one transaction."""
+"""Bulk edit of products: the form, its preview, and the write in one transaction."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from catalogue.importers.cells import MAX_PRICE
 from catalogue.models import Brand, Category, Product, ProductQuerySet
 
 NONE = "none"
-"""Of a choice of category or brand: take away the one that products have."""
+"""Removes a category or brand."""
 
 _CENT = Decimal("0.01")
 _BATCH = 500
-"""Products of one statement."""
+"""Products in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one product: each field that changes, before and after."""
+    """The changed fields of a product, with their values before and after."""
 
     product: Product
     fields: dict[str, tuple[Any, Any]]
 
 
 class Outdated(Exception):
-    """The products are no longer as they were when their changes were shown."""
+    """The products have changed since the preview."""
 
 
 def digest(changes: Iterable[Change]) -> str:
-    """What stands for a preview: which products change, in which fields, from which values.
+    """Identifies a preview: the products, their changed fields and the old values.
 
-    Not to which values: "now" is another moment when it is done.
+    The new values are left out, since "now" is a later time when the changes are written.
     """
     lines = sorted(
         f"{change.product.pk} {name} {before.pk if isinstance(before, Model) else before}"
@@ -57,7 +57,7 @@ def digest(changes: Iterable[Change]) -> str:
 
 
 class BulkEditForm(forms.Form):
-    """What to do with the chosen products. What is left alone stays as each of them has it."""
+    """The changes of the selected products. Empty fields change nothing."""
 
     prefix = "bulk"
 
@@ -77,7 +77,7 @@ class BulkEditForm(forms.Form):
         max_digits=12,
         decimal_places=2,
         widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "0.01"}),
-        help_text=_("As in 12.50, or in -20 for a fifth less."),
+        help_text=_("For example 12.50, or -20 to lower prices by a fifth."),
     )
     visibility = forms.ChoiceField(
         label=_("Visibility"),
@@ -97,7 +97,7 @@ class BulkEditForm(forms.Form):
         label=_("Visible until"),
         required=False,
         widget=UnfoldAdminSplitDateTimeWidget,
-        help_text=_("Leave one empty for no limit on its side."),
+        help_text=_("Leave a date empty for no limit."),
     )
     category = forms.ChoiceField(label=_("Category"), required=False, widget=UnfoldAdminSelectWidget)
     brand = forms.ChoiceField(label=_("Brand"), required=False, widget=UnfoldAdminSelectWidget)
@@ -121,16 +121,16 @@ class BulkEditForm(forms.Form):
                 self._check_price(MinValueValidator(Decimal(-100)), MaxValueValidator(Decimal(1000)))
         start, end = cleaned.get("visible_from"), cleaned.get("visible_until")
         if cleaned.get("visibility") == "dates" and start and end and start >= end:
-            self.add_error("visible_until", _("A product must become visible before it ceases to be."))
+            self.add_error("visible_until", _("“Visible until” must be later than “visible from”."))
         if not self.errors and not any(cleaned[name] for name in ("price_change", "visibility", "category", "brand")):
-            self.add_error(None, _("Nothing is to change yet. Choose at least one thing."))
+            self.add_error(None, _("Choose at least one change."))
         return cleaned
 
     def _check_price(self, *validators: Any) -> None:
         price = self.cleaned_data.get("price")
         if price is None:
             if "price" not in self.errors:
-                self.add_error("price", _("Write a number."))
+                self.add_error("price", _("Enter a number."))
             return
         for validator in validators:
             try:
@@ -138,10 +138,8 @@ class BulkEditForm(forms.Form):
             except forms.ValidationError as error:
                 self.add_error("price", error)
 
-    # What it comes to ----------------------------------------------------------------------------------------
-
     def changes(self, products: Iterable[Product], now: datetime) -> list[Change]:
-        """Give the products their new values, without saving; returns those that change."""
+        """Set the new values without saving; returns the changes."""
         changed = []
         for product in products:
             before = {name: getattr(product, name) for name in self._wanted(product, now)}
@@ -157,7 +155,7 @@ class BulkEditForm(forms.Form):
         return changed
 
     def _wanted(self, product: Product, now: datetime) -> dict[str, Any]:
-        """The values that a product is to have."""
+        """The wanted values of a product."""
         cleaned = self.cleaned_data
         wanted: dict[str, Any] = {}
         if cleaned["price_change"] == "set":
@@ -179,17 +177,17 @@ class BulkEditForm(forms.Form):
             case "dates":
                 return {name: self.cleaned_data[name] for name in ("visible_from", "visible_until")}
             case "show":
-                # An end to come is kept.
+                # A future end is kept.
                 return ({"visible_until": None} if over else {}) | ({"visible_from": now} if to_come else {})
             case "hide" if not over and not to_come:
                 return {"visible_until": now}
         return {}
 
     def write(self, products: ProductQuerySet, now: datetime, previewed: str) -> list[Change]:
-        """Change the products in one transaction; returns those that have changed.
+        """Write the changes in one transaction and return them.
 
-        Raises `Outdated`, and changes nothing, unless `previewed` is the digest of these very changes. So what is
-        sent twice is done once.
+        Raises `Outdated`, and changes nothing, unless `previewed` is the digest of these changes. So a form that is
+        sent twice is applied once.
         """
         with transaction.atomic():
             changes = self.changes(products.locked().select_related("category", "brand"), now)

@@ -17,12 +17,12 @@ from catalogue.models import Brand, Category
 
 
 def indented(category: Any) -> str:
-    """The name of a category that has its tree fields, moved in by its depth."""
+    """A category's name, indented by its depth; it needs its tree fields."""
     return "\u2003" * int(category.tree_depth) + str(category.name)
 
 
 class TreeChangeList(ChangeList):
-    """Lists each category below its parent."""
+    """Lists categories below their parents."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str | Combinable]:
         return ["tree_ordering"]

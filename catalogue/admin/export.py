@@ -1,4 +1,4 @@
-"""Products as rows of a table: the export, whose columns are those that an import takes."""
+"""The export of products as tables, with the columns that an import reads."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import Product
 
 _NUMBERS = {"price": Decimal, "stock": int}
-"""Columns that a workbook has as numbers; everything else is text there."""
+"""Columns that are numbers in a workbook; the others are text."""
 
 
 class Csv(base_formats.CSV):
-    """CSV in which no cell is taken for a formula."""
+    """CSV in which no cell runs as a formula."""
 
     def export_data(self, dataset: Any, **kwargs: Any) -> Any:
         safe = tablib.Dataset(headers=dataset.headers)
@@ -35,14 +35,14 @@ class Csv(base_formats.CSV):
 
 
 class Xlsx(base_formats.XLSX):
-    """A workbook whose texts are texts, whatever they begin with."""
+    """A workbook whose texts never run as formulas."""
 
     def export_data(self, dataset: Any, **kwargs: Any) -> bytes:
         from openpyxl import Workbook
         from openpyxl.cell import WriteOnlyCell
         from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-        _check_lengths(dataset)  # first: a book that is begun and left leaves its file behind
+        _check_lengths(dataset)  # first: an abandoned workbook leaves its file behind
         book = Workbook(write_only=True)
         sheet = book.create_sheet(str(Product._meta.verbose_name_plural))
         sheet.append(list(dataset.headers))
@@ -64,7 +64,7 @@ class Xlsx(base_formats.XLSX):
 
 
 def _check_lengths(dataset: Any) -> None:
-    """Raise ValueError with a sentence, which the admin shows, where a text is too long for a workbook."""
+    """Raise ValueError with a sentence, which the admin shows, if a text is too long for a workbook."""
     for row in dataset:
         for name, value in zip(dataset.headers, row, strict=True):
             if len(str(value or "").encode("utf-16-le")) > 2 * MAX_CELL:
@@ -77,17 +77,17 @@ def _check_lengths(dataset: Any) -> None:
 
 
 MAX_CELL = 32_767
-"""Characters, in UTF-16, that Excel takes in a cell. What is longer would be cut off without a word."""
+"""Characters, in UTF-16, of a cell in Excel. Longer ones would be cut off silently."""
 
 FORMATS = [Csv, Xlsx]
-"""What tables are made in."""
+"""The formats of an export."""
 
 _ROWS = 500
 """Products in memory at once."""
 
 
 class ProductResource(resources.ModelResource):
-    """A row is a product, known by its SKU. `catalogue.importers` reads what this writes."""
+    """One row per product. `catalogue.importers` reads what this writes."""
 
     category = Field(column_name="category")
     brand = Field(column_name="brand", attribute="brand__name", default="")
@@ -113,7 +113,7 @@ class ProductResource(resources.ModelResource):
         self._taxonomy = Taxonomy()
 
     def filter_export(self, queryset: QuerySet[Product], **kwargs: Any) -> QuerySet[Product]:
-        """With the brands and photos of all, in a fixed number of queries for each chunk."""
+        """Prefetch brands and photos: a fixed number of queries per chunk."""
         return queryset.prefetch_related(None).select_related("brand").prefetch_related("photos")
 
     def dehydrate_category(self, product: Product) -> str:
@@ -139,5 +139,5 @@ class ProductResource(resources.ModelResource):
 
 
 def _moment(moment: Any) -> str:
-    """In the site's own time zone, with its offset."""
+    """In the site's time zone, with its offset."""
     return timezone.localtime(moment).isoformat() if moment else ""

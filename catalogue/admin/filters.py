@@ -14,7 +14,7 @@ from catalogue.models import Category, Product
 
 
 class CategoryFilter(DropdownFilter):
-    """Products of a category and of all below it."""
+    """Products of a category and its descendants."""
 
     title = _("category")
     parameter_name = "category"
@@ -27,13 +27,13 @@ class CategoryFilter(DropdownFilter):
         chosen = {str(choice) for choice, _label in self.lookup_choices} & {self.value()}
         if not chosen:
             return queryset
-        # Read first: the tree's own query cannot stand within another, and an action's updates nest this one.
+        # Evaluated first: the tree's query cannot be a subquery, as an action's updates need it.
         below = Category.objects.get(pk=chosen.pop()).descendants(include_self=True)
         return queryset.filter(category__in=list(below.values_list("pk", flat=True)))
 
 
 class YesNoFilter(admin.SimpleListFilter):
-    """Products that are, or are not, in one of the queryset's own subsets."""
+    """Products that are, or are not, in a subset, which is a method of the queryset."""
 
     subset: str
     labels: ClassVar[tuple[Any, Any]]

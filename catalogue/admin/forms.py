@@ -1,4 +1,4 @@
-"""The forms of staff: what the models cannot say at a field, and pictures that are checked before they are stored."""
+"""Forms of the admin: errors at their fields, and pictures that are validated before they are stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PHOTO_TWICE = _("This product already has this photo.")
 
 
 class CategoryForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A category, whose parent is chosen from all but itself and what is below it."""
+    """A category. Its parent is neither itself nor a descendant."""
 
     parent = TreeNodeChoiceField(
         label=_("parent"),
@@ -38,7 +38,7 @@ class CategoryForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk and "parent" in self.fields:  # absent for those who may only look
+        if self.instance.pk and "parent" in self.fields:  # absent for users who may only view
             below = self.instance.descendants(include_self=True).values_list("pk", flat=True)
             field = cast("TreeNodeChoiceField", self.fields["parent"])
             field.queryset = Category.objects.exclude(pk__in=list(below)).with_tree_fields()
@@ -48,12 +48,12 @@ class CategoryForm(forms.ModelForm):  # type: ignore[type-arg]
         if "name" in cleaned and "parent" in cleaned:
             siblings = Category.objects.filter(parent=cleaned["parent"], name=cleaned["name"])
             if siblings.exclude(pk=self.instance.pk).exists():
-                self.add_error("name", _("There is a category of this name at this place already."))
+                self.add_error("name", _("A category with this name already exists here."))
         return cleaned
 
 
 class ManyFilesInput(forms.FileInput):
-    """A file input that takes several files."""
+    """A file input for several files."""
 
     allow_multiple_selected = True
 
@@ -62,7 +62,7 @@ class ManyFilesInput(forms.FileInput):
 
 
 class PhotosField(forms.FileField):
-    """Any number of pictures at once, each checked alone: the value is the good ones and the refusals."""
+    """Several pictures, each validated alone. The value has the valid ones and the refusals."""
 
     def clean(self, data: Any, initial: Any = None) -> NewPhotos:
         photos = NewPhotos()
@@ -84,13 +84,13 @@ class PhotosField(forms.FileField):
 
 @dataclass
 class NewPhotos:
-    """Pictures that were sent together, each with the name of its file."""
+    """Uploaded pictures, each with its file name."""
 
     accepted: list[tuple[str, ProductImage]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
 
     def add_to(self, product: Product) -> int:
-        """Put the good ones behind the photos that a product has; returns how many. One it has is refused."""
+        """Add the accepted photos after the product's own; returns how many. Duplicates are refused."""
         held = set(product.photos.values_list("sha256", flat=True))
         last = product.photos.aggregate(last=Max("position"))["last"]
         added = 0
@@ -107,7 +107,7 @@ class NewPhotos:
 
 
 class AttributesField(forms.JSONField):
-    """A product's attributes as they are written; what can be none is shown again as it was sent."""
+    """A product's attributes as JSON. Invalid input is shown again as it was sent."""
 
     default_error_messages = {"invalid": _("Write a JSON object, as in %(example)s.")}
 
@@ -129,13 +129,15 @@ class AttributesField(forms.JSONField):
 
 
 class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A product, with new photos for it; the order of its dates is told at a field."""
+    """A product and its new photos. Contradicting dates are reported at a field."""
 
     new_photos = PhotosField(
         label=_("New photos"),
         required=False,
         widget=ManyFilesInput(attrs={"accept": "image/*", "class": "staff-files"}),
-        help_text=_("As many as you like. They come after the photos below; one that cannot be used is named."),
+        help_text=_(
+            "Choose one or more. They are added after the photos below. Photos that cannot be used are listed."
+        ),
     )
 
     class Meta:
@@ -147,15 +149,15 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         start, end = cleaned.get("visible_from"), cleaned.get("visible_until")
         if start and end and start >= end:
-            self.add_error("visible_until", _("A product must become visible before it ceases to be."))
+            self.add_error("visible_until", _("“Visible until” must be later than “visible from”."))
         return cleaned
 
 
 class ProductRowForm(forms.ModelForm):  # type: ignore[type-arg]
     """A product's price and stock in the list of products.
 
-    Each field brings along what was shown in it. Only what differs from that is the person's own change; all else
-    stays as it is by now, which may be newer.
+    Each field also sends its initial value. Only fields that differ from it are written, so that newer values of
+    other people are kept.
     """
 
     class Meta:
@@ -181,12 +183,12 @@ class ProductRowForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        # What is absent here is not written into the instance.
+        # Absent values are not written to the instance.
         return {name: value for name, value in cleaned.items() if name in self.changed_data}
 
     @property
     def outdated(self) -> bool:
-        """Whether somebody else has changed the product's price or stock since they were shown."""
+        """Whether someone else has changed the price or stock since they were shown."""
         return any(
             self.fields[name].has_changed(self.initial[name], self.data[shown])
             for name in self._meta.fields or ()
@@ -195,13 +197,13 @@ class ProductRowForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A photo with its picture: a new one needs it, a stored one keeps its own where none is given."""
+    """A photo. A new one needs a picture; a stored one keeps its own by default."""
 
     upload = forms.FileField(
         label=_("picture"),
         required=False,
         widget=forms.FileInput(attrs={"accept": "image/*", "class": "staff-file"}),
-        help_text=_("A new picture takes the place of the present one."),
+        help_text=_("A new picture replaces the current one."),
     )
 
     class Meta:
@@ -212,12 +214,12 @@ class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         new = self.instance.pk is None
         if not new or self.prefix:
-            # In a table of rows the heading of a column names no field.
+            # In a table of rows, column headings do not label the fields.
             photo = _("new photo") if new else str(self.instance)
             for name, field in self.fields.items():
                 if name in ("upload", "position", "alt"):
                     field.widget.attrs["aria-label"] = f"{field.label}, {photo}"
-        if "upload" in self.fields:  # absent for those who may only look
+        if "upload" in self.fields:  # absent for users who may only view
             self.fields["upload"].required = new
         if "position" in self.fields:
             self.fields["position"].required = not new
@@ -227,7 +229,7 @@ class ProductImageForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.initial["position"] = None
 
     def clean_upload(self) -> UploadedFile[Any] | None:
-        """Decode the picture, so that what cannot be shown is refused here and never stored."""
+        """Decode the picture, so that an unusable one is refused and never stored."""
         upload: UploadedFile[Any] | None = self.cleaned_data["upload"]
         if upload is None:
             return None
@@ -246,7 +248,7 @@ class ProductImageFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     """The photos of one product."""
 
     def clean(self) -> None:
-        """Refuse a picture that is chosen in two rows; a stored one is refused by its row's own form."""
+        """Refuse a picture that two rows upload. The row's own form refuses one that is stored already."""
         super().clean()
         seen: set[str] = set()
         for form in self.forms:
@@ -257,7 +259,7 @@ class ProductImageFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             seen.add(form.instance.sha256)
 
     def save_new(self, form: forms.ModelForm, commit: bool = True) -> ProductImage:  # type: ignore[type-arg]
-        """Save a new photo, after the others where no position was given."""
+        """Save a new photo; without a position it comes last."""
         if form.instance.position is None:
             last = ProductImage.objects.filter(product=self.instance).aggregate(last=Max("position"))["last"]
             form.instance.position = 0 if last is None else last + 1

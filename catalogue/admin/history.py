@@ -1,4 +1,4 @@
-"""What the admin's history of a product says of changes that were made to many at once."""
+"""The admin's history of changes to many products."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catalogue.models import Product
 
 
 def note(request: HttpRequest, products: Iterable[Product], flag: int, message: str) -> None:
-    """Write down that whoever asks has changed these products, in one query."""
+    """Log that the user changed these products, in one query."""
     LogEntry.objects.log_actions(
         cast("int", request.user.pk), cast("Any", list(products)), flag, change_message=message
     )

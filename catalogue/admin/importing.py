@@ -40,7 +40,7 @@ RETRY_SECONDS = 60
 """When to try again after another preview was being prepared."""
 
 PREVIEW_BATCH = 500
-"""Products that are tried together: each batch makes its categories and brands, which are then taken back."""
+"""Products in a batch of a preview. Each batch creates its categories and brands, and rolls them back."""
 
 
 class ImportForm(forms.Form):
@@ -71,7 +71,7 @@ class ImportForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A product of the upload, with what becomes of it."""
+    """A product of the upload and its changes."""
 
     difference: Difference
 
@@ -81,7 +81,7 @@ class Row:
 
     @property
     def details(self) -> list[tuple[str, str, str]]:
-        """Fields before and after."""
+        """Labels of fields with their values before and after."""
         if self.difference.created:
             record = self.difference.record
             return [(values.label(name), "", values.shown(value)) for name, value in record.values.items() if value]
@@ -98,7 +98,7 @@ class Row:
             text % count
             for count, text in (
                 (added, ngettext("%d photo added", "%d photos added", added)),
-                (moved, ngettext("%d photo moved or described anew", "%d photos moved or described anew", moved)),
+                (moved, ngettext("%d photo moved or with a new text", "%d photos moved or with a new text", moved)),
                 (removed, ngettext("%d photo removed", "%d photos removed", removed)),
             )
             if count
@@ -163,10 +163,9 @@ def preview(upload: Upload) -> Preview:
 
 
 class ImportPages:
-    """For the products' admin, before django-import-export's own mixin, whose addresses and permission these keep.
+    """Replaces the import views of django-import-export's mixin, at the same URLs and with the same permission.
 
-    The rows go through the importer that the command uses, so that a table means the same here and there, one bad
-    row fails alone, and photos come along.
+    It uses the command's importer, so that tables mean the same, bad rows fail alone, and photos are imported too.
     """
 
     import_template_name = "admin/catalogue/product/import.html"
@@ -181,7 +180,7 @@ class ImportPages:
         return may_import(request)
 
     def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """Choose files; then see what they would change. Files that had to wait are looked at by their token."""
+        """Choose files and preview their changes. Uploads that had to wait are previewed by their token."""
         self._check(request)
         if "upload" in request.POST:
             return self._preview_again(request, request.POST["upload"])
@@ -252,7 +251,7 @@ class ImportPages:
         return self._page(request, {"outcome": outcome, "upload": upload})
 
     def _gone(self, request: HttpRequest) -> HttpResponse:
-        messages.warning(request, _("These files are no longer kept. Choose them again."))
+        messages.warning(request, _("These files have expired. Choose them again."))
         return HttpResponseRedirect(self._address("import"))
 
     def _check(self, request: HttpRequest) -> None:

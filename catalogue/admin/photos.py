@@ -17,7 +17,7 @@ PREVIEW_HEIGHT = 64
 
 
 def preview(photo: ProductImage | None) -> str:
-    """A photo's thumbnail as a link to its largest form; nothing for a photo that is not stored yet."""
+    """A photo's thumbnail as a link to its largest file; "" for a photo that is not stored yet."""
     if photo is None or not photo.pk:
         return ""
     return format_html(
@@ -38,7 +38,6 @@ class ProductImageInline(TabularInline):
     readonly_fields = ["preview"]
     extra = 0
     hide_title = True
-    # Dragged, or moved by typing: the number stays in its row.
     ordering_field = "position"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProductImage]:
@@ -52,7 +51,7 @@ class ProductImageInline(TabularInline):
 
 @admin.register(ProductImage)
 class ProductImageAdmin(ModelAdmin):
-    """All photos in one list. They are added where their product is."""
+    """All photos in one list. They are added in the form of their product."""
 
     form = ProductImageForm
     list_display = ["preview", "product", "place", "size", "alt", "created"]

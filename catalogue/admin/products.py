@@ -1,4 +1,4 @@
-"""Products: their list, their form, and what can be done with many at once."""
+"""Products: list, form and actions."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ from catalogue.models import Product, ProductImage
 from catalogue.overview import may_import
 
 COVERS = 12
-"""Products that are shown with their covers before they are edited together."""
+"""Covers that are shown before a bulk edit."""
 
 DEMO_PRODUCTS = 24
-"""Drawn while a request waits, in about five seconds; the command `load_demo` makes more."""
+"""Drawn within a request, in about five seconds. The command `load_demo` makes more."""
 
 MOST_DELETED = 20_000
-"""Products deleted at once: the page before it names each, within `DATA_UPLOAD_MAX_NUMBER_FIELDS`."""
+"""Products deleted at once. The confirmation has a field for each, within `DATA_UPLOAD_MAX_NUMBER_FIELDS`."""
 
 
 @admin.register(Product)
@@ -71,7 +71,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
     list_filter_sheet = True
     list_select_related = ("category", "brand")
     list_per_page = 50
-    list_max_show_all = 100  # each row brings six fields
+    list_max_show_all = 100  # each row has six fields
     list_fullwidth = True
     search_fields = ("sku", "title", "brand__name")
     search_help_text = _("Search by SKU, title or brand")
@@ -81,12 +81,12 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         (None, {"fields": ("sku", "title", "description", ("category", "brand"))}),
         (_("Price and stock"), {"fields": (("price", "currency"), ("stock", "external_url"))}),
         (_("Visibility"), {"fields": ("visible_from", "visible_until")}),
-        (_("Further"), {"fields": ("attributes", ("created", "modified")), "classes": ("collapse",)}),
+        (_("More details"), {"fields": ("attributes", ("created", "modified")), "classes": ("collapse",)}),
     )
     actions: ClassVar[Any] = ["bulk_edit", "make_visible", "hide", "delete_selected"]
     resource_classes = [ProductResource]
     export_form_class = SelectableFieldsExportForm
-    to_encoding = "utf-8-sig"  # without the mark, Excel takes UTF-8 for something else
+    to_encoding = "utf-8-sig"  # Excel needs the BOM to recognize UTF-8
     change_form_template: str | None = None
     show_change_form_export = False
 
@@ -96,7 +96,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         return queryset
 
     def photos_of_list(self, request: HttpRequest) -> QuerySet[ProductImage]:
-        """The photos that come with the products of a list, whose columns then cost no query for each row."""
+        """The photos to prefetch for the list."""
         return ProductImage.objects.all()
 
     def formfield_for_foreignkey(
@@ -111,20 +111,22 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         return super().get_changelist_form(request, **{"form": ProductRowForm, **kwargs})
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
-        """Save a product; of a row of the list only the fields that were changed in it."""
+        """Save a product; from a row of the list, only its changed fields."""
         if not isinstance(form, ProductRowForm):
             super().save_model(request, obj, form, change)
             return
         obj.save(update_fields=[*form.changed_data, "modified"])
         if form.outdated:
-            text = gettext("Somebody else has changed “%s” meanwhile. What you left alone has the newer value.")
+            text = gettext(
+                "Someone else changed “%s” at the same time. Fields that you did not change have their new values."
+            )
             self.message_user(request, text % obj.title, messages.WARNING)
 
     def get_fieldsets(self, request: HttpRequest, obj: Product | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
         may_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if may_change and request.user.has_perm("catalogue.add_productimage"):
-            # Last: above the photos that it adds to.
+            # Last, next to the photos below.
             return (*fieldsets, (_("Add photos"), {"fields": ("new_photos",)}))
         return fieldsets
 
@@ -147,7 +149,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.display(description=_("product"), ordering="title")
     def product(self, product: Product) -> str:
-        """The title, and below it what tells it from others."""
+        """The title, with SKU and brand below."""
         below = product.sku if product.brand is None else f"{product.sku} · {product.brand.name}"
         return format_html('{}<span class="staff-below">{}</span>', product.title, below)
 
@@ -165,7 +167,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.action(description=_("Edit price, visibility, category, brand …"), permissions=["change"])
     def bulk_edit(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
-        """Ask what to change, show what that comes to, do it: each step is this action again."""
+        """The form, its preview, and the write. Each step calls this action again."""
         stage = request.POST.get("stage", "")
         form = BulkEditForm(request.POST if stage else None)
         context: dict[str, Any] = {"form": form, "products": queryset, "count": queryset.count()}
@@ -175,11 +177,11 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
                 try:
                     changes = form.write(queryset, now, request.POST.get("previewed", ""))
                 except Outdated:
-                    text = gettext("The products have changed since this was shown. Nothing has been done yet.")
+                    text = gettext("The products have changed since this preview. Nothing has been saved yet.")
                     self.message_user(request, text, messages.WARNING)
                 else:
                     changed = [change.product for change in changes]
-                    history.note(request, changed, CHANGE, gettext("Changed together with others."))
+                    history.note(request, changed, CHANGE, gettext("Changed in a bulk edit."))
                     text = ngettext("%d product has been changed.", "%d products have been changed.", len(changes))
                     self.message_user(request, text % len(changes), messages.SUCCESS)
                     return None
@@ -206,7 +208,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.action(description=_("Make visible now"), permissions=["change"])
     def make_visible(self, request: HttpRequest, queryset: Any) -> None:
-        """Begin what has not begun and open what has ended; an end to come is kept."""
+        """Show hidden products from now on; future ends are kept."""
         now = timezone.now()
         with transaction.atomic():
             ended, to_come = Q(visible_until__lte=now), Q(visible_from__gt=now)
@@ -219,7 +221,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.action(description=_("Hide now"), permissions=["change"])
     def hide(self, request: HttpRequest, queryset: Any) -> None:
-        """End what shoppers see; what begins later is left as it is."""
+        """Hide visible products; later starts are kept."""
         now = timezone.now()
         with transaction.atomic():
             found = list(queryset.locked().visible(now))
@@ -230,10 +232,10 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
 
     @admin.action(description=delete_selected.short_description, permissions=["delete"])  # type: ignore[attr-defined]
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
-        """Django's own action, where the page that it shows first can be sent back."""
+        """Django's action, if its confirmation is small enough to be submitted."""
         if queryset.count() > MOST_DELETED:
             limit = number_format(MOST_DELETED, force_grouping=True)
-            text = gettext("At most %s products are deleted at once. Filter the list.") % limit
+            text = gettext("At most %s products can be deleted at once. Filter the list.") % limit
             self.message_user(request, text, messages.WARNING)
             return None
         response: HttpResponse | None = delete_selected(self, request, queryset)
@@ -242,7 +244,7 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
     # Export
 
     def export_admin_action(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse:
-        """Ask for columns and format; a whole list by its filters, since thousands of keys fit in no form."""
+        """Choose columns and format. A whole list is exported by its filters, as no form holds thousands of keys."""
         if request.POST.get("select_across") == "1":
             query = f"?{request.GET.urlencode()}" if request.GET else ""
             return redirect(reverse("admin:catalogue_product_export") + query)
@@ -262,19 +264,19 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
         return [path("load-demo/", view, name="catalogue_product_load_demo"), *super().get_urls()]
 
     def load_demo_view(self, request: HttpRequest) -> HttpResponse:
-        """Fill an empty shop with a few drawn products: in a few seconds, while the request waits."""
+        """Fill an empty shop with a few drawn products, within the request."""
         if not may_import(request):
             raise PermissionDenied
         if Product.objects.exists():
-            text = gettext("The shop has products already. The demo is for an empty one.")
+            text = gettext("The shop already has products. The demo needs an empty shop.")
             self.message_user(request, text, messages.WARNING)
         else:
             refused: list[Reject] = []
             records = import_string(settings.DEMO_RECORDS)
             summary = Importer(reject=refused.append).run(records(DEMO_PRODUCTS))
             text = ngettext(
-                "%d demo product is in the shop. It can be searched with in a moment.",
-                "%d demo products are in the shop. They can be searched with in a moment.",
+                "%d demo product was added. You can search for it in a moment.",
+                "%d demo products were added. You can search for them in a moment.",
                 summary.created,
             )
             self.message_user(request, text % summary.created, messages.SUCCESS)

@@ -1,4 +1,4 @@
-"""Values of a product's fields as staff read them beside each other: before and after a change."""
+"""Readable values of a product's fields, before and after a change."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from catalogue.importers.cells import category_path
 from catalogue.models import Product
 
 _LONGEST = 80
-"""Characters of a text that are shown."""
+"""Characters shown of a text."""
 
 
 def shown(value: Any) -> str:
-    """A value in words; an empty one is said to be empty."""
+    """A value as text; “empty” for an empty one."""
     if value is None or value in ("", (), {}):
         return _("empty")
     match value:
@@ -37,7 +37,7 @@ def shown(value: Any) -> str:
 
 
 def label(name: str) -> str:
-    """What a field of a product is called."""
+    """The label of a field."""
     return str(capfirst(Product._meta.get_field(name).verbose_name))  # type: ignore[union-attr]
 
 

@@ -1,5 +1,5 @@
-"""From a supplier's folder, archive or table to products and photos in the catalogue.
+"""Import products and photos from a supplier's folder, archive or table.
 
-A source (`folder`, `archive`, `tabular`) yields `records.ProductRecord`s and `records.Reject`s, one after the
-other; an `importer.Importer` brings them into the catalogue batch by batch.
+A source (`folder`, `archive`, `objects`, `tabular`, `workbook`, `feidegger`) yields `records.ProductRecord`s and
+`records.Reject`s; an `importer.Importer` writes them to the catalogue in batches.
 """

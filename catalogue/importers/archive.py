@@ -1,4 +1,4 @@
-"""A zip of a folder of photos. Nothing is unpacked to disk, and nothing that its headers say is believed."""
+"""A zip of a folder of photos. Nothing is unpacked to disk, and its headers are not trusted."""
 
 from __future__ import annotations
 
@@ -27,29 +27,28 @@ from catalogue.importers.records import (
 )
 
 MAX_ENTRIES = 1_000_000
-"""Entries of an archive: its directory is held in memory, about half a kilobyte an entry."""
+"""Entries of an archive. Its directory is held in memory, about half a kilobyte per entry."""
 
 _ENTRY_BYTES = 300
-"""Bytes of the directory for each entry, on average: 46 and a name, which may be long where others are short."""
+"""Average bytes of the directory per entry: 46 and a name."""
 
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-"""Ways of packing. Others are rare, and may reserve gigabytes (LZMA's dictionary) before a byte is unpacked."""
+"""Supported compression. Other methods are rare, and may reserve gigabytes (LZMA's dictionary) at the start."""
 
 MAX_EXPANDED_BYTES = 20_000_000_000
-"""Bytes that an archive may come to when unpacked, unless the command is told otherwise."""
+"""Unpacked bytes of an archive; the command's option `--max-expanded` changes it."""
 
 MAX_RATIO = 200
-"""Unpacked to packed size of an entry. Pictures are packed already (about 1); deflate itself ends at 1,032."""
+"""Unpacked to packed size of an entry. Pictures hardly shrink (about 1); deflate's own maximum is 1,032."""
 
 _ENCRYPTED = 0x1
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 class ArchiveSource:
-    """The photos of a zip, in the order of their names.
+    """The photos of a zip, sorted by name.
 
-    One folder around everything is taken off where it has the archive's own name (`shop.zip` -> `shop/...`),
-    as archives made from a folder have it.
+    A folder around everything is ignored if it has the archive's name (`shop.zip` -> `shop/...`).
     """
 
     far = False
@@ -57,9 +56,9 @@ class ArchiveSource:
     def __init__(
         self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES, name: str = "", max_entries: int = MAX_ENTRIES
     ) -> None:
-        """`name` is the archive's own, without its suffix, where its path does not have it.
+        """`name` is the archive's name without its suffix, if its path does not have it.
 
-        Raises `SourceRefused` if this is no zip, if an entry leads out of it, if it expands too far or has too many
+        Raises `SourceRefused` if this is not a zip, an entry leads out of it, or it is too large or has too many
         entries.
         """
         with ExitStack() as stack:
@@ -95,10 +94,8 @@ class ArchiveSource:
             yield layout.record(parts, ArchivedPhoto(self.archive, entry, self._lock))
 
     def photo(self, name: str) -> PhotoSource:
-        """The photo that a table calls by this name.
-
-        Its path in the archive, with or without the folder around everything; or its last part alone, where only
-        one photo ends so.
+        """The photo that a table names: by its path in the archive, with or without the folder around everything, or
+        by its file's name if that is unique.
         """
         if self._by_name is None:
             self._by_name = self._names()
@@ -119,16 +116,16 @@ class ArchiveSource:
 
 
 class _File(io.BufferedReader):
-    """An archive, which refuses to be read by more at a time than its directory may have while that is read.
+    """An archive that limits the size of one read until its directory has been read.
 
-    `zipfile` reads the directory as a whole, and makes an object of each entry, before it can be asked how many.
+    `zipfile` reads the whole directory and creates an object per entry before anyone can count them.
     """
 
     def __init__(self, path: Path, max_entries: int) -> None:
         super().__init__(io.FileIO(path))
         self._max_entries = max_entries
         self.directory: int | None = _ENTRY_BYTES * max_entries + zipfile.ZIP_MAX_COMMENT
-        """Bytes that it may have; None once it has been read."""
+        """Bytes that the directory may have; None once it has been read."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self.directory is not None and size is not None and size > self.directory:
@@ -143,14 +140,14 @@ class ArchivedPhoto:
     archive: zipfile.ZipFile
     entry: zipfile.ZipInfo
     lock: Lock
-    """Held while reading: several threads read from one archive."""
+    """Held while reading, since several threads read one archive."""
 
     @property
     def name(self) -> str:
         return self.entry.filename
 
     def read(self) -> bytes:
-        """The unpacked bytes, never more than the site takes or than the header promised."""
+        """The unpacked bytes, at most as many as the site accepts."""
         entry = self.entry
         limits = Limits.from_settings()
         if entry.flag_bits & _ENCRYPTED:
@@ -184,7 +181,7 @@ def _too_many(limit: int) -> SourceRefused:
 
 def _check_structure(entries: list[zipfile.ZipInfo], max_expanded: int) -> None:
     for entry in entries:
-        # `orig_filename` is as the archive has it: `filename` ends at the first NUL.
+        # `orig_filename` is the stored name: `filename` ends at the first NUL.
         name = entry.orig_filename
         if (
             name.startswith("/")

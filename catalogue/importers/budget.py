@@ -1,4 +1,4 @@
-"""How much processor time an import may take: whatever its files look like, there is an end to what they cost."""
+"""A limit for the processor time of an import."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from catalogue.importers.records import SourceRefused
 
 
 class BudgetSpent(SourceRefused):
-    """An import has taken as much processor time as it may."""
+    """An import has used all of its processor time."""
 
 
 class ProcessorBudget:
-    """Processor seconds for all threads of one import together."""
+    """Processor seconds of all threads of one import."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -26,7 +26,7 @@ class ProcessorBudget:
 
     @contextmanager
     def spending(self) -> Iterator[None]:
-        """Count what this thread does meanwhile. Raises `BudgetSpent` if nothing is left at the beginning."""
+        """Count the processor time of a block. Raises `BudgetSpent` if nothing is left when it begins."""
         if self.spent >= self.seconds:
             raise BudgetSpent(
                 _(

@@ -199,9 +199,6 @@ def _check_period(product: Product) -> None:
     start, end = product.visible_from, product.visible_until
     if start and end and start >= end:
         raise ValidationError(
-            _(
-                "visible_from is %(start)s UTC and visible_until %(end)s UTC; "
-                "a product must become visible before it ceases to be."
-            )
+            _("visible_from is %(start)s UTC and visible_until %(end)s UTC; visible_until must be later.")
             % {"start": f"{start:%Y-%m-%d %H:%M}", "end": f"{end:%Y-%m-%d %H:%M}"}
         )

@@ -1,4 +1,4 @@
-"""What the commands that import have in common: progress, rejects, the summary, and the exit status."""
+"""The base of commands that import: progress, rejects, summary and exit status."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from catalogue.importers.rejects import RejectsFile
 T = TypeVar("T")
 
 REFUSED, SOME_REJECTED, INTERRUPTED = 2, 3, 130
-"""Exit statuses beside 0 (all in) and 1 (stopped by an error); the last is a shell's for Ctrl-C."""
+"""Exit statuses besides 0 (everything imported) and 1 (an error); 130 is a shell's status for Ctrl-C."""
 
 SHOWN_REJECTS = 5
 SHOWN_OF_DRY_RUN = 50
-"""Of a dry run, which writes a file of them only where one was asked for."""
+"""For a dry run, which writes no rejects file by default."""
 SECONDS_BETWEEN_LINES = 5.0
 
 
 def positive(text: str) -> int:
-    """An option's value that counts something."""
+    """The value of an option that is a positive whole number."""
     if not text.isdecimal() or int(text) == 0:
         raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
 def printable(text: str) -> str:
-    """A text as a terminal may have it: what does not print is shown as Python writes it, and does nothing."""
+    """A text that is safe for a terminal: characters that do not print are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ImportCommand(BaseCommand):
-    """A command that imports. Another app's command of the same name may do more by `batch_done` and `finish`."""
+    """A command that imports. Subclasses in other apps may override `batch_done` and `finish`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -58,7 +58,7 @@ class ImportCommand(BaseCommand):
         """Called after each batch with the keys of the photos that it added."""
 
     def finish(self, summary: Summary) -> None:
-        """Called when all of a source is in; neither after a dry run nor after an interrupt."""
+        """Called after a complete import; not after a dry run or an interrupt."""
 
     def import_records(
         self,
@@ -69,10 +69,10 @@ class ImportCommand(BaseCommand):
         options: dict[str, Any],
         workers: int | None = None,
     ) -> None:
-        """Import records and tell how it went.
+        """Import records and report the result.
 
-        `total` is the number of records to expect, and `name` goes into the name of the rejects file: a dry run has
-        one only where `options` name it. Raises `CommandError` with the exit status where not all of them are in.
+        `total` is the expected number of records, and `name` part of the name of the rejects file; a dry run has one
+        only if `options` name it. Raises `CommandError` with the exit status unless everything was imported.
         """
         now = timezone.localtime()
         dry_run = options.get("dry_run", False)
@@ -97,32 +97,32 @@ class ImportCommand(BaseCommand):
                 dry_run=dry_run,
             )
             summary = importer.summary
-            go_on = "run the same command again to go on."
+            go_on = "run the same command again to continue."
             finished = False
             try:
                 importer.run(self._with_progress(records, total, summary, options))
                 finished = True
             except KeyboardInterrupt as error:
                 raise CommandError(
-                    f"Interrupted: {summary.products} products in; {go_on}", returncode=INTERRUPTED
+                    f"Interrupted: {summary.products} products imported; {go_on}", returncode=INTERRUPTED
                 ) from error
             except (OSError, DatabaseError) as error:
                 reason = printable(str(error).rstrip("."))
                 raise CommandError(
-                    f"Stopped by an error: {reason}. {summary.products} products in; put it right and {go_on}"
+                    f"Stopped by an error: {reason}. {summary.products} products imported; correct it and {go_on}"
                 ) from error
             finally:
                 self._report(summary, path if summary.rejected else None, shown, finished, options)
         if not summary.dry_run:
             self.finish(summary)
         if summary.rejected:
-            told = f"the reasons are in {path}" if path else "--rejects FILE writes all the reasons down"
+            told = f"the reasons are in {path}" if path else "--rejects FILE saves all reasons"
             raise CommandError(printable(f"{summary.rejected} rejected; {told}."), returncode=SOME_REJECTED)
 
     def _with_progress(
         self, records: Iterable[T], total: int, summary: Summary, options: dict[str, Any]
     ) -> Iterator[T]:
-        """A bar on a terminal, and otherwise a line now and then; nothing where nobody looks."""
+        """Show a bar on a terminal and otherwise a line every few seconds; nothing if quiet."""
         quiet = options["json"] or not options["verbosity"]
         if sys.stderr.isatty() or quiet:
             yield from tqdm(records, total=total, unit="product", file=sys.stderr, disable=quiet)

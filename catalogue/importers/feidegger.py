@@ -1,8 +1,8 @@
 """FEIDEGGER, Zalando's data set of 8,732 dresses: a JSON list of a photo's address and five German descriptions each.
 
 L. Lefakis, A. Akbik, R. Vollgraf, "FEIDEGGER: A Multi-modal Corpus of Fashion Images and Descriptions in German",
-LREC 2018. The photos are fetched; a dress that the catalogue has with its photo is left as it is, so that a second
-run fetches only what is missing.
+LREC 2018. The photos are downloaded. Dresses whose photo is already in the catalogue are skipped, so that a second
+run downloads only missing ones.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from catalogue.models import Product
 CATEGORY = ("Kleider",)
 PREFIX = "FEIDEGGER-"
 TITLE_LENGTH = 80
-"""Characters of a title, which is the beginning of the first description."""
+"""Characters of a title, taken from the first description."""
 
 MAX_BYTES = 30_000_000
-"""Of a release, which is read as a whole: version 1.2 has a third of that."""
+"""Of a release, which is read as a whole. Version 1.2 has a third of that."""
 
 _DIGEST_LETTERS = 16
 _ASKED = 500
-"""Products that the database is asked for at once."""
+"""Products in one query."""
 
 
 class FeideggerSource:
@@ -39,7 +39,7 @@ class FeideggerSource:
     far = True
 
     def __init__(self, path: Path) -> None:
-        """Raises `SourceRefused` where this is not a list of objects, of which one at least has an address."""
+        """Raises `SourceRefused` unless this is a list of objects, at least one with a “url”."""
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
@@ -65,11 +65,11 @@ class FeideggerSource:
                 yield record if isinstance(record, Reject) or record.sku not in whole else _without_photo(record)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
 
 def sku(url: str) -> str:
-    """Of the dress at an address: the release has no numbers of its own."""
+    """A SKU from a photo's address: the release has no numbers."""
     return PREFIX + hashlib.sha256(url.encode()).hexdigest()[:_DIGEST_LETTERS]
 
 

@@ -1,4 +1,4 @@
-"""A folder of photos: its folders are categories, its photos are products."""
+"""A folder of photos: folders become categories, photos become products."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from catalogue.importers.taxonomy import MAX_LEVELS
 
 
 class FolderSource:
-    """Walks a folder in the order of names, one folder's listing in memory at a time."""
+    """Walks a folder sorted by name, with one directory listing in memory at a time."""
 
     far = False
 
     def __init__(self, folder: Path) -> None:
-        """Raises `SourceRefused` where the folder cannot be listed."""
+        """Raises `SourceRefused` if the folder cannot be listed."""
         self.folder = folder.resolve()
         try:
             next(self.folder.iterdir(), None)
@@ -29,7 +29,7 @@ class FolderSource:
         return self._walk(())
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
     def _walk(self, parts: tuple[str, ...]) -> Iterator[ProductRecord | Reject]:
         try:
@@ -41,7 +41,7 @@ class FolderSource:
         for entry in entries:
             path = (*parts, entry.name)
             if entry.is_symlink():
-                # A link may lead out of the folder, or round in a circle.
+                # A link may lead out of the folder, or in a circle.
                 yield Reject(layout.shown(path), "This is a symbolic link. Put the picture or folder itself here.")
             elif entry.is_dir() and len(path) > MAX_LEVELS:
                 yield layout.too_deep(path)

@@ -127,7 +127,7 @@ class Importer:
                 if isinstance(record, Reject):
                     self._reject(record)
                 elif earlier := seen.add(record.sku, record.where):
-                    reason = _("This SKU is already in %(place)s. Take one of them out.") % {"place": earlier}
+                    reason = _("This SKU is already in %(place)s. Remove one of them.") % {"place": earlier}
                     self._reject(Reject(record.where, reason, record.sku))
                 else:
                     yield record

@@ -1,4 +1,4 @@
-"""What a path in a folder of photos says of a product: its SKU, its title and its category."""
+"""A product's SKU, title and category, from the path of its photo."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from catalogue.models import Category, Product
 PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff"}
 )
-"""Suffixes of what `catalogue.images` reads."""
+"""Suffixes of the formats that `catalogue.images` reads."""
 
 _LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir"})
-"""What operating systems leave in folders, in small letters; names that begin with a dot come on top."""
+"""Files that operating systems leave in folders, besides names that begin with a dot."""
 
 _DIGEST_LETTERS = 12
 _MACHINE_MADE = re.compile(r"[0-9a-f]{16,}", re.IGNORECASE)
@@ -29,12 +29,12 @@ _CATEGORY_LENGTH: int = Category._meta.get_field("name").max_length or 0
 
 
 def hidden(name: str) -> bool:
-    """Whether a file or folder is none that a person put there to be seen."""
+    """Whether a file or folder is hidden or was created by an operating system."""
     return name.startswith(".") or name.casefold() in _LITTER
 
 
 def record(parts: tuple[str, ...], photo: PhotoSource) -> ProductRecord | Reject:
-    """The product of a photo at a path: its folders, then its name."""
+    """The product of a photo at a path (folders, then file name)."""
     where = shown(parts)
     *folders, name = parts
     if PurePosixPath(name).suffix.lower() not in PICTURES:
@@ -58,7 +58,7 @@ def record(parts: tuple[str, ...], photo: PhotoSource) -> ProductRecord | Reject
 
 
 def too_deep(parts: tuple[str, ...]) -> Reject:
-    """Why a photo or folder is left out that lies in too many folders."""
+    """The reject of a photo or folder that is nested too deep."""
     return Reject(
         shown(parts),
         _("This is nested more than %(limit)d folders deep. Move it up.") % {"limit": MAX_LEVELS},
@@ -66,15 +66,14 @@ def too_deep(parts: tuple[str, ...]) -> Reject:
 
 
 def shown(parts: tuple[str, ...]) -> str:
-    """A path as it can be printed and stored: a file's name need not be Unicode."""
+    """A path that can be printed and stored: file names need not be Unicode."""
     return "/".join(parts).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def sku(parts: tuple[str, ...]) -> str:
-    """The path itself, so that it is the same on every run and on every machine.
+    """The path itself, so that it is the same on every run and machine.
 
-    A path that is too long or has characters that do not print is shortened to those that do, and made
-    unmistakable by the beginning of its SHA-256.
+    A path that is too long, or has characters that do not print, is shortened and gets a part of its SHA-256.
     """
     path = unicodedata.normalize("NFC", "/".join(parts))
     plain = _printable(path)
@@ -85,7 +84,7 @@ def sku(parts: tuple[str, ...]) -> str:
 
 
 def title(stem: str, category: tuple[str, ...] = ()) -> str:
-    """`blue_summer-dress 02` -> `Blue summer dress 02`; a UUID or a digest gives way to the category's name."""
+    """`blue_summer-dress 02` -> `Blue summer dress 02`; the category's name replaces a UUID or a digest."""
     words = _printable(unicodedata.normalize("NFC", re.sub(r"[_\-+\s]+", " ", stem)))
     kind = category[-1] if category else "Photo"
     if _MACHINE_MADE.fullmatch(words.replace(" ", "")):
@@ -102,5 +101,5 @@ def _capitalised(words: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without characters that do not print (and so without what the database could not keep), in single spaces."""
+    """Without characters that do not print, which databases may not store, and with single spaces."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,4 +1,4 @@
-"""Photos in a bucket of S3, `s3://bucket/folder`, as a folder of photos: object after object, none copied before."""
+"""Photos in an S3 bucket, `s3://bucket/folder`, read like a folder of photos."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SCHEME = "s3://"
 
 
 class ObjectsSource:
-    """The objects below a prefix, in the order of their keys; a page of a thousand names in memory at a time."""
+    """The objects below a prefix, sorted by key, with one page of a thousand names in memory at a time."""
 
     far = True
 
     def __init__(self, address: str) -> None:
-        """Raises `SourceRefused` where the bucket cannot be listed, or has nothing there."""
+        """Raises `SourceRefused` if the bucket cannot be listed or has no objects there."""
         from catalogue.s3 import client
 
         self.bucket, _slash, prefix = address.removeprefix(SCHEME).partition("/")
@@ -48,7 +48,7 @@ class ObjectsSource:
         self.client.close()
 
     def _objects(self) -> Iterator[tuple[str, int]]:
-        """Keys and sizes in bytes of what a person has put there."""
+        """Keys and sizes in bytes, without hidden files."""
         from catalogue.s3 import explained
 
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
@@ -56,7 +56,7 @@ class ObjectsSource:
             for page in pages:
                 for entry in page.get("Contents", ()):
                     names = entry["Key"].removeprefix(self.prefix).split("/")
-                    # A key that ends with a slash is what consoles show as a folder.
+                    # A key that ends with a slash is an empty folder in consoles.
                     if all(names) and not any(map(layout.hidden, names)):
                         yield entry["Key"], entry["Size"]
 
@@ -72,7 +72,7 @@ class ObjectPhoto:
     size: int
 
     def read(self) -> bytes:
-        """Raises `StorageUnavailable` where the whole bucket is away: an import ends, and goes on another time."""
+        """Raises `StorageUnavailable`, which stops the import, if the whole bucket is unavailable."""
         from catalogue.s3 import explained
 
         limits = Limits.from_settings()

@@ -1,4 +1,4 @@
-"""What sources yield: a product to bring in, or what cannot be brought in and why."""
+"""What sources yield: products to import, and rejects with their reasons."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from catalogue.images import ImageRefused, Limits
 
 
 class SourceRefused(ValueError):
-    """Nothing of a source can be imported. The message says why and what to do."""
+    """A source cannot be imported. The message says why and what to do."""
 
 
 class UnreadablePhoto(ImageRefused):
-    """The bytes of a listed photo cannot be had. The message says why and what to do."""
+    """A listed photo cannot be read. The message says why and what to do."""
 
     code = "unreadable"
 
 
 class PhotoSource(Protocol):
-    """Where the bytes of a photo come from; read late, in a thread, so that a record costs no memory."""
+    """Reads the bytes of a photo when they are needed, so that a record takes little memory."""
 
     @property
     def name(self) -> str:
-        """What the person who made the source calls this photo."""
+        """The photo's name in the source."""
 
     def read(self) -> bytes:
-        """The photo's bytes. Raises `ImageRefused` with a sentence where they cannot be had."""
+        """The photo's bytes. Raises `ImageRefused` with a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProductRecord:
-    """A product as a source describes it, checked as far as that can be done without the database.
+    """A product from a source, validated as far as possible without the database.
 
-    `values` has the product's fields that the source speaks of: `category` is a path of names (empty: none),
-    `brand` a name (empty: none), the others are as the model has them. What is absent is left alone.
+    `values` has the fields that the source gives; others are left alone. `category` is a path of names and `brand` a
+    name, both empty for none. The others are values of the model.
     """
 
     sku: str
     where: str
-    """The line or the path, for the person who has to put it right."""
+    """The line or path, for the person who corrects it."""
     values: Mapping[str, Any]
     named_attributes: Mapping[str, str] = field(default_factory=dict)
-    """Single attributes, set beside those that the product has; an empty text removes one."""
+    """Single attributes, added to those of the product; an empty text removes one."""
     photos: tuple[PhotoSource, ...] | None = None
-    """In order; None where the source does not speak of photos."""
+    """In order; None if the source does not list photos."""
     alts: tuple[str, ...] | None = None
-    """Alternative texts of the photos, in their order; None where the source does not speak of them."""
+    """Alternative texts of the photos, in their order; None if the source has none."""
     overwrite: bool = True
-    """Whether an existing product becomes what the record says. If not, it is only given photos it lacks."""
+    """Whether an existing product takes the record's values. If not, it only gets missing photos."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row, product or photo that was not brought in."""
+    """A row, product or photo that was not imported."""
 
     where: str
     reason: str
@@ -70,16 +70,16 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a record comes to beside what the catalogue has."""
+    """What a record changes in the catalogue."""
 
     record: ProductRecord
     created: bool
     title: str
     fields: Mapping[str, tuple[Any, Any]]
-    """Each field that becomes another, with the value before and the value after. Categories are paths of names."""
+    """The changed fields, with their values before and after. Categories are paths of names."""
     photos_added: int = 0
     photos_moved: int = 0
-    """Photos that come to another place or get another text."""
+    """Photos with a new position or text."""
     photos_removed: int = 0
 
     @property
@@ -89,15 +89,15 @@ class Difference:
 
 
 class Source(Protocol):
-    """A source that has been opened, and whose structure has been found sound."""
+    """An open source with a valid structure."""
 
     @property
     def far(self) -> bool:
-        """Whether its photos come through a network: they take long to arrive, and little else."""
+        """Whether its photos are downloaded, which takes time but little processor time."""
 
     @property
     def total(self) -> int:
-        """How many records and rejects are to be expected."""
+        """The expected number of records and rejects."""
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]: ...
 
@@ -106,7 +106,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FilePhoto:
-    """A photo in a folder; a name that leads out of the folder, by whichever way, is refused."""
+    """A photo in a folder. Names that lead out of the folder are refused."""
 
     folder: Path
     """Resolved: absolute and without symbolic links."""
@@ -139,7 +139,7 @@ class AddressedPhoto:
 
     name: str
     patient: bool = True
-    """Whether a site that does not answer is asked again."""
+    """Whether to try again if the site does not answer."""
 
     def read(self) -> bytes:
         return fetch_patiently(self.name) if self.patient else fetch(self.name)
@@ -147,7 +147,7 @@ class AddressedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class StoredPhoto:
-    """A photo that the shop's storage has already, by the name that an export gives it."""
+    """A photo that is already in the shop's storage, by its name in an export."""
 
     name: str
 
@@ -170,7 +170,7 @@ class StoredPhoto:
 
 @dataclass(frozen=True, slots=True)
 class MissingPhoto:
-    """A photo that a table names and nobody sent."""
+    """A photo that a table names and that was not uploaded."""
 
     name: str
 
@@ -180,7 +180,7 @@ class MissingPhoto:
 
 @dataclass(frozen=True, slots=True)
 class BytesPhoto:
-    """A photo that is in memory."""
+    """A photo in memory."""
 
     name: str
     data: bytes

@@ -1,4 +1,4 @@
-"""The file that says what was not imported, where and why."""
+"""The file of rejects."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
 
 class RejectsFile:
-    """CSV, or JSON Lines where the name says so; made when there is a first reject, and not before.
-
-    No cell of the CSV is taken for a formula, whatever a supplier calls products and photos.
-    """
+    """A CSV file, or JSON Lines if its suffix says so, created at the first reject. No cell runs as a formula."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,14 +34,14 @@ class RejectsFile:
             self._file.close()
 
     def add(self, reject: Reject) -> None:
-        """Write a reject down. Raises OSError where the file cannot be written."""
+        """Write a reject. Raises OSError."""
         if self._file is None:
             self._open()
         self._write(asdict(reject))
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # A file's name need not be Unicode; one that is not is shown escaped.
+        # File names need not be Unicode; others are escaped.
         file = self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
         if self.path.suffix.lower() in JSON_SUFFIXES:
             self._write = lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""From the path that a person gives to the source that reads it."""
+"""Opens the source at a path."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _SUFFIXES = {
 def open_source(place: str | Path, kind: str = "auto", *, max_expanded: int = MAX_EXPANDED_BYTES) -> Source:
     """Open a source and check its structure.
 
-    `place` is a path, or `s3://bucket/folder`; `kind` is one of `FORMATS`; `max_expanded` limits the bytes that an
-    archive may come to. Raises `SourceRefused`.
+    `place` is a path, or `s3://bucket/folder`; `kind` is one of `FORMATS`; `max_expanded` limits the unpacked bytes
+    of an archive. Raises `SourceRefused`.
     """
     if str(place).startswith(SCHEME):
         if kind not in {"auto", "folder"}:
@@ -66,7 +66,5 @@ def _kind(path: Path) -> str:
     if kind is None and zipfile.is_zipfile(path):
         kind = "zip"
     if kind is None:
-        raise SourceRefused(
-            f"{path.name} does not say what it is. Name it .zip, .csv, .xlsx or .jsonl, or say so with --format."
-        )
+        raise SourceRefused(f"{path.name} has no known suffix. Name it .zip, .csv, .xlsx or .jsonl, or use --format.")
     return kind

@@ -1,4 +1,4 @@
-"""A table of products, as CSV or as JSON Lines; its photos lie beside it."""
+"""A table of products as CSV or JSON Lines."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from catalogue.importers.records import AddressedPhoto, FilePhoto, PhotoSource, 
 
 DELIMITERS = ",;\t"
 MAX_LINE = 1_000_000
-"""Characters of a line of JSON, or of a row of CSV on however many lines: nothing longer is held in memory."""
+"""Characters of a line of JSON, or of a row of CSV, which may have several lines. Bounds memory."""
 
 MAX_HEADER = 100_000
-"""Characters of a table's first line."""
+"""Characters of the header."""
 
 MAX_BLANK = 1_000_000
-"""Rows of a table that may be blank: they cost a second, and no table has as many."""
+"""Blank rows of a table. So many take a second, and no real table has them."""
 
 _NOT_UTF8 = gettext_lazy("This line is not UTF-8. Save the table as UTF-8 (in Excel: CSV UTF-8) and import it again.")
 
 
 class CsvSource:
-    """A CSV table with a header, parted by commas, semicolons or tabs.
+    """A CSV table with a header, separated by commas, semicolons or tabs.
 
-    `photo` gives the photo of a name in the table; without it photos lie in the table's own folder.
+    `photo` finds the photo of a name in the table; by default photos are in the table's folder.
     """
 
     def __init__(self, path: Path, photo: PhotoOf | None = None, max_rows: int | None = None) -> None:
-        """Raises `SourceRefused` where the header is wrong, or where there are more than `max_rows` rows."""
+        """Raises `SourceRefused` for a wrong header, or more than `max_rows` rows."""
         self.path = path
         self.photo = photo or in_folder(path.resolve().parent)
         with _open(path) as file:
@@ -68,10 +68,10 @@ class CsvSource:
                 yield self._record(_("line %(number)d") % {"number": number}, cells)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
     def _rows(self, file: TextIO) -> Iterator[tuple[int, list[str] | None]]:
-        """Each row that is not blank, with its line's number; None where it cannot be split into cells."""
+        """The number of the first line and the cells of each row that is not blank; None for an unreadable row."""
         lines = _Lines(file)
         rows = csv.reader(lines, delimiter=self.delimiter)
         blank = 0
@@ -121,9 +121,9 @@ class CsvSource:
 
 
 class _Lines:
-    """The lines of a file after its header, for `csv.reader`, which may go on after an error.
+    """The lines of a file after its header, for `csv.reader`, which can continue after an error.
 
-    A line that would make its row longer than `MAX_LINE` is skipped, and is a `csv.Error` instead.
+    Raises `csv.Error` for a line that makes its row longer than `MAX_LINE`.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -145,18 +145,18 @@ class _Lines:
         return line
 
     def begin_row(self) -> int:
-        """Returns the number of the row's first line."""
+        """Start a row; returns the number of its first line."""
         self._row = 0
         return self._number + 1
 
 
 class JsonLinesSource:
-    """A JSON object on each line, with the columns' names as keys."""
+    """A JSON object per line, with column names as keys."""
 
     far = False
 
     def __init__(self, path: Path) -> None:
-        """Raises `SourceRefused` where the first line has keys that are no columns."""
+        """Raises `SourceRefused` if the first line has unknown keys."""
         self.path = path
         self.photo = in_folder(path.resolve().parent)
         self.total = 0
@@ -170,7 +170,7 @@ class JsonLinesSource:
             yield self._record(where, line)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         with _open(self.path) as file:
@@ -186,7 +186,7 @@ class JsonLinesSource:
         try:
             row = _object(line)
         except ValueError:
-            return  # a bad line is rejected alone
+            return  # rejected later, alone
         columns.check_header(row)
         self.far = columns.has_addresses(row)
 
@@ -208,16 +208,16 @@ class JsonLinesSource:
 
 
 PhotoOf = Callable[[str], PhotoSource]
-"""From what a table calls a photo to where its bytes come from."""
+"""Finds the photo of a name in a table."""
 
 
 def in_folder(folder: Path) -> PhotoOf:
-    """Photos by their paths from a folder, which must be resolved, or by their addresses on the web."""
+    """Photos by their paths in a folder, which must be resolved, or by their web addresses."""
     return lambda name: AddressedPhoto(name) if is_address(name) else FilePhoto(folder, name)
 
 
 def record(row: dict[str, object], where: str, sku: str, photo: PhotoOf) -> ProductRecord | Reject:
-    """What a row whose header has been checked says, or why it says nothing."""
+    """The product of a row whose header has been checked, or its reject."""
     try:
         return columns.record(row, where, photo)
     except columns.BadRow as error:
@@ -225,7 +225,7 @@ def record(row: dict[str, object], where: str, sku: str, photo: PhotoOf) -> Prod
 
 
 def _open(path: Path) -> TextIO:
-    """UTF-8, with or without its mark; a byte that is none becomes a surrogate, so that one line fails alone."""
+    """Open UTF-8, with or without a BOM. Invalid bytes become surrogates, so that only their line fails."""
     try:
         with path.open("rb") as file:
             start = file.read(2)
@@ -241,7 +241,7 @@ def _open(path: Path) -> TextIO:
 
 
 def _line(file: TextIO) -> str:
-    """The next line; of one that is longer than `MAX_LINE`, its first `MAX_LINE` + 1 characters."""
+    """The next line, cut to `MAX_LINE` + 1 characters."""
     line = rest = file.readline(MAX_LINE + 1)
     while len(rest) > MAX_LINE and not rest.endswith("\n"):
         rest = file.readline(MAX_LINE + 1)
@@ -249,7 +249,7 @@ def _line(file: TextIO) -> str:
 
 
 def too_many_rows(limit: int) -> str:
-    """Why a table is refused that has more rows than this."""
+    """The message for a table with more rows than this."""
     return _(
         "The table has more than %(limit)s rows. Split it, or save it as CSV and use the command import_catalogue, "
         "which takes any number."
@@ -270,7 +270,7 @@ def _object(line: str) -> dict[str, object]:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(value, dict):
-        raise ValueError("it has no names")  # noqa: TRY004 - the caller speaks of one kind of error
+        raise ValueError("it is not an object")  # noqa: TRY004 - callers expect ValueError
     return {columns.normalise(name): cell for name, cell in value.items()}
 
 

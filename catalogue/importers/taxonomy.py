@@ -1,4 +1,4 @@
-"""Categories by path and brands by name: found, or made where there is none."""
+"""Categories by path and brands by name: found or created."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from django.utils.text import slugify
 from catalogue.models import Brand, Category
 
 MAX_LEVELS = 20
-"""Names in the path of a category that an import takes, each of which is made where it is missing."""
+"""Names in the path of a category. Missing ones are created."""
 
 _SLUG_LENGTH = 110
-"""Characters of a slug, short of the field's 120: a number may follow."""
+"""Characters of a slug; with a number appended it still fits the field's 120."""
 
 
 class Taxonomy:
-    """Remembers what it has found or made, so that a batch asks nothing that an earlier one has asked.
-
-    What was made in a transaction that was rolled back must be forgotten.
-    """
+    """Caches categories and brands over all batches. Call `forget` after a transaction was rolled back."""
 
     def __init__(self) -> None:
         self.forget()
@@ -32,7 +29,7 @@ class Taxonomy:
         self._paths: dict[int, tuple[str, ...]] = {}
 
     def category(self, path: tuple[str, ...]) -> int | None:
-        """The key of the category at a path of names; None for the empty path."""
+        """The key of the category at a path; None for the empty path. Creates missing categories."""
         if self._categories is None:
             self._categories = {
                 (parent, name): pk for pk, parent, name in Category.objects.values_list("pk", "parent_id", "name")
@@ -48,7 +45,7 @@ class Taxonomy:
         return parent
 
     def path(self, pk: int | None) -> tuple[str, ...]:
-        """The names from the top down to a category; none for none. The inverse of `category`."""
+        """The names from the top down to a category; empty for None. The inverse of `category`."""
         if pk is None:
             return ()
         if pk not in self._paths:
@@ -63,7 +60,7 @@ class Taxonomy:
         return self._paths[pk]
 
     def brand_name(self, pk: int | None) -> str:
-        """The name of a brand; empty for none. The inverse of `brand`."""
+        """The name of a brand; empty for None. The inverse of `brand`."""
         if pk is None:
             return ""
         if self._brands is None:
@@ -71,7 +68,7 @@ class Taxonomy:
         return next((name for name, own in self._brands.items() if own == pk), "")
 
     def brand(self, name: str) -> int | None:
-        """The key of the brand of a name; None for the empty name."""
+        """The key of the brand with a name; None for the empty name. Creates a missing brand."""
         if not name:
             return None
         if self._brands is None:
@@ -83,7 +80,7 @@ class Taxonomy:
 
 
 def _free_slug(rows: QuerySet[Category] | QuerySet[Brand], *names: str) -> str:
-    """The first name's slug, or the next one's (`shirts`, `women-shirts`), or the last one's with a number."""
+    """The first free slug of the names (`shirts`, `women-shirts`), else the last one with a number."""
     slugs = [slugify(name, allow_unicode=True)[:_SLUG_LENGTH] or "unnamed" for name in names]
     taken = {
         slug for base in set(slugs) for slug in rows.filter(slug__startswith=base).values_list("slug", flat=True)

@@ -45,43 +45,43 @@ TABLES = (".csv", ".tsv", ".txt", ".xlsx")
 """Suffixes of tables."""
 
 MAX_TABLE_BYTES = 30_000_000
-"""Of a table: room for the rows that are taken, each with a long description."""
+"""Of a table: enough for the allowed rows with long descriptions."""
 
 MAX_PHOTOS = 3_000
-"""Photos of a zip: what is read and checked in about a minute."""
+"""Photos of a zip; they take about a minute."""
 
 MAX_ENTRIES = 12_000
-"""Entries of a zip: what systems add to each photo, and folders, come on top."""
+"""Entries of a zip, with folders and the files that systems add to each photo."""
 
 MAX_ADDRESSES = 100
-"""Photos that are fetched from their addresses: slow sites take a minute for these, too."""
+"""Photos downloaded from web addresses; with slow sites they take about a minute."""
 
 MAX_EXPANDED_BYTES = 3_000_000_000
-"""Bytes that a zip may come to when unpacked."""
+"""Unpacked bytes of a zip."""
 
 KEPT_SECONDS = 24 * 60 * 60
-"""After this an upload that nobody went on with is removed."""
+"""After this an unused upload is removed."""
 
 MAX_KEPT = 20
-"""Uploads that wait to be gone on with; of more, the oldest are removed."""
+"""Waiting uploads; beyond this the oldest are removed."""
 
 _NAME = "photos.name"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 class UploadGone(LookupError):
-    """An upload is no longer kept: it was imported, or is too old."""
+    """The upload was imported, or has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A folder with the files of one upload, known by a token that cannot be guessed."""
+    """The files of one upload, in a folder named by an unguessable token."""
 
     token: str
 
     @classmethod
     def keep(cls, table: UploadedFile[bytes] | None, archive: UploadedFile[bytes] | None) -> Self:
-        """Write the files down. Raises `SourceRefused` for a table of an unknown kind or that is too large."""
+        """Store the files. Raises `SourceRefused` for a table that is too large or of an unknown kind."""
         suffix = _suffix(table) if table is not None else ""
         upload = cls(uuid.uuid4().hex)
         upload.folder.mkdir(parents=True)
@@ -92,7 +92,7 @@ class Upload:
                     for chunk in file.chunks():
                         target.write(chunk)
         if archive is not None:
-            # A folder of this name around everything in the zip is taken off.
+            # A folder with this name around everything in the zip is ignored.
             (upload.folder / _NAME).write_text(Path(archive.name or "").stem, encoding="utf-8")
         return upload
 
@@ -121,16 +121,20 @@ class Upload:
         if storage is None or not names:
             raise UploadGone(self.token)
         self.folder.mkdir(parents=True)
-        for name in names:
-            with storage.open(f"{self.token}/{name}") as source, (self.folder / name).open("wb") as target:
-                shutil.copyfileobj(source, target)
+        try:
+            for name in names:
+                with storage.open(f"{self.token}/{name}") as source, (self.folder / name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+        except BaseException:
+            self.discard()
+            raise
 
     @property
     def folder(self) -> Path:
         return _folder() / self.token
 
     def open(self) -> Source:
-        """The products of an upload. Raises `SourceRefused`."""
+        """The source that reads the files. Raises `SourceRefused`."""
         table = next(iter(sorted(self.folder.glob("table.*"))), None)
         path = self.folder / "photos.zip"
         archive = _archive(path) if path.exists() else None
@@ -156,7 +160,7 @@ class Upload:
 
 
 class _TableSource:
-    """A table whose photos are in the zip beside it, or in the shop already."""
+    """A table whose photos are in the uploaded zip, in the shop already, or on the web."""
 
     def __init__(self, path: Path, archive: ArchiveSource | None) -> None:
         self._archive = archive
@@ -164,7 +168,7 @@ class _TableSource:
         try:
             self._table = kind(path, self._photo, settings.IMPORT_MAX_ROWS)
         except SourceRefused as error:
-            # The file's name here is none that staff have given.
+            # Staff do not know the file's name on this server.
             raise SourceRefused(
                 str(error).replace(str(path), path.name).replace(path.name, _("The table"))
             ) from error
@@ -192,7 +196,7 @@ class _TableSource:
 
 @dataclass(frozen=True, slots=True)
 class _OneTooMany:
-    """A photo at an address beyond those that a request has time for."""
+    """A photo on the web beyond the number that a request has time for."""
 
     name: str
 
@@ -225,7 +229,7 @@ def _suffix(table: UploadedFile[bytes]) -> str:
     suffix = Path(table.name or "").suffix.lower()
     if suffix not in TABLES:
         raise SourceRefused(
-            _("This file is no table that can be read. Save it as CSV or as an Excel workbook (.xlsx).")
+            _("This file is not a table that can be read. Save it as CSV or as an Excel workbook (.xlsx).")
         )
     if (table.size or 0) > MAX_TABLE_BYTES:
         raise SourceRefused(

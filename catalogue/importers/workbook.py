@@ -1,4 +1,4 @@
-"""A table of products as an Excel workbook (XLSX): its first sheet, with the columns of `columns`."""
+"""A table of products as an Excel workbook (XLSX)."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from catalogue.importers.records import ProductRecord, Reject, SourceRefused
 from catalogue.importers.tabular import PhotoOf, in_folder, record, too_many_rows
 
 MAX_WAIT = 120
-"""Seconds that a workbook is waited for: `xlsx.MAX_SECONDS` of a processor, on a machine that is busy."""
+"""Seconds to wait for the reading process: `xlsx.MAX_SECONDS` of processor time on a busy machine."""
 
 
 class WorkbookSource:
-    """The rows of a workbook's first sheet, one after the other.
+    """The rows of a workbook's first sheet.
 
-    A process of its own reads it (`xlsx`); what it wrote is kept in a temporary file until `close`. Formulas count as
-    what they came to when the workbook was saved. `photo` gives the photo of a name in the table; without it photos
-    lie in the workbook's own folder.
+    A separate process reads it (`xlsx`) into a temporary file, which `close` removes. Formulas have the values that
+    were saved with them. `photo` finds the photo of a name in the table; by default photos are in the workbook's
+    folder.
     """
 
     def __init__(self, path: Path, photo: PhotoOf | None = None, max_rows: int | None = None) -> None:
-        """Raises `SourceRefused` where this is no workbook, costs too much, has a wrong header or too many rows."""
+        """Raises `SourceRefused` for a damaged or costly workbook, a wrong header or too many rows."""
         self.photo = photo or in_folder(path.resolve().parent)
         self._rows = _read(path, settings.IMPORT_MAX_ROWS if max_rows is None else max_rows)
         try:
@@ -80,10 +80,10 @@ def _header(cells: list[Any]) -> list[str]:
 
 
 def _read(path: Path, max_rows: int) -> IO[bytes]:
-    """What `xlsx` writes of a workbook. Raises `SourceRefused`."""
+    """Run `xlsx` on a workbook; returns its output. Raises `SourceRefused`."""
     with ExitStack() as stack:
         written = stack.enter_context(tempfile.TemporaryFile())
-        # Isolated: neither variables of the environment nor the working directory say what it imports.
+        # Isolated: neither the environment nor the working directory decides what it imports.
         program = [sys.executable, "-I", xlsx.__file__, str(path.resolve()), str(max_rows)]
         try:
             done = subprocess.run(  # noqa: S603 - our own program
@@ -104,7 +104,7 @@ def _read(path: Path, max_rows: int) -> IO[bytes]:
 
 
 def _refusal(status: int, path: Path, max_rows: int) -> str:
-    """Why a workbook is not taken, from the exit status of the process that read it."""
+    """The message for an exit status of `xlsx`."""
     match status:
         case xlsx.TOO_MANY_ROWS:
             return too_many_rows(max_rows)

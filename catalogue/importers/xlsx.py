@@ -1,11 +1,12 @@
 """Reads the first sheet of an Excel workbook, as a program of its own: `python xlsx.py PATH MAX_ROWS`.
 
-A few kilobytes of a workbook can become gigabytes of XML. `workbook` therefore has it read by this process, which
-the kernel stops at the limits below. It imports nothing of the site, so that it starts fast and holds no secrets.
+A few kilobytes of a workbook can become gigabytes of XML. `workbook` therefore runs this as a process, which the
+kernel stops at the limits below. It imports nothing of the site, so that it starts fast and holds no secrets.
+openpyxl cannot do this: it checks no limits while it reads, and does not know the strict variant of the format.
 
-Standard output gets a JSON list for the first row and for each later row that is not blank: its number, then its
-cells as strings, booleans or null, without blank cells at the end. The exit status is 0, or one of those below.
-The format is ECMA-376, Part 1, 18.2 to 18.8.
+It writes a JSON list for the first row and for each later row that is not blank: its number, then its cells as
+strings, booleans or null, without trailing blank cells. The exit status is 0, or one of those below. The format is
+ECMA-376, Part 1, 18.2 to 18.8.
 """
 
 from __future__ import annotations
@@ -31,31 +32,31 @@ MAX_MEMORY = 512_000_000
 """Bytes of address space. A million cells need 30 MB, as many shared strings of 100 characters 200 MB."""
 
 MAX_CELLS = 50
-"""Cells, and shared strings, for each row that is taken: on average, blank ones too."""
+"""Cells (blank ones too), and shared strings, per allowed row."""
 
 MAX_TEXT = 100_000_000
-"""Bytes of rows written: a text that many cells share is in a workbook once, and is written here for each of them."""
+"""Bytes of all rows written: a shared string is stored once in a workbook and written here for each of its cells."""
 
 MAX_PART = 10_000_000
-"""Bytes of a part that is read as a whole, such as the styles: twelve times that in memory."""
+"""Bytes of a part that is parsed as a whole, such as the styles. It takes twelve times that in memory."""
 
 MAX_CELL = 131_072
-"""Characters of a cell: what `csv` takes. Excel itself takes 32,767."""
+"""Characters of a cell: the limit of `csv`. Excel's own is 32,767."""
 
 MAX_COLUMNS = 1_024
-"""Cells of a row that are written: more than the headings that are taken, so that what is too wide is noticed."""
+"""Cells of a row that are written: more than the allowed columns, so that wider rows are noticed."""
 
 MAX_ROW_NUMBER = 1_048_576
-"""Excel's own last row: beyond it there is nothing, blank or not."""
+"""Excel's last row."""
 
 LAST_COLUMN = 16_384
-"""Excel's own: XFD."""
+"""Excel's last column, XFD."""
 
 DAMAGED, NO_SHEET, TOO_MANY_ROWS, TOO_MANY_CELLS, TOO_MUCH_MEMORY, TOO_MUCH_TEXT = range(10, 16)
 """Exit statuses. Beyond `MAX_SECONDS` the process is killed by SIGXCPU."""
 
 _DIGITS = ".15g"
-"""As many digits as Excel keeps: 0.1 + 0.2 is 0.3 there."""
+"""Excel's precision, in which 0.1 + 0.2 is 0.3."""
 
 _PLAIN = re.compile(r"[0-9]{1,15}", re.ASCII)
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -88,7 +89,7 @@ def rows(file: IO[bytes], max_cells: int) -> Iterator[tuple[int, list[Any]]]:
 
 
 class _Book:
-    """Where the parts of a workbook are, and what its sheet refers to."""
+    """The parts of a workbook, and what its sheet refers to."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
@@ -109,12 +110,12 @@ class _Book:
             raise Refused(NO_SHEET)
 
     def strings(self, most: int) -> list[str]:
-        """The texts that cells refer to by number."""
+        """The strings that cells refer to by number."""
         name = self._others.get("sharedStrings")
         return [_text(element) for element in self.elements(name, "si", "si", most)] if name else []
 
     def moments(self) -> dict[str, bool]:
-        """The styles of cells that hold a date or a time; True for those that hold a duration."""
+        """The styles of dates and times; True for durations."""
         from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelta_format
 
         name = self._others.get("styles")
@@ -148,13 +149,13 @@ class _Book:
                     ancestors[-1].clear()  # memory does not grow with the part
 
     def _tree(self, name: str) -> ET.Element:
-        """A part that is read as a whole: all but sheets and strings."""
-        if self.archive.getinfo(name).file_size > MAX_PART:  # no more than that is unpacked
+        """Parse a part as a whole."""
+        if self.archive.getinfo(name).file_size > MAX_PART:  # `zipfile` unpacks no more than that
             raise MemoryError
         return ET.fromstring(self.archive.read(name))  # noqa: S314 - the process has limits
 
     def _relations(self, name: str) -> dict[str, tuple[str, str]]:
-        """By id: the kind and the full name of each part that a part (or, for "", the workbook) refers to."""
+        """The kind and full name of the parts that a part (for "", the workbook) refers to, by id."""
         folder, base = posixpath.split(name)
         root = self._tree(posixpath.join(folder, "_rels", f"{base}.rels"))
         return {
@@ -226,7 +227,7 @@ class _Sheet:
 
 @cache
 def _local(name: str) -> str:
-    """A name without its prefix."""
+    """A name without its namespace."""
     return name.rpartition("}")[2].rpartition(":")[2]
 
 
@@ -242,7 +243,7 @@ def _column(letters: str) -> int:
 
 
 def _text(element: ET.Element) -> str:
-    """The characters of a cell or a shared string, without those that say how to pronounce the others."""
+    """The characters of a cell or a shared string, without phonetic hints."""
     pieces: list[str] = []
     for child in element:
         match _local(child.tag):
@@ -273,7 +274,7 @@ def write(path: str, max_rows: int, out: IO[str]) -> None:
 
 
 def limit() -> None:
-    """Hold this process to its limits."""
+    """Set this process's limits."""
     for kind, value in (
         (resource.RLIMIT_CPU, MAX_SECONDS),
         (resource.RLIMIT_AS, MAX_MEMORY),
@@ -287,7 +288,7 @@ def limit() -> None:
 def main(path: str, max_rows: str) -> int:
     """The program. Returns its exit status."""
     limit()
-    # openpyxl would import numpy, whose threads reserve memory, and neither is needed for this.
+    # Keep openpyxl from importing numpy, whose threads reserve memory.
     sys.modules["numpy"] = None  # type: ignore[assignment]
     try:
         write(path, int(max_rows), sys.stdout)

@@ -1,4 +1,4 @@
-"""What the commands that mend stored photos have in common."""
+"""The base of commands that repair stored photos."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ FETCHED = 100
 
 
 class PhotoCommand(BaseCommand):
-    """A command that mends photos one by one. It may be interrupted and run again, while the shop is open."""
+    """A command that repairs photos one by one. It can be interrupted and run again, also while the shop is open."""
 
-    def mend(self, photo: ProductImage) -> bool:
-        """Mend a photo; whether there was something to mend. Raises OSError and `images.ImageRefused`."""
+    def repair(self, photo: ProductImage) -> bool:
+        """Repair a photo; returns whether it changed. Raises OSError and `images.ImageRefused`."""
         raise NotImplementedError
 
-    def mend_all(self, wanted: Sequence[int], verbosity: int) -> tuple[int, int]:
-        """Mend the photos of these keys; how many were mended, and how many could not be, which are named."""
-        mended = failed = 0
+    def repair_all(self, wanted: Sequence[int], verbosity: int) -> tuple[int, int]:
+        """Repair photos by their keys; returns how many were repaired and how many failed. Failures are printed."""
+        repaired = failed = 0
         quiet = not (verbosity and sys.stderr.isatty())
         with tqdm(total=len(wanted), unit="photo", file=sys.stderr, disable=quiet) as progress:
             for photo in _photos(wanted):
                 try:
-                    mended += self.mend(photo)
+                    repaired += self.repair(photo)
                 except (OSError, images.ImageRefused) as error:
                     if _still_there(photo):
                         failed += 1
                         self.stderr.write(f"{photo} ({photo.file.name}): {error}")
                 progress.update()
-        return mended, failed
+        return repaired, failed
 
     @staticmethod
     def tell_failures(failed: int) -> None:
-        """Raises CommandError where there were any."""
+        """Raise CommandError if there were failures."""
         if failed:
-            raise CommandError(f"{failed} photos are left as they were, for these reasons.", returncode=SOME_FAILED)
+            raise CommandError(f"{failed} photos could not be changed, for these reasons.", returncode=SOME_FAILED)
 
 
 def _still_there(photo: ProductImage) -> bool:
-    """Whether a photo is still in the shop, with the picture that it had when it was read."""
+    """Whether a photo still exists with the same picture."""
     return ProductImage.objects.filter(pk=photo.pk, sha256=photo.sha256).exists()
 
 
 def _photos(wanted: Sequence[int]) -> Iterator[ProductImage]:
-    """The photos, some at a time; those that have gone meanwhile are left out."""
+    """The photos, loaded in batches; deleted ones are left out."""
     for start in range(0, len(wanted), FETCHED):
         yield from ProductImage.objects.select_related("product").filter(pk__in=wanted[start : start + FETCHED])

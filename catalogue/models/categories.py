@@ -11,7 +11,7 @@ from tree_queries.models import TreeNode
 
 
 class Category(TreeNode):  # type: ignore[misc]
-    # Deleting a category must not take those below it along.
+    # Deleting a category must not delete its children.
     parent = TreeNodeForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="children", verbose_name=_("parent")
     )

@@ -23,13 +23,13 @@ MOST_NAMES = 500
 
 
 class AnnouncingQuerySet(models.QuerySet[M]):
-    """A queryset whose bulk writes send `photos_changed` as the models' own `save` and `delete` do.
+    """A queryset whose bulk methods send `photos_changed`, as `save` and `delete` of the models do.
 
-    `bulk_update` needs no method here: Django implements it with `update`.
+    `bulk_update` needs no method of its own: Django implements it with `update`.
     """
 
     def photos(self) -> models.QuerySet[ProductImage]:
-        """The photos that a change to these rows touches."""
+        """The photos that a change of these rows affects."""
         raise NotImplementedError
 
     def update(self, **kwargs: Any) -> int:
@@ -60,7 +60,7 @@ class AnnouncingQuerySet(models.QuerySet[M]):
         return created
 
     def _photos_of(self, created: Sequence[M]) -> Iterable[int]:
-        """The photos that a bulk creation of `created` adds or changes."""
+        """The photos that are affected by creating these rows."""
         raise NotImplementedError
 
 
@@ -76,7 +76,7 @@ class ProductImageQuerySet(AnnouncingQuerySet["ProductImage"]):
 
 
 class ProductImage(models.Model):
-    """A photo of a product, with its renditions. `set_content` gives it its picture."""
+    """A photo of a product, with its renditions. `set_content` sets its picture."""
 
     product = models.ForeignKey("catalogue.Product", models.CASCADE, related_name="photos", verbose_name=_("product"))
     file = models.FileField(_("file"), max_length=200, db_index=True)
@@ -97,9 +97,9 @@ class ProductImage(models.Model):
     )
     width = models.PositiveIntegerField(_("width"), editable=False)
     height = models.PositiveIntegerField(_("height"), editable=False)
-    #: Whether the original is without metadata. One that is not is never given out: `shown` is a rendition then.
+    #: Whether the original is without metadata. Otherwise it is never served, and `shown` is a rendition.
     stripped = models.BooleanField(default=False, db_default=False, editable=False)
-    #: Of the bytes as they were received. The stored original may be without their metadata.
+    #: Of the received bytes. The stored original may be without their metadata.
     sha256 = models.CharField(_("SHA-256 of the content"), max_length=64, db_index=True, editable=False)
     created = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
@@ -127,12 +127,12 @@ class ProductImage(models.Model):
 
     @property
     def alternative(self) -> str:
-        """What a reader who cannot see the photo is told."""
+        """The alternative text, or else the product's title."""
         return self.alt or self.product.title
 
     @property
     def thumbnail_width(self) -> int:
-        """Pixels, as those of `large_width`: what widths a page may choose from."""
+        """In pixels."""
         return images.rendition_size(self.width, self.height, images.THUMBNAIL_WIDTH)[0]
 
     @property
@@ -143,22 +143,22 @@ class ProductImage(models.Model):
 
     @property
     def srcset(self) -> str:
-        """The renditions as an `img` element's attribute. The original may be huge, and is only for zooming in."""
+        """The renditions for an `img` element. The original may be huge and is only for zooming in."""
         entries = {self.thumbnail.url: self.thumbnail_width, self.large.url: self.large_width}
         return ", ".join(f"{url} {width}w" for url, width in entries.items())
 
     @property
     def shown(self) -> FieldFile:
-        """The largest form of the photo that may be given out."""
+        """The largest file of the photo that may be served."""
         return self.file if self.stripped else self.large
 
-    #: What `set_content` has prepared and `save` has not stored yet.
+    #: Prepared by `set_content`, until `save` stores it.
     _content: files.Prepared | None = None
 
     def set_content(self, data: bytes, *, wait: float | None = None) -> None:
-        """Check a picture's bytes and make it this photo's content; `save` stores the files.
+        """Validate a picture's bytes and make them this photo's content; `save` stores the files.
 
-        Raises `images.ImageRefused` and leaves the photo as it was. `wait` is as for `images.reading`.
+        `wait` is as for `images.reading`. Raises `images.ImageRefused` and then changes nothing.
         """
         content = files.prepare(data, wait=wait)
         self.sha256, self.width, self.height = content.sha256, content.width, content.height
@@ -166,19 +166,19 @@ class ProductImage(models.Model):
         self._content = content
 
     def renew_renditions(self) -> bool:
-        """Make the renditions anew from the original and store them; nothing else of the row is written.
+        """Make the renditions again from the original, and write only their columns.
 
-        Returns False, and stores nothing, where the photo has gone or has another picture by now. Raises OSError if
-        the original cannot be read, and `images.ImageRefused`.
+        Returns False, and stores nothing, if the photo was deleted or has another picture now. Raises OSError if the
+        original cannot be read, and `images.ImageRefused`.
         """
         content = files.prepare(self._original(), self.sha256)
         return self._renew([made for made in content.files if made[0] != "file"])
 
     def strip(self) -> bool:
-        """Take the metadata out of the original, which is then stored under another name.
+        """Remove the metadata from the original and store it under a new name, since caches may hold the old file.
 
-        Caches may hold what the former name stood for. Returns False, and changes nothing, where that cannot be done,
-        and where the photo has gone or has another picture by now. Raises what `renew_renditions` does.
+        Returns False, and changes nothing, if that is impossible, or if the photo was deleted or has another picture
+        now. Raises what `renew_renditions` raises.
         """
         data = self._original()
         picture = images.read(data, short_side=1)
@@ -193,9 +193,9 @@ class ProductImage(models.Model):
             return bytes(file.read())
 
     def _renew(self, made: Iterable[tuple[str, str, bytes]], **values: Any) -> bool:
-        """Store files (column, wanted name, bytes) in the place of those that the row names.
+        """Replace files of the row by these (column, wanted name, bytes).
 
-        Returns False, and stores nothing, where the photo has gone or has another picture by now.
+        Returns False, and stores nothing, if the photo was deleted or has another picture now.
         """
         stored: dict[str, str] = {}
         try:
@@ -253,12 +253,12 @@ class ProductImage(models.Model):
 
 
 def remove_unused(names: Iterable[str]) -> None:
-    """Remove those of these files that no photo uses any more."""
+    """Remove the files among these that no photo uses."""
     files.remove(unused(names))
 
 
 def unused(names: Iterable[str]) -> set[str]:
-    """Those of these files that no photo uses."""
+    """The files among these that no photo uses."""
     names = set(names) - {""}
     used: set[str] = set()
     listed = sorted(names)
@@ -270,7 +270,7 @@ def unused(names: Iterable[str]) -> set[str]:
 
 
 def remove_unused_after_commit(names: Iterable[str]) -> None:
-    """Once the current transaction is committed, remove those of these files that no photo uses any more."""
+    """After the current transaction commits, remove the files among these that no photo uses."""
     frozen = set(names) - {""}
     if frozen:
         transaction.on_commit(lambda: remove_unused(frozen))

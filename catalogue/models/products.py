@@ -30,7 +30,7 @@ def default_currency() -> str:
 
 class BrandQuerySet(models.QuerySet["Brand"]):
     def visible(self) -> BrandQuerySet:
-        """Brands that shoppers may know of: those of a product that they may see."""
+        """Brands of products that shoppers may see."""
         return self.filter(Exists(Product.objects.visible().filter(brand=OuterRef("pk")).order_by()))
 
 
@@ -52,7 +52,7 @@ class Brand(models.Model):
 
 class ProductQuerySet(AnnouncingQuerySet["Product"]):
     def visible(self, at: datetime | None = None) -> ProductQuerySet:
-        """Products that shoppers may see at a moment (now by default)."""
+        """Products that shoppers may see at a time (now by default)."""
         at = at or timezone.now()
         return self.filter(
             Q(visible_from__isnull=True) | Q(visible_from__lte=at),
@@ -60,45 +60,45 @@ class ProductQuerySet(AnnouncingQuerySet["Product"]):
         )
 
     def of_sku(self, sku: str) -> Product:
-        """The one that has a SKU. Raises Http404, with a sentence, where none of these has."""
-        # No SKU holds a NUL, and PostgreSQL refuses to look.
+        """The product with this SKU. Raises Http404 with a sentence."""
+        # No SKU contains a NUL, and PostgreSQL refuses the query.
         product = None if "\0" in sku else self.filter(sku=sku).first()
         if product is None:
             raise Http404(gettext("There is no product with the SKU %(sku)s.") % {"sku": sku[:100]})
         return product
 
     def in_stock(self) -> ProductQuerySet:
-        """Products that can be bought: in stock, or of uncounted stock."""
+        """Products in stock, or whose stock is not counted."""
         return self.filter(Q(stock__isnull=True) | Q(stock__gt=0))
 
     def with_photos(self) -> ProductQuerySet:
-        """Products that have a photo."""
+        """Products with at least one photo."""
         return self.filter(Exists(ProductImage.objects.filter(product=OuterRef("pk")).order_by()))
 
     def with_file(self, name: str) -> ProductQuerySet:
-        """Products with this stored file, if it may be given out: a rendition, or an original without metadata."""
+        """Products with this file, if it may be served: a rendition, or an original without metadata."""
         if files.is_photo_name(name):
             return self.filter(photos__file=name, photos__stripped=True)
         return self.filter(Q(photos__thumbnail=name) | Q(photos__large=name))
 
     def locked(self) -> ProductQuerySet:
-        """These products as they are now, which nobody else changes before the transaction ends.
+        """These products, locked until the transaction ends.
 
-        Always in one order, so that two who lock do not wait for each other. SQLite has one writer and no such lock.
+        Always in the same order, to avoid deadlocks. SQLite has a single writer and no row locks.
         """
         rows = self.model._default_manager.filter(pk__in=self.order_by().values("pk"))
         return rows.select_for_update(of=("self",)).order_by("pk")
 
     def for_display(self) -> ProductQuerySet:
-        """With all that a card or a result shows, in a fixed number of queries."""
+        """Prefetch everything that a card or a result shows."""
         return self.select_related("category", "brand").prefetch_related("photos")
 
     def photos(self) -> models.QuerySet[ProductImage]:
         return ProductImage.objects.filter(product__in=self.order_by())
 
     def _photos_of(self, created: Sequence[Product]) -> Iterable[int]:
-        # Only an upsert can meet products that have photos. SQLite and PostgreSQL give no keys back for rows that
-        # a conflict left alone, so the natural key finds them.
+        # Only an upsert affects products with photos. Databases return no keys of rows that a conflict left
+        # unchanged, so look them up by SKU.
         skus = [product.sku for product in created]
         return ProductImage.objects.filter(product__sku__in=skus).values_list("pk", flat=True)
 
@@ -108,8 +108,8 @@ class Product(models.Model):
         _("SKU"),
         max_length=200,
         unique=True,
-        validators=[RegexValidator(r"^\S(?:.*\S)?\Z", _("A SKU neither starts nor ends with a space."))],
-        help_text=_("The shop's own number of the product."),
+        validators=[RegexValidator(r"^\S(?:.*\S)?\Z", _("A SKU cannot start or end with a space."))],
+        help_text=_("Your unique product code."),
     )
     title = models.CharField(_("title"), max_length=200)
     description = models.TextField(_("description"), blank=True)
@@ -126,7 +126,7 @@ class Product(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(Decimal(0))],
-        help_text=_("Leave empty if the shop does not say."),
+        help_text=_("Leave empty to show no price."),
     )
     currency = models.CharField(
         _("currency"),
@@ -135,7 +135,7 @@ class Product(models.Model):
         validators=[RegexValidator(r"^[A-Z]{3}\Z", _("Use three capital letters, as in EUR."))],
     )
     attributes = models.JSONField(_("attributes"), default=dict, blank=True)
-    # No URLField: its form field changes what it takes a bare name for from one Django to the next.
+    # No URLField: the scheme that its form field assumes depends on the version of Django.
     external_url = models.CharField(
         _("external address"),
         max_length=500,
@@ -173,7 +173,7 @@ class Product(models.Model):
                 | Q(visible_until__isnull=True)
                 | Q(visible_from__lt=F("visible_until")),
                 name="product_visible_from_before_until",
-                violation_error_message=_("A product must become visible before it ceases to be."),
+                violation_error_message=_("“Visible until” must be later than “visible from”."),
             ),
         ]
 
@@ -185,7 +185,7 @@ class Product(models.Model):
 
     @property
     def shop_url(self) -> str:
-        """`external_url` where it may be linked, else "": rows older than its validator may hold any scheme."""
+        """`external_url` if it is safe to link, else "": old rows may have any scheme."""
         return self.external_url if is_address(self.external_url) else ""
 
     @property
@@ -194,7 +194,7 @@ class Product(models.Model):
 
     @property
     def cover(self) -> ProductImage | None:
-        """The first photo; costs no query where photos were prefetched."""
+        """The first photo; no query if photos were prefetched."""
         return next(iter(self.photos.all()), None)
 
     def save(self, *args: Any, **kwargs: Any) -> None:

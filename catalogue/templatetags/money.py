@@ -1,4 +1,4 @@
-"""Prices as people read them."""
+"""Filters that format prices."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from django.utils.formats import number_format
 
 register = template.Library()
 
-#: By code of ISO 4217. Other currencies are named by their code, after the amount.
+#: By ISO 4217 code. Other currencies show their code after the amount.
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "ILS": "₪", "UAH": "₴", "VND": "₫"}
 
-#: Currencies that have no smaller unit in use.
+#: Currencies without a smaller unit.
 WHOLE = {"CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF"}
 
 
@@ -27,5 +27,5 @@ def money(amount: Decimal, currency: str) -> str:
 
 @register.filter
 def plain_number(amount: Decimal | None) -> str:
-    """An amount as one would type it into a field: 49.50, 49; nothing for none."""
+    """An amount for a form field: 49.50, 49; "" for None."""
     return "" if amount is None else f"{amount:.2f}".removesuffix(".00")

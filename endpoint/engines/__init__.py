@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Literal
 
 from endpoint.engines.base import Engine, EngineError
-from endpoint.package import Package
-from endpoint.precision import Precision
+from modelarchive.archive import ModelArchive
+from modelarchive.precision import Precision
 
 __all__ = ["Engine", "EngineError", "EngineName", "Precision", "load"]
 
 EngineName = Literal["openvino", "tensorflow"]
 
 
-def load(name: EngineName, package: Package, precision: Precision = "auto", threads: int = 0) -> Engine:
+def load(name: EngineName, package: ModelArchive, precision: Precision = "auto", threads: int = 0) -> Engine:
     """Load a package's model into the engine of that name; the package's files may go afterwards.
 
     precision: "f32", "bf16", or "auto", which is bf16 where engine and processor are faster in it.
     threads: of one batch; 0 is one per core.
 
-    Raises EngineError and `package.PackageError`.
+    Raises EngineError and `archive.ArchiveError`.
     """
     try:
         if name == "openvino":

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from endpoint.manifest import Manifest
+from modelarchive.manifest import Manifest
 
 
 class EngineError(Exception):

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endpoint.engines.base import Engine, EngineError
-from endpoint.package import Package
-from endpoint.precision import Precision, PrecisionError, configuration
+from modelarchive.archive import ModelArchive
+from modelarchive.precision import Precision, PrecisionError, configuration
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -20,7 +20,7 @@ class OpenVinoEngine(Engine):
 
     name = "openvino"
 
-    def __init__(self, package: Package, precision: Precision = "auto", threads: int = 0) -> None:
+    def __init__(self, package: ModelArchive, precision: Precision = "auto", threads: int = 0) -> None:
         from openvino import Core
 
         super().__init__(package.manifest)

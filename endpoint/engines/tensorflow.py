@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endpoint.engines.base import Engine, EngineError
-from endpoint.package import Package
-from endpoint.precision import Precision
+from modelarchive.archive import ModelArchive
+from modelarchive.precision import Precision
 
 
 class TensorFlowEngine(Engine):
@@ -18,7 +18,7 @@ class TensorFlowEngine(Engine):
     name = "tensorflow"
     precision = "f32"
 
-    def __init__(self, package: Package, precision: Precision = "auto", threads: int = 0) -> None:
+    def __init__(self, package: ModelArchive, precision: Precision = "auto", threads: int = 0) -> None:
         if precision == "bf16":
             raise EngineError("TensorFlow computes in f32 here: take --precision auto, or --engine openvino.")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -16,20 +16,17 @@ import openpyxl
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.files.storage import FileSystemStorage, default_storage
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from benchmarks import imports as hostile
 from catalogue.admin import importing
 from catalogue.importers import jobs, uploads
 from catalogue.importers.records import SourceRefused
 from catalogue.models import Brand, Category, ImportJob, Product, ProductImage
-from catalogue.signals import photos_changed
 from jobs import running
 from jobs.exceptions import JobCancelled, WorkStopped
 from tests import shop
+from tests.catalogue.observing import queries
 from tests.catalogue.staff import EDITOR, EXPORT, IMPORT, OPERATOR, PROCESS, PRODUCTS, VIEWER, file, member, page
 from tests.drawing import photo
 from tests.web import LOOPBACK, web
@@ -111,7 +108,7 @@ def kept() -> list[Path]:
 # The preview ------------------------------------------------------------------------------------------------
 
 
-def test_the_preview_shows_what_is_new_changed_and_unchanged_and_writes_nothing(admin_client: Client) -> None:
+def test_the_preview_shows_changes_and_writes_nothing(admin_client: Client) -> None:
     coats = shop.category("Coats")
     shop.product("old", title="Old coat", price="10.00", category=coats)
     shop.product("same", title="Same coat", price="3.00", category=coats)
@@ -137,7 +134,7 @@ def test_the_preview_shows_what_is_new_changed_and_unchanged_and_writes_nothing(
     assert Category.objects.count() == 1
 
 
-def test_photos_at_addresses_are_fetched_and_no_more_than_there_is_time_for(
+def test_photos_are_downloaded_up_to_a_limit(
     admin_client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.FETCH_PRIVATE_ADDRESSES = LOOPBACK
@@ -150,7 +147,7 @@ def test_photos_at_addresses_are_fetched_and_no_more_than_there_is_time_for(
     assert list(ProductImage.objects.values_list("product__sku", flat=True)) == ["a"]
 
 
-def test_bad_rows_are_named_with_their_line_and_reason_and_the_good_ones_go_in(admin_client: Client) -> None:
+def test_bad_rows_are_listed_and_good_ones_imported(admin_client: Client) -> None:
     rows = table(["a", "Coat", "", "", "59,90"], ["b", "", "", "", "1"], ["c", "Hat", "", "", "2"], header=HEADER[:5])
     shown = page(look(admin_client, rows))
     assert "line 2" in shown
@@ -161,7 +158,7 @@ def test_bad_rows_are_named_with_their_line_and_reason_and_the_good_ones_go_in(a
     assert "line 2" in page(done)
 
 
-def test_where_nothing_would_change_there_is_nothing_to_confirm(admin_client: Client) -> None:
+def test_without_changes_there_is_nothing_to_confirm(admin_client: Client) -> None:
     shop.product("a", title="Coat")
     response = look(admin_client, table(["a", "Coat"], header=HEADER[:2]))
     assert "There is nothing to import" in page(response)
@@ -176,11 +173,11 @@ def test_where_nothing_would_change_there_is_nothing_to_confirm(admin_client: Cl
         ("sku,titel\na,Coat\n", "t.csv", "did you mean 'title'?"),
         ("sku\na\n".encode("utf-16"), "t.csv", "The table is UTF-16."),
         (b"no workbook", "t.xlsx", "The table cannot be read as an Excel workbook."),
-        (b"%PDF-1.4", "t.pdf", "This file is no table that can be read."),
-        (b"\xd0\xcf\x11\xe0", "t.xls", "This file is no table that can be read."),
+        (b"%PDF-1.4", "t.pdf", "This file is not a table that can be read."),
+        (b"\xd0\xcf\x11\xe0", "t.xls", "This file is not a table that can be read."),
     ],
 )
-def test_what_is_no_table_is_refused_with_a_sentence(
+def test_a_file_that_is_not_a_table_is_refused(
     admin_client: Client, rows: str | bytes, name: str, sentence: str
 ) -> None:
     response = look(admin_client, rows, name=name)
@@ -189,14 +186,14 @@ def test_what_is_no_table_is_refused_with_a_sentence(
     assert kept() == []
 
 
-def test_no_files_at_all_are_asked_for(admin_client: Client) -> None:
+def test_choosing_no_files_is_refused(admin_client: Client) -> None:
     assert "Choose a table, a zip of photos, or both." in errors(look(admin_client))["table"]
 
 
 # The import -------------------------------------------------------------------------------------------------
 
 
-def test_an_import_makes_categories_and_brands_and_is_told_and_remembered(admin_client: Client) -> None:
+def test_an_import_creates_categories_and_brands_and_is_logged(admin_client: Client) -> None:
     rows = table(["a", "Coat", "Clothes > Coats", "Acme", "12.50", "4"], header=HEADER[:6])
     response = bring_in(admin_client, rows)
     assert "Import finished: 1 new product, 0 changed, 0 photos added." in page(response)
@@ -208,35 +205,26 @@ def test_an_import_makes_categories_and_brands_and_is_told_and_remembered(admin_
     assert kept() == []
 
 
-def test_a_workbook_is_read_as_a_table_of_text_is(admin_client: Client) -> None:
+def test_a_workbook_is_imported_like_a_csv_table(admin_client: Client) -> None:
     rows = book([1001, "Coat", "Clothes > Coats", "Acme", 0.1 + 0.2, 4.0, None, None], [None] * 8)
     bring_in(admin_client, rows, name="Prices.XLSX")
     made = Product.objects.get()
     assert (made.sku, made.price, made.stock) == ("1001", Decimal("0.30"), 4)
 
 
-def test_photos_come_from_the_zip_by_the_names_in_the_table(admin_client: Client) -> None:
+def test_photos_come_from_the_zip_by_the_names_in_the_table(admin_client: Client, announced: list[list[int]]) -> None:
     rows = table(["a", "Coat", "", "", "", "", "photos/front.jpg|back.jpg", "From the front|"])
-    heard: list[int] = []
-
-    def hear(ids: list[int], **kwargs: Any) -> None:
-        heard.extend(ids)
-
-    photos_changed.connect(hear)
-    try:
-        bring_in(admin_client, rows, zipped(front=photo("shirt"), back=photo("hat")))
-    finally:
-        photos_changed.disconnect(hear)
+    bring_in(admin_client, rows, zipped(front=photo("shirt"), back=photo("hat")))
     images = Product.objects.get().photos.all()
     assert [(shop.content(image), image.alt) for image in images] == [
         (photo("shirt"), "From the front"),
         (photo("hat"), ""),
     ]
-    # The preview's photos were announced as well, in the transaction that took them back.
-    assert {image.pk for image in images} <= set(heard)
+    # The preview announces its photos too, in the transaction that is rolled back.
+    assert {image.pk for image in images} <= {pk for ids in announced for pk in ids}
 
 
-def test_photos_that_are_broken_or_missing_are_listed_before_anything_is_written(admin_client: Client) -> None:
+def test_the_preview_lists_broken_and_missing_photos(admin_client: Client) -> None:
     rows = table(["a", "Coat", "", "", "", "", "good.jpg|bad.jpg|gone.jpg", ""])
     archive = zipped(good=photo(), bad=b"no picture")
     response = look(admin_client, rows, archive)
@@ -255,24 +243,14 @@ def test_a_zip_alone_makes_a_product_of_each_photo(admin_client: Client) -> None
     assert (made.sku, made.title, str(made.category)) == ("coats/red_coat.jpg", "Red coat", "Coats")
 
 
-@pytest.mark.parametrize("name", ["../x.jpg", "/etc/x.jpg"])
-def test_a_zip_that_leads_out_of_itself_is_refused(admin_client: Client, name: str) -> None:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr(name, photo())
-    assert "which may lead out of its folder" in errors(look(admin_client, None, out.getvalue()))["photos"][0]
-
-
-def test_a_photo_that_the_shop_has_is_named_as_an_export_names_it(admin_client: Client) -> None:
+def test_a_stored_photo_is_named_as_in_an_export(admin_client: Client) -> None:
     made = shop.product("a", photo("hat"))
     name = made.photos.get().file.name
     bring_in(admin_client, table(["b", "Copy", "", "", "", "", name, ""]))
     assert shop.content(Product.objects.get(sku="b").photos.get()) == photo("hat")
 
 
-def test_a_stored_photo_that_vanishes_while_it_is_asked_for_is_one_reject(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stored_photo_that_vanishes_is_rejected(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = shop.product("a", photo("hat")).photos.get().file
     default_storage.delete(stored.name or "")
     monkeypatch.setattr(FileSystemStorage, "exists", lambda *_: True)  # as it was a moment ago
@@ -282,7 +260,7 @@ def test_a_stored_photo_that_vanishes_while_it_is_asked_for_is_one_reject(
 
 
 @pytest.mark.parametrize("name", ["photos/../secret_key", "../secret_key", "thumbnails/aa/x.jpg", "/etc/passwd"])
-def test_a_table_reaches_no_file_but_photos(admin_client: Client, name: str) -> None:
+def test_a_table_can_name_stored_photos_only(admin_client: Client, name: str) -> None:
     response = look(admin_client, table(["b", "Copy", "", "", "", "", name, ""]))
     assert response.context["outcome"].summary.created == 0
     assert "There is no photo of this name in the zip." in page(response)
@@ -307,13 +285,6 @@ def test_a_table_of_too_many_bytes_is_refused(admin_client: Client, monkeypatch:
     assert "The table is larger than" in errors(look(admin_client, table(["a", "Coat"])))["table"][0]
 
 
-def test_a_workbook_that_costs_too_much_is_refused_and_not_kept(admin_client: Client, tmp_path: Path) -> None:
-    data = hostile.WORKBOOKS["three million blank rows"](tmp_path / "t.xlsx").read_bytes()
-    assert len(data) < 100_000
-    assert "more than 20,000 rows" in errors(look(admin_client, data, name="t.xlsx"))["table"][0]
-    assert kept() == []
-
-
 def test_a_preview_that_takes_too_long_is_refused_and_not_kept(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,7 +295,7 @@ def test_a_preview_that_takes_too_long_is_refused_and_not_kept(
     assert not ProductImage.objects.exists()
 
 
-def test_an_import_that_takes_too_long_stops_and_continues_with_the_same_files(
+def test_an_import_that_takes_too_long_can_be_continued(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "BATCH", 1)
@@ -343,7 +314,7 @@ def test_an_import_that_takes_too_long_stops_and_continues_with_the_same_files(
     assert Product.objects.count() == 3
 
 
-def test_files_that_had_to_wait_for_their_preview_need_not_be_sent_again(admin_client: Client) -> None:
+def test_files_waiting_for_their_preview_need_not_be_sent_again(admin_client: Client) -> None:
     with importing._previewing:
         waiting = look(admin_client, table(["a", "Coat"], header=HEADER[:2]))
     assert (waiting.status_code, waiting.headers["Retry-After"]) == (503, "60")
@@ -361,12 +332,7 @@ def test_files_that_had_to_wait_for_their_preview_need_not_be_sent_again(admin_c
     assert Product.objects.count() == 1
 
 
-@pytest.mark.parametrize("token", ["0" * 32, "../media", ""])
-def test_files_that_waited_too_long_have_to_be_chosen_again(admin_client: Client, token: str) -> None:
-    assert "These files are no longer kept." in page(admin_client.post(IMPORT, {"upload": token}, follow=True))
-
-
-def test_files_that_waited_and_are_refused_are_not_kept(admin_client: Client) -> None:
+def test_refused_files_that_waited_are_not_kept(admin_client: Client) -> None:
     with importing._previewing:
         look(admin_client, table(["a"], header=["number"]))
     (upload,) = kept()
@@ -374,20 +340,6 @@ def test_files_that_waited_and_are_refused_are_not_kept(admin_client: Client) ->
     page(admin_client.post(IMPORT, {"upload": upload.name}, follow=True))
 
     assert kept() == []
-
-
-def test_a_sheet_that_claims_a_million_rows_is_read_as_it_is(admin_client: Client) -> None:
-    made = openpyxl.Workbook()
-    sheet: Any = made.active
-    sheet.append(["sku", "title"])
-    sheet.append(["a", "Coat"])
-    sheet["A1000000"] = "b"
-    sheet["B1000000"] = "Hat"
-    out = io.BytesIO()
-    made.save(out)
-    start = time.process_time()
-    assert look(admin_client, out.getvalue(), name="t.xlsx").context["outcome"].summary.created == 2
-    assert time.process_time() - start < 30
 
 
 def test_a_zip_of_too_many_photos_or_bytes_is_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,14 +356,15 @@ def test_a_zip_of_too_many_photos_or_bytes_is_refused(admin_client: Client, monk
 # Between looking and going on -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("token", ["", "0" * 32, "../../etc", "a/b"])
-def test_files_that_are_no_longer_kept_are_asked_for_again(admin_client: Client, token: str) -> None:
-    response = admin_client.post(PROCESS, {"upload": token}, follow=True)
+@pytest.mark.parametrize("address", [IMPORT, PROCESS])
+@pytest.mark.parametrize("token", ["", "0" * 32, "../media"])
+def test_expired_files_have_to_be_chosen_again(admin_client: Client, address: str, token: str) -> None:
+    response = admin_client.post(address, {"upload": token}, follow=True)
     assert response.redirect_chain == [(IMPORT, 302)]
-    assert "These files are no longer kept." in page(response)
+    assert "These files have expired." in page(response)
 
 
-def test_an_upload_that_nobody_went_on_with_is_removed_after_a_day(admin_client: Client) -> None:
+def test_an_unused_upload_is_removed_after_a_day(admin_client: Client) -> None:
     rows = table(["a", "Coat"], header=HEADER[:2])
     look(admin_client, rows)
     (folder,) = kept()
@@ -421,7 +374,7 @@ def test_an_upload_that_nobody_went_on_with_is_removed_after_a_day(admin_client:
     assert len(kept()) == 1
 
 
-def test_of_too_many_uploads_the_oldest_are_removed(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_of_too_many_uploads_are_removed(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MAX_KEPT", 2)
     tokens = []
     for age in (300, 200, 100):
@@ -436,14 +389,12 @@ def test_importing_needs_a_post(admin_client: Client) -> None:
 
 
 def test_the_number_of_queries_does_not_grow_with_the_rows(admin_client: Client) -> None:
-    def queries(first: int, count: int) -> int:
+    def imported(first: int, count: int) -> int:
         rows = [[f"{n}", "Coat", "Clothes > Coats", "Acme"] for n in range(first, first + count)]
-        with CaptureQueriesContext(connection) as captured:
-            bring_in(admin_client, table(*rows, header=HEADER[:4]))
-        return len(captured)
+        return queries(lambda: bring_in(admin_client, table(*rows, header=HEADER[:4])))
 
-    queries(0, 1)  # makes the category and the brand
-    assert queries(10, 2) == queries(20, 30)
+    imported(0, 1)  # creates the category and the brand
+    assert imported(10, 2) == imported(20, 30)
 
 
 # The job ----------------------------------------------------------------------------------------------------
@@ -610,7 +561,7 @@ def test_an_export_has_the_columns_of_an_import(admin_client: Client) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), [(CSV, "t.csv"), (XLSX, "t.xlsx")])
-def test_what_is_exported_changes_nothing_when_it_is_imported(admin_client: Client, kind: str, name: str) -> None:
+def test_importing_an_export_changes_nothing(admin_client: Client, kind: str, name: str) -> None:
     shop.product("a", photo(), photo("hat"), title='=HYPERLINK("x")', description="-1, two\nlines; and “more”")
     shop.product("b", category=shop.category("Tops/Shirts"), attributes={"fit": "loose"}, price="0.10", stock=3)
     shop.product("c", visible_until="2030-01-31T09:00:00+01:00", title="+1", brand=shop.brand("Acme"))
@@ -621,7 +572,7 @@ def test_what_is_exported_changes_nothing_when_it_is_imported(admin_client: Clie
     assert (summary.unchanged, summary.created, summary.updated, summary.rejected) == (4, 0, 0, 0)
 
 
-def test_a_workbook_that_would_cut_a_text_off_is_not_made(admin_client: Client) -> None:
+def test_a_workbook_that_would_truncate_a_text_is_refused(admin_client: Client) -> None:
     made = shop.product("a", description="x" * 32_767)
     sheet: Any = openpyxl.load_workbook(io.BytesIO(export(admin_client, XLSX).content)).active
     assert sheet["C2"].value == made.description
@@ -646,7 +597,7 @@ def test_a_workbook_has_prices_and_stock_as_numbers(admin_client: Client) -> Non
     assert (row["price"], row["stock"]) == (12.5, 4)
 
 
-def test_the_filtered_and_the_chosen_products_are_exported_alone(admin_client: Client) -> None:
+def test_filtered_or_selected_products_are_exported(admin_client: Client) -> None:
     inside = shop.product("in", category=shop.category("Coats"))
     shop.product("out")
     found = read_csv(export(admin_client, CSV, f"?category={shop.category('Coats').pk}"))
@@ -656,23 +607,18 @@ def test_the_filtered_and_the_chosen_products_are_exported_alone(admin_client: C
     assert [row["sku"] for row in read_csv(export(admin_client, CSV, export_items=[inside.pk]))] == ["in"]
 
 
-def test_all_of_a_filtered_list_is_exported_by_its_filter_however_many_they_are(admin_client: Client) -> None:
+def test_a_whole_list_is_exported_by_its_filter(admin_client: Client) -> None:
     made = shop.product("in", category=shop.category("Coats"))
     query = f"?category={shop.category('Coats').pk}"
     chosen = {"action": "export_admin_action", "_selected_action": [made.pk], "select_across": "1", "index": "0"}
     assert admin_client.post(f"{PRODUCTS}{query}", chosen)["Location"] == f"{EXPORT}{query}"
 
 
-def test_an_export_costs_the_same_queries_for_one_product_as_for_many(admin_client: Client) -> None:
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            export(admin_client, CSV)
-        return len(captured)
-
+def test_the_queries_of_an_export_do_not_grow_with_the_products(admin_client: Client) -> None:
     shop.product("first", photo(), category=shop.category("Coats"), brand=shop.brand("Acme"))
-    few = queries()
+    few = queries(lambda: export(admin_client, CSV))
     shop.fill(per_kind=1)
-    assert queries() == few
+    assert queries(lambda: export(admin_client, CSV)) == few
 
 
 # Who may ----------------------------------------------------------------------------------------------------
@@ -688,7 +634,7 @@ def test_editors_import_and_export() -> None:
 
 
 @pytest.mark.parametrize("role", [VIEWER, OPERATOR])
-def test_others_export_and_do_not_import(role: str) -> None:
+def test_viewers_and_operators_export_but_cannot_import(role: str) -> None:
     client = member(role)
     shown = page(client.get(PRODUCTS))
     assert IMPORT not in shown
@@ -698,7 +644,7 @@ def test_others_export_and_do_not_import(role: str) -> None:
     assert client.get(EXPORT).status_code == 200
 
 
-def test_who_may_not_look_exports_nothing() -> None:
+def test_exporting_needs_the_view_permission() -> None:
     client = member(permissions=("view_brand",))
     assert client.get(EXPORT).status_code == 403
     assert client.post(EXPORT, {"format": CSV}).status_code == 403

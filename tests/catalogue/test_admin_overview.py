@@ -40,7 +40,7 @@ def test_a_filled_shop_shows_its_figures_and_each_leads_to_its_list(admin_client
     assert "first_steps" not in admin_client.get(INDEX).context
 
 
-def test_the_first_page_costs_the_same_queries_however_many_products_there_are(admin_client: Client) -> None:
+def test_the_queries_of_the_start_page_do_not_grow_with_the_products(admin_client: Client) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
             admin_client.get(INDEX)
@@ -60,7 +60,7 @@ def test_an_empty_shop_says_what_to_do_next(admin_client: Client) -> None:
     assert f'href="{ADD}"' in shown
 
 
-def test_editors_get_the_first_steps_and_viewers_are_told_whom_to_ask() -> None:
+def test_editors_see_first_steps_and_viewers_whom_to_ask() -> None:
     assert DEMO in page(member(EDITOR).get(INDEX))
     shown = page(member(VIEWER).get(INDEX))
     assert DEMO not in shown
@@ -68,7 +68,7 @@ def test_editors_get_the_first_steps_and_viewers_are_told_whom_to_ask() -> None:
     assert "Ask whoever edits the catalogue" in shown
 
 
-def test_who_has_nothing_to_do_with_the_catalogue_reads_nothing_of_it() -> None:
+def test_staff_without_catalogue_permissions_see_no_figures() -> None:
     shop.product("a")
     response = member(permissions=("view_user",)).get(INDEX)
     assert "catalogue_figures" not in response.context
@@ -99,7 +99,7 @@ def test_the_demo_needs_a_post_and_the_permission(admin_client: Client) -> None:
 # The theme --------------------------------------------------------------------------------------------------
 
 
-def test_pages_carry_the_shops_name_a_way_to_the_shop_and_the_languages(admin_client: Client, settings: Any) -> None:
+def test_admin_pages_link_to_the_shop_and_other_languages(admin_client: Client, settings: Any) -> None:
     shown = page(admin_client.get(INDEX))
     assert settings.SHOP_NAME in shown
     assert f'href="{reverse("catalogue:home")}"' in shown

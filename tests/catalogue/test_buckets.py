@@ -30,6 +30,8 @@ from tests.catalogue.test_metadata import SECRET, dirty
 from tests.drawing import encoded, photo, picture
 from tests.moto import BUCKET, REGION, S3, answering, close, failing, use
 
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_pauses")]
+
 PICTURE = photo()
 LARGE = encoded(picture(size=(900, 1200)))
 
@@ -53,8 +55,7 @@ def save(name: str = "photos/ab/a.jpg", data: bytes = PICTURE) -> str:
 # What is stored ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.django_db
-def test_a_photo_and_its_renditions_are_stored_with_what_browsers_need_to_know(s3: S3) -> None:
+def test_photos_are_stored_with_content_type_and_cache_control(s3: S3) -> None:
     image = shop.product("A", LARGE).photos.get()
     stored = {key: s3.client.head_object(Bucket=BUCKET, Key=key) for key in s3.lock_for_create()}
     assert {f"media/{name}" for name in (image.file.name, image.thumbnail.name, image.large.name)} == set(stored)
@@ -70,7 +71,7 @@ def test_a_photo_and_its_renditions_are_stored_with_what_browsers_need_to_know(s
     ("suffix", "kind"),
     [(".webp", "image/webp"), (".avif", "image/avif"), (".heic", "image/heic"), (".tif", "image/tiff")],
 )
-def test_every_format_is_stored_as_what_it_is(s3: S3, suffix: str, kind: str) -> None:
+def test_every_format_is_stored_with_its_content_type(s3: S3, suffix: str, kind: str) -> None:
     name = save(f"photos/ab/a{suffix}")
     assert s3.client.head_object(Bucket=BUCKET, Key=f"media/{name}")["ContentType"] == kind
 
@@ -83,7 +84,7 @@ def test_no_two_uploads_share_a_name(s3: S3) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_no_photo_uses_any_more_is_removed(s3: S3) -> None:
+def test_unused_files_are_removed_from_the_bucket(s3: S3) -> None:
     first, second = shop.product("A", LARGE), shop.product("B", LARGE)
     first.delete()
     assert len(s3.lock_for_create()) == 3
@@ -103,9 +104,7 @@ def test_the_files_of_many_products_are_removed_with_one_request(s3: S3) -> None
     assert operations == ["DeleteObjects"]
 
 
-def test_a_thousand_files_are_removed_with_each_request_and_what_is_missing_is_no_error(
-    s3: S3, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_files_are_removed_a_thousand_at_a_time_and_may_be_missing(s3: S3, caplog: pytest.LogCaptureFixture) -> None:
     name = save()
     operations = sent()
     files.remove([name, "", *(files.photo_name(f"{number:064x}", ".jpg") for number in range(1_500))])
@@ -121,7 +120,6 @@ def test_a_photo_of_the_largest_size_is_one_request(s3: S3, settings: Any) -> No
     assert default_storage.size(name) == settings.IMAGE_MAX_BYTES
 
 
-@pytest.mark.django_db
 def test_orphans_are_found_in_a_bucket_too(s3: S3, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     image = shop.product("A", PICTURE).photos.get()
     orphan = save(files.photo_name("a" * 64, ".jpg"))
@@ -133,7 +131,7 @@ def test_orphans_are_found_in_a_bucket_too(s3: S3, monkeypatch: pytest.MonkeyPat
     assert default_storage.exists(image.file.name or "")
 
 
-def test_what_is_missing_is_missing(s3: S3) -> None:
+def test_missing_files_are_reported_as_missing(s3: S3) -> None:
     for ask in (default_storage.open, default_storage.size, default_storage.get_modified_time):
         with pytest.raises(FileNotFoundError):
             ask("photos/ab/none.jpg")
@@ -144,7 +142,7 @@ def test_what_is_missing_is_missing(s3: S3) -> None:
 # Addresses --------------------------------------------------------------------------------------------------
 
 
-def test_a_photo_is_given_out_by_a_signed_address_and_by_no_other(s3: S3) -> None:
+def test_a_photo_has_a_signed_url(s3: S3) -> None:
     url = default_storage.url(save())
     asked = parse_qs(urlsplit(url).query)
     assert asked["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
@@ -154,7 +152,7 @@ def test_a_photo_is_given_out_by_a_signed_address_and_by_no_other(s3: S3) -> Non
     assert get(url).headers["Content-Type"] == "image/jpeg"
 
 
-def test_signing_asks_nobody(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signing_needs_no_request(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("S3 was asked.")
 
@@ -162,7 +160,7 @@ def test_signing_asks_nobody(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_storage.url("photos/ab/a.jpg").startswith(s3.url)
 
 
-def test_an_address_stays_the_same_for_half_of_its_time(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_stays_the_same_for_half_of_its_validity(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_800_000_000.0 - 1_800_000_000.0 % 43_200
     monkeypatch.setattr("catalogue.buckets.time.time", lambda: now)
     first = default_storage.url("photos/ab/a.jpg")
@@ -174,9 +172,7 @@ def test_an_address_stays_the_same_for_half_of_its_time(s3: S3, monkeypatch: pyt
     assert default_storage._addresses.cache_info().misses == 2  # type: ignore[attr-defined]
 
 
-def test_every_process_gives_out_the_same_address_of_a_photo(
-    s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_process_signs_the_same_url(s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     name = save()
     began = time.time() // 43_200 * 43_200
     given = []
@@ -192,7 +188,7 @@ def test_every_process_gives_out_the_same_address_of_a_photo(
     assert get(given[0]).data == PICTURE
 
 
-def test_an_address_is_signed_as_botocore_signs(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_is_signed_like_botocore_signs_it(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = datetime(2026, 5, 4, 12, tzinfo=UTC)
     monkeypatch.setattr("catalogue.buckets.time.time", moment.timestamp)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: moment)
@@ -207,9 +203,7 @@ def test_an_address_is_signed_as_botocore_signs(s3: S3, monkeypatch: pytest.Monk
     assert default_storage.url("photos/ab/a b+c.jpg") == expected
 
 
-def test_what_a_role_has_signed_is_not_given_out_when_its_credentials_have_changed(
-    s3: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_new_credentials_sign_new_urls(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "first")
     assert "Credential=first" in default_storage.url("photos/ab/a.jpg")
     renewed = Credentials("second", "secret")
@@ -218,7 +212,7 @@ def test_what_a_role_has_signed_is_not_given_out_when_its_credentials_have_chang
     assert default_storage._addresses.cache_info().misses == 2  # type: ignore[attr-defined]
 
 
-def test_renditions_and_nothing_else_are_cloudfronts(s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cloudfront_serves_renditions_only(s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     use(s3.url, settings, monkeypatch, cloudfront_domain="d111.cloudfront.net")
     assert default_storage.url("thumbnails/ab/a.jpg") == "https://d111.cloudfront.net/media/thumbnails/ab/a.jpg"
     for name in ("photos/ab/a.jpg", "thumbnails/../photos/ab/a.jpg", "photos/thumbnails/a.jpg"):
@@ -228,7 +222,7 @@ def test_renditions_and_nothing_else_are_cloudfronts(s3: S3, settings: Any, monk
         storages["queries"].url("a.jpg")
 
 
-def test_browsers_may_be_led_to_another_address_than_the_sites(
+def test_browsers_may_use_another_endpoint_than_the_site(
     s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(s3.url, settings, monkeypatch, public_endpoint_url="https://pictures.shop.example")
@@ -236,8 +230,9 @@ def test_browsers_may_be_led_to_another_address_than_the_sites(
     assert default_storage.open(save()).read() == PICTURE
 
 
-@pytest.mark.django_db
-def test_pages_may_show_what_is_in_the_bucket(s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_content_security_policy_allows_the_bucket(
+    s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for domain in ("", "d111.cloudfront.net"):
         use(s3.url, settings, monkeypatch, cloudfront_domain=domain)
         # The middleware keeps the policy for as long as it lives: a client of its own begins anew.
@@ -247,7 +242,6 @@ def test_pages_may_show_what_is_in_the_bucket(s3: S3, settings: Any, monkeypatch
         assert ("https://d111.cloudfront.net" in images) is bool(domain)
 
 
-@pytest.mark.django_db
 def test_a_page_names_signed_photos_that_browsers_can_fetch(client: Client, s3: S3) -> None:
     shop.product("A", LARGE)
     shown = client.get("/products/A/").content.decode()
@@ -256,8 +250,7 @@ def test_a_page_names_signed_photos_that_browsers_can_fetch(client: Client, s3: 
     assert all(get(url).status == 200 for url in addresses)
 
 
-@pytest.mark.django_db
-def test_what_others_remember_of_a_page_leads_to_its_photos_for_good(client: Client, s3: S3, settings: Any) -> None:
+def test_permanent_urls_of_photos_redirect_to_signed_ones(client: Client, s3: S3, settings: Any) -> None:
     product = shop.product("A", LARGE)
     image = product.photos.get()
     shown = client.get("/products/A/").content.decode()
@@ -275,8 +268,7 @@ def test_what_others_remember_of_a_page_leads_to_its_photos_for_good(client: Cli
     assert client.get("/media/photos/ab/other.jpg").status_code == 404
 
 
-@pytest.mark.django_db
-def test_nobody_is_led_to_an_original_with_metadata(client: Client, s3: S3, admin_user: Any) -> None:
+def test_an_original_with_metadata_is_never_redirected_to(client: Client, s3: S3, admin_user: Any) -> None:
     image = shop.product("A", encoded(picture(size=(900, 1200)), "TIFF")).photos.get()
     shown = client.get("/products/A/").content.decode() + str(client.get("/api/v1/products/A/").json())
     assert str(image.file.name) not in shown
@@ -287,7 +279,6 @@ def test_nobody_is_led_to_an_original_with_metadata(client: Client, s3: S3, admi
     assert get(led["Location"]).status == 200
 
 
-@pytest.mark.django_db
 def test_originals_in_a_bucket_lose_their_metadata_too(
     client: Client, s3: S3, django_capture_on_commit_callbacks: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -298,7 +289,7 @@ def test_originals_in_a_bucket_lose_their_metadata_too(
     assert client.get(f"/media/{image.file.name}").status_code == 404
     with django_capture_on_commit_callbacks(execute=True):
         call_command("remove_metadata")
-    assert "Originals without metadata from now on: 1." in capsys.readouterr().out
+    assert "Originals whose metadata was removed: 1." in capsys.readouterr().out
     again = ProductImage.objects.get()
     assert again.file.name != image.file.name
     assert {f"media/{getattr(again, column).name}" for column in files.COLUMNS} == set(s3.lock_for_create())
@@ -337,7 +328,7 @@ def everything() -> list[Any]:
         (400, "KMS.KMSInvalidStateException", StorageRefused, "kms:Decrypt"),
     ],
 )
-def test_each_fault_is_a_sentence_that_says_what_to_do(
+def test_errors_of_s3_say_what_to_do(
     settings: Any, monkeypatch: pytest.MonkeyPatch, status: int, code: str, kind: type[OSError], words: str
 ) -> None:
     with failing(status, code) as url:
@@ -348,7 +339,7 @@ def test_each_fault_is_a_sentence_that_says_what_to_do(
             assert "testing" not in str(told.value)
 
 
-def test_a_head_that_is_refused_without_words_is_understood(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_head_request_is_understood_by_its_status(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for status, kind in ((403, StorageRefused), (301, StorageUnavailable), (400, StorageUnavailable)):
         with failing(status, "") as url:
             use(url, settings, monkeypatch)
@@ -356,7 +347,7 @@ def test_a_head_that_is_refused_without_words_is_understood(settings: Any, monke
                 default_storage.exists("photos/ab/a.jpg")
 
 
-def test_a_store_that_is_not_there_is_a_sentence(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_s3_is_explained(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     use(f"http://127.0.0.1:{port}", settings, monkeypatch)
@@ -365,14 +356,13 @@ def test_a_store_that_is_not_there_is_a_sentence(settings: Any, monkeypatch: pyt
             ask()
 
 
-def test_a_bucket_that_is_not_there_is_a_sentence(s3: S3) -> None:
+def test_a_missing_bucket_is_explained(s3: S3) -> None:
     s3.client.delete_bucket(Bucket=BUCKET)
-    with pytest.raises(StorageUnavailable, match=f"no bucket {BUCKET}"):
+    with pytest.raises(StorageUnavailable, match=f"bucket {BUCKET} does not exist"):
         save()
 
 
-@pytest.mark.django_db
-def test_without_credentials_pages_come_without_pictures_and_work_with_a_sentence(
+def test_without_credentials_pages_work_without_pictures(
     client: Client, s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.product("A", PICTURE)
@@ -389,8 +379,7 @@ def test_without_credentials_pages_come_without_pictures_and_work_with_a_sentenc
         save()
 
 
-@pytest.mark.django_db
-def test_a_file_that_cannot_be_removed_is_left_and_nobody_is_stopped(
+def test_a_file_that_cannot_be_removed_raises_no_error(
     s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = save()
@@ -401,7 +390,7 @@ def test_a_file_that_cannot_be_removed_is_left_and_nobody_is_stopped(
     assert default_storage.exists(name)
 
 
-def test_files_that_cannot_be_removed_while_s3_is_away_are_asked_for_once(
+def test_removing_files_stops_when_s3_is_unavailable(
     settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = [files.photo_name(f"{number:064x}", ".jpg") for number in range(1_500)]
@@ -414,7 +403,7 @@ def test_files_that_cannot_be_removed_while_s3_is_away_are_asked_for_once(
     assert "tried again" in caplog.text
 
 
-def test_one_file_of_many_that_may_not_be_removed_is_logged_and_the_others_are_not(
+def test_only_the_file_that_cannot_be_removed_is_logged(
     settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     kept, gone = "photos/ab/kept.jpg", "photos/ab/gone.jpg"
@@ -429,7 +418,6 @@ def test_one_file_of_many_that_may_not_be_removed_is_logged_and_the_others_are_n
     assert "s3:DeleteObject" in told
 
 
-@pytest.mark.django_db
 def test_staff_are_told_why_a_photo_cannot_be_stored(
     admin_client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

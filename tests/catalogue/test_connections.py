@@ -106,7 +106,7 @@ def test_what_is_on_the_public_internet_may_be_connected_to(admit: Callable[[str
 
 
 @pytest.mark.parametrize("address", [*PRIVATE, "fe80::1%eth0"])
-def test_what_is_not_on_the_public_internet_may_not(admit: Callable[[str], None], address: str) -> None:
+def test_private_addresses_may_not_be_connected_to(admit: Callable[[str], None], address: str) -> None:
     with pytest.raises(InvalidIPAddress):
         admit(address)
     assert not public(ip_address(address))
@@ -123,7 +123,7 @@ def test_what_is_not_on_the_public_internet_may_not(admit: Callable[[str], None]
         ("64:ff9b::a01:203", "64:ff9b::/96"),
     ],
 )
-def test_what_the_settings_allow_may_be_connected_to_and_its_neighbours_may_not(
+def test_allowed_private_addresses_may_be_connected_to_and_no_others(
     admit: Callable[[str], None], settings: Any, address: str, network: str
 ) -> None:
     settings.FETCH_PRIVATE_ADDRESSES = [ip_network(network)]

@@ -62,7 +62,7 @@ def test_a_picture_is_fetched_as_it_is(intranet: Web) -> None:
     assert fetch(intranet.put("/dress.jpg", page(PICTURE))) == PICTURE
 
 
-def test_space_around_an_address_and_a_fragment_do_not_matter(intranet: Web) -> None:
+def test_spaces_and_fragment_of_an_address_are_ignored(intranet: Web) -> None:
     assert fetch(f"  {intranet.put('/dress.jpg', page(PICTURE))}#detail\n") == PICTURE
 
 
@@ -112,7 +112,7 @@ def test_a_redirects_packed_body_is_not_unpacked(intranet: Web) -> None:
 
 
 @pytest.mark.parametrize("kind", ["image/png", "IMAGE/JPEG; charset=binary", "binary/octet-stream", None])
-def test_what_may_be_a_picture_by_its_type_is_fetched(intranet: Web, kind: str | None) -> None:
+def test_pictures_and_untyped_content_are_fetched(intranet: Web, kind: str | None) -> None:
     assert fetch(intranet.put("/dress", page(PICTURE, kind=kind))) == PICTURE
 
 
@@ -132,9 +132,7 @@ def test_a_picture_of_unknown_length_is_fetched(intranet: Web) -> None:
     assert fetch(intranet.put("/dress", chunked)) == PICTURE
 
 
-def test_nobody_is_told_more_than_what_is_asked_for(
-    intranet: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+def test_requests_send_no_other_headers(intranet: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login shop password secret\n")
     netrc.chmod(0o600)
@@ -161,20 +159,20 @@ def test_the_environments_proxy_is_not_asked(intranet: Web, monkeypatch: pytest.
         ("//pictures.example/a.jpg", "https://"),
         ("a dress", "https://"),
         ("", "https://"),
-        ("https://", "Copy it whole"),
-        ("https://[::1/a.jpg", "Copy it whole"),
-        ("https://pictures.example:port/", "Copy it whole"),
-        (f"https://{'a' * 64}.example/", "Copy it whole"),
-        (f"https://pictures.example/{'a' * 2000}", "Copy it whole"),
-        ("https://pictures.example/a b.jpg", "Copy it whole"),
-        ("https://pictures.example\\@127.0.0.1/", "Copy it whole"),
-        ("https://pictures.example/\x00", "Copy it whole"),
+        ("https://", "Copy the whole address"),
+        ("https://[::1/a.jpg", "Copy the whole address"),
+        ("https://pictures.example:port/", "Copy the whole address"),
+        (f"https://{'a' * 64}.example/", "Copy the whole address"),
+        (f"https://pictures.example/{'a' * 2000}", "Copy the whole address"),
+        ("https://pictures.example/a b.jpg", "Copy the whole address"),
+        ("https://pictures.example\\@127.0.0.1/", "Copy the whole address"),
+        ("https://pictures.example/\x00", "Copy the whole address"),
         ("https://shop:secret@pictures.example/a.jpg", "password"),
         ("https://@pictures.example/a.jpg", "password"),
         ("http://pictures.example:25/", "port 25"),
     ],
 )
-def test_an_address_that_cannot_be_asked_is_refused_with_a_sentence(address: str, words: str) -> None:
+def test_an_invalid_address_is_refused(address: str, words: str) -> None:
     with pytest.raises(AddressRefused, match=words) as refused:
         fetch(address)
     assert refused.value.permanent
@@ -212,7 +210,7 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_what_is_not_on_the_public_internet_is_refused(site: Web, address: str) -> None:
+def test_private_addresses_are_refused(site: Web, address: str) -> None:
     site.put("/dress.jpg", page(PICTURE))
     with pytest.raises(AddressRefused, match="public") as refused:
         fetch(address.format(port=f":{site.url.rpartition(':')[2]}"))
@@ -227,9 +225,7 @@ def test_a_name_that_means_a_private_address_is_refused(site: Web, monkeypatch: 
     assert site.asked == []
 
 
-def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
-    site: Web, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_checked_address_is_connected_to(site: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     site.put("/dress.jpg", page(PICTURE))
     names(monkeypatch, "93.184.215.14", "127.0.0.1")
     connected: list[str] = []
@@ -248,7 +244,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
 @pytest.mark.parametrize(
     "where", ["http://10.0.0.1/", "http://[::1]/", "//169.254.169.254/", "http://127.0.0.2:{port}/x"]
 )
-def test_a_redirect_to_what_may_not_be_reached_is_refused(settings: Any, site: Web, where: str) -> None:
+def test_a_redirect_to_a_private_address_is_refused(settings: Any, site: Web, where: str) -> None:
     settings.FETCH_PRIVATE_ADDRESSES = [ip_network("127.0.0.1")]
     port = site.url.rpartition(":")[2]
     address = site.put("/a", redirect(where.format(port=port)))
@@ -274,7 +270,7 @@ def test_allowing_some_private_addresses_allows_no_others(settings: Any, site: W
         fetch(address.replace("127.0.0.1", "127.0.0.2"))
 
 
-def test_a_name_that_is_allowed_and_then_means_another_machine_is_refused(
+def test_an_allowed_name_that_changes_its_address_is_refused(
     settings: Any, site: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.FETCH_PRIVATE_ADDRESSES = [ip_network("127.0.0.9")]
@@ -289,22 +285,22 @@ def test_a_name_that_is_allowed_and_then_means_another_machine_is_refused(
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 418, 204])
-def test_a_site_that_gives_no_picture_is_not_asked_again(intranet: Web, status: int) -> None:
+def test_a_site_that_refuses_is_a_permanent_error(intranet: Web, status: int) -> None:
     with pytest.raises(RemoteRefused) as refused:
         fetch(intranet.put("/a", page(status=status, kind="text/html")))
     assert refused.value.permanent
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_a_site_in_trouble_is_worth_another_try(intranet: Web, status: int) -> None:
+def test_a_failing_site_is_a_temporary_error(intranet: Web, status: int) -> None:
     with pytest.raises(RemoteUnavailable) as refused:
         fetch(intranet.put("/a", page(status=status)))
     assert not refused.value.permanent
 
 
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json", "video/mp4"])
-def test_what_says_that_it_is_no_picture_is_refused(intranet: Web, kind: str) -> None:
-    with pytest.raises(RemoteRefused, match="no picture"):
+def test_other_content_types_are_refused(intranet: Web, kind: str) -> None:
+    with pytest.raises(RemoteRefused, match="does not lead to a picture"):
         fetch(intranet.put("/a", page(b"<html>", kind=kind)))
 
 
@@ -314,14 +310,14 @@ def test_a_fourth_redirect_is_refused(intranet: Web) -> None:
     assert len(intranet.asked) == 4
 
 
-def test_a_picture_that_says_it_is_too_large_is_not_read(intranet: Web, settings: Any) -> None:
+def test_a_picture_with_a_large_content_length_is_not_read(intranet: Web, settings: Any) -> None:
     settings.IMAGE_MAX_BYTES = 2_500_000
     address = intranet.put("/a", page(b"", Content_Length="2500001"))
     with pytest.raises(RemoteRefused, match=r"larger than 2\.5 MB"):
         fetch(address)
 
 
-def test_reading_ends_where_a_picture_turns_out_too_large(intranet: Web, settings: Any) -> None:
+def test_reading_stops_at_the_size_limit(intranet: Web, settings: Any) -> None:
     settings.IMAGE_MAX_BYTES = 100_000
     sent = []
 
@@ -338,17 +334,17 @@ def test_reading_ends_where_a_picture_turns_out_too_large(intranet: Web, setting
     assert sum(sent) < 50_000_000
 
 
-def test_what_is_packed_is_not_unpacked(intranet: Web) -> None:
+def test_compressed_content_is_not_decompressed(intranet: Web) -> None:
     bomb = gzip.compress(bytes(50_000_000))
     assert fetch(intranet.put("/a", page(bomb, Content_Encoding="gzip"))) == bomb
 
 
-def test_a_picture_that_breaks_off_is_worth_another_try(intranet: Web) -> None:
+def test_a_truncated_download_is_a_temporary_error(intranet: Web) -> None:
     with pytest.raises(RemoteUnavailable):
         fetch(intranet.put("/a", page(PICTURE, Content_Length=str(len(PICTURE) + 10))))
 
 
-def test_a_site_that_is_down_is_worth_another_try(settings: Any) -> None:
+def test_an_unreachable_site_is_a_temporary_error(settings: Any) -> None:
     settings.FETCH_PRIVATE_ADDRESSES = LOOPBACK
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -367,9 +363,7 @@ def no_names(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
 
 
 @pytest.mark.parametrize("error", [socket.EAI_NONAME, socket.EAI_FAIL, socket.EAI_AGAIN, -5])
-def test_a_name_that_nobody_has_is_refused_as_one_of_a_private_network_is(
-    monkeypatch: pytest.MonkeyPatch, error: int
-) -> None:
+def test_an_unknown_name_is_refused_like_a_private_one(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     with pytest.raises(AddressRefused) as private:
         fetch("http://10.0.0.1/a.jpg")
     no_names(monkeypatch, error)
@@ -426,7 +420,7 @@ def test_a_sites_cookies_are_not_read(intranet: Web) -> None:
     assert time.process_time() - began < 1  # 0.2 s, of which the site here takes half; 3 s with its cookies
 
 
-def test_a_picture_in_countless_pieces_is_given_up(intranet: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_in_too_many_pieces_is_refused(intranet: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "MOST_READS", 100)
 
     def crumbs(request: BaseHTTPRequestHandler) -> None:
@@ -484,7 +478,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.mark.parametrize("redirected", [False, True], ids=["at once", "after a redirect"])
 @pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
-def test_an_endless_answer_is_given_up_before_it_costs_much(
+def test_an_endless_answer_is_refused_before_it_costs_much(
     intranet: Web, used: list[float], body: Page, redirected: bool
 ) -> None:
     address = intranet.put("/endless", body)
@@ -514,7 +508,7 @@ def test_the_bytes_of_a_fetch_are_counted_over_all_its_answers(intranet: Web, se
         fetch(intranet.url + "/b")
 
 
-def test_a_few_informational_answers_are_passed_over(intranet: Web) -> None:
+def test_a_few_informational_answers_are_ignored(intranet: Web) -> None:
     def answer(count: int) -> Page:
         def write(request: BaseHTTPRequestHandler) -> None:
             request.wfile.write(CONTINUE * count + HEAD + b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE)
@@ -551,7 +545,7 @@ def say_nothing(request: BaseHTTPRequestHandler) -> None:
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("slow", [drip_head, drip_body, say_nothing])
-def test_a_slow_site_is_given_up_in_time(intranet: Web, slow: Any) -> None:
+def test_a_slow_site_times_out(intranet: Web, slow: Any) -> None:
     began = time.monotonic()
     with pytest.raises(RemoteSlow, match="Try again") as refused:
         fetch(intranet.put("/a", slow))
@@ -561,7 +555,7 @@ def test_a_slow_site_is_given_up_in_time(intranet: Web, slow: Any) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_slow_redirects_share_one_time(intranet: Web) -> None:
+def test_redirects_share_one_deadline(intranet: Web) -> None:
     def slowly(request: BaseHTTPRequestHandler) -> None:
         time.sleep(0.3)
         redirect("/a")(request)
@@ -572,7 +566,7 @@ def test_slow_redirects_share_one_time(intranet: Web) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_slow_name_servers_are_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_name_servers_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
 
     def slowly(*args: Any, **kwargs: Any) -> Any:
@@ -606,29 +600,29 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_patience_asks_again_where_that_may_help(intranet: Web) -> None:
+def test_fetch_patiently_retries_temporary_errors(intranet: Web) -> None:
     address = intranet.put("/a", page(status=503), page(status=429), page(PICTURE))
     assert fetching.fetch_patiently(address) == PICTURE
 
 
 @pytest.mark.usefixtures("hasty")
-def test_patience_ends(intranet: Web) -> None:
+def test_fetch_patiently_gives_up(intranet: Web) -> None:
     with pytest.raises(RemoteUnavailable):
         fetching.fetch_patiently(intranet.put("/a", page(status=503)))
     assert len(intranet.asked) == fetching.TRIES
 
 
 @pytest.mark.usefixtures("hasty")
-def test_what_is_refused_for_good_is_asked_for_once(intranet: Web) -> None:
+def test_fetch_patiently_does_not_retry_permanent_errors(intranet: Web) -> None:
     with pytest.raises(RemoteRefused):
         fetching.fetch_patiently(intranet.url + "/nothing")
     assert len(intranet.asked) == 1
 
 
-def test_refusals_are_in_the_language_of_who_asks(intranet: Web) -> None:
+def test_refusals_are_in_the_callers_language(intranet: Web) -> None:
     with translation.override("ja"), pytest.raises(FetchRefused) as refused:
         fetch(intranet.url + "/nothing")
     with translation.override("ja"):
         assert str(refused.value) == translation.gettext(
-            "There is nothing at this address. Check it, or send the picture itself."
+            "There is nothing at this address. Check it, or upload the picture."
         )

@@ -80,9 +80,9 @@ def test_criteria_survive_their_address(products: list[Product]) -> None:
         ("price_max=NaN", "price_max", "Enter a number."),
         ("price_max=1e99999999", "price_max", "Ensure that there are no more than 12 digits in total."),
         ("price_min=-1", "price_min", "greater than or equal to 0"),
-        ("in_stock=null", "in_stock", "Give true or false."),
-        ("in_stock=maybe", "in_stock", "Give true or false."),
-        ("price_min=20&price_max=10", "price_min", "The lowest price is above the highest."),
+        ("in_stock=null", "in_stock", "Use true or false."),
+        ("in_stock=maybe", "in_stock", "Use true or false."),
+        ("price_min=20&price_max=10", "price_min", "The minimum price is above the maximum."),
         ("&".join(f"brand={n}" for n in range(MOST_VALUES + 1)), "brand", "Choose at most 50."),
     ],
 )

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -148,13 +149,6 @@ class TestSources:
         assert list(product.photos.values_list("position", "alt")) == [(0, "x"), (1, "y")]
         assert run(path)[0]["unchanged"] == 1
 
-    def test_json_lines_say_the_same_as_the_table(self, shop: Path) -> None:
-        path = table(shop, ["sku", "title", "price", "photos"], ["A-1", "Coat", "129.90", "top.jpg"])
-        run(path)
-        lines = shop / "products.jsonl"
-        lines.write_text(json.dumps({"sku": "A-1", "title": "Coat", "price": 129.9, "photos": ["top.jpg"]}))
-        assert run(lines)[0]["unchanged"] == 1
-
     def test_a_table_of_prices_alone_changes_prices_alone(self, shop: Path) -> None:
         run(shop)
         summary, status, _ = run(table(shop, ["sku", "price"], ["top.jpg", "5"], ["new", "5"]))
@@ -220,7 +214,7 @@ class TestRejects:
         (shop / "notes.txt").write_text("not a picture")
         summary, status, told = run(shop, "--dry-run")
         assert (summary["rejected"], summary["rejects_file"], status) == (1, None, 3)
-        assert told == "1 rejected; --rejects FILE writes all the reasons down."
+        assert told == "1 rejected; --rejects FILE saves all reasons."
         assert not settings.DATA_DIR.exists()
 
     def test_a_dry_run_writes_the_file_that_was_asked_for(self, shop: Path, tmp_path: Path) -> None:
@@ -232,24 +226,15 @@ class TestRejects:
         assert "notes.txt" in target.read_text()
         assert not Product.objects.exists()
 
-    def test_a_dry_run_shows_more_reasons_as_it_writes_none(self, shop: Path) -> None:
-        for number in range(52):
+    @pytest.mark.parametrize(("options", "shown"), [([], 5), (["--dry-run"], 50)], ids=["import", "dry run"])
+    def test_the_first_reasons_are_shown(self, shop: Path, options: list[str], shown: int) -> None:
+        for number in range(shown + 2):
             (shop / f"broken{number}.jpg").write_bytes(b"no picture")
         told = io.StringIO()
-        with pytest.raises(CommandError, match="52 rejected"):
-            call_command(Command(), str(shop), "--dry-run", stdout=io.StringIO(), stderr=told)
-        assert told.getvalue().count("not a picture in a known format") == 50
+        with pytest.raises(CommandError, match=f"{shown + 2} rejected"):
+            call_command(Command(), str(shop), *options, stdout=io.StringIO(), stderr=told)
+        assert told.getvalue().count("not a picture in a known format") == shown
         assert "and 2 more" in told.getvalue()
-
-    def test_the_first_reasons_are_shown_at_once(self, shop: Path) -> None:
-        for number in range(7):
-            (shop / f"broken{number}.jpg").write_bytes(b"no picture")
-        out, told = io.StringIO(), io.StringIO()
-        with pytest.raises(CommandError, match="7 rejected; the reasons are in"):
-            call_command(Command(), str(shop), stdout=out, stderr=told)
-        assert told.getvalue().count("not a picture in a known format") == 5
-        assert "and 2 more" in told.getvalue()
-        assert "5 products created" in out.getvalue()
 
 
 @pytest.mark.django_db
@@ -260,13 +245,6 @@ class TestRefusals:
         summary, status, told = run(shop / "t.csv")
         assert (summary, status) == ({}, 2)
         assert "The columns are: sku, title" in told
-        assert not Product.objects.exists()
-
-    def test_a_hostile_zip_ends_with_status_2_and_nothing_in(self, shop: Path, tmp_path: Path) -> None:
-        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-            archive.write(shop / "top.jpg", "a.jpg")
-            archive.write(shop / "top.jpg", "../../a.jpg")
-        assert run(tmp_path / "x.zip")[1] == 2
         assert not Product.objects.exists()
 
     def test_the_limit_of_a_zip_can_be_set(self, shop: Path, tmp_path: Path) -> None:
@@ -320,7 +298,7 @@ class TestHooks:
         command = Interrupted()
         summary, status, told = run(shop, "--batch", "2", command=command)
         assert status == 130
-        assert told == "Interrupted: 4 products in; run the same command again to go on."
+        assert told == "Interrupted: 4 products imported; run the same command again to continue."
         assert (summary["finished"], command.told) == (False, [2, 2])
         assert run(shop)[0]["created"] == 1
 
@@ -364,31 +342,40 @@ def _is_whole(tmp_path: Path, products: int) -> bool:
     return files == names and counts == [(products, products)]
 
 
-def _large_shop(tmp_path: Path, products: int) -> Path:
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database for processes."""
+    folder = tmp_path_factory.mktemp("migrated")
+    migration = _start(folder, "manage.py", "migrate", "-v0", "--skip-checks")
+    assert migration.communicate(timeout=120) == ("", "")
+    return folder / "data" / "db.sqlite3"
+
+
+def _large_shop(tmp_path: Path, migrated: Path, products: int) -> Path:
     for seed in range(products):
         path = tmp_path / "shop" / f"category {seed % 5}" / f"{seed:04d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(small(seed))
-    migration = _start(tmp_path, "manage.py", "migrate", "-v0", "--skip-checks")
-    assert migration.communicate(timeout=60) == ("", "")
+    (tmp_path / "data").mkdir()
+    shutil.copy(migrated, tmp_path / "data")
     return tmp_path / "shop"
 
 
-def test_two_processes_that_import_the_same_source_both_end_well(tmp_path: Path) -> None:
-    source = _large_shop(tmp_path, 120)
+def test_two_processes_that_import_the_same_source_both_end_well(tmp_path: Path, migrated: Path) -> None:
+    source = _large_shop(tmp_path, migrated, 60)
     both = [
         _start(tmp_path, "-c", IMPORT, "import_catalogue", str(source), "--json", "--batch", "8") for _ in range(2)
     ]
     ends = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], ends
     summaries = [json.loads(out.splitlines()[0]) for out, _ in ends]
-    assert sum(summary["created"] for summary in summaries) == 120
+    assert sum(summary["created"] for summary in summaries) == 60
     assert _rows(tmp_path, "SELECT count(*) FROM catalogue_category") == [(5,)]
-    assert _is_whole(tmp_path, 120)
+    assert _is_whole(tmp_path, 60)
 
 
-def test_ctrl_c_leaves_whole_batches_and_a_second_run_goes_on(tmp_path: Path) -> None:
-    source = _large_shop(tmp_path, 150)
+def test_ctrl_c_leaves_whole_batches_and_a_second_run_goes_on(tmp_path: Path, migrated: Path) -> None:
+    source = _large_shop(tmp_path, migrated, 60)
     process = _start(tmp_path, "-c", IMPORT, "import_catalogue", str(source), "--json", "--batch", "2")
     deadline = time.monotonic() + 60
     while not _rows(tmp_path, "SELECT count(*) FROM catalogue_product")[0][0]:
@@ -397,11 +384,11 @@ def test_ctrl_c_leaves_whole_batches_and_a_second_run_goes_on(tmp_path: Path) ->
     process.send_signal(signal.SIGINT)
     out, told = process.communicate(timeout=60)
     products = json.loads(out)["created"]
-    assert (process.returncode, f"{products} products in; run the same command again" in told) == (130, True)
-    assert 0 < products < 150
+    assert (process.returncode, f"{products} products imported; run the same command again" in told) == (130, True)
+    assert 0 < products < 60
     assert _rows(tmp_path, "SELECT count(*) FROM catalogue_product")[0][0] - products in {0, 2}
     assert _is_whole(tmp_path, _rows(tmp_path, "SELECT count(*) FROM catalogue_product")[0][0])
     again = _start(tmp_path, "-c", IMPORT, "import_catalogue", str(source), "--json")
     again.communicate(timeout=60)
     assert again.returncode == 0
-    assert _is_whole(tmp_path, 150)
+    assert _is_whole(tmp_path, 60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from django.core.management.base import CommandError
 from catalogue import files
 from catalogue.models import ProductImage
 from tests import shop
+from tests.catalogue.observing import stored
 from tests.drawing import encoded, photo, picture
 
 pytestmark = pytest.mark.django_db
@@ -26,11 +26,6 @@ def run(*options: str) -> str:
     out = io.StringIO()
     call_command("make_renditions", *options, stdout=out, stderr=io.StringIO())
     return out.getvalue()
-
-
-def stored() -> set[str]:
-    root = Path(default_storage.location)  # type: ignore[attr-defined]
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
 def used() -> set[str]:
@@ -69,7 +64,7 @@ def test_all_renditions_can_be_made_anew(django_capture_on_commit_callbacks: Any
     assert len(used()) == 5
 
 
-def test_a_photo_without_its_original_is_told_and_the_others_are_made() -> None:
+def test_a_missing_original_is_reported_and_other_renditions_are_made() -> None:
     lost, found = old("a"), ProductImage(product=shop.product("b"))
     found.set_content(encoded(picture("hat", size=(1200, 1600))))
     found.save()
@@ -108,7 +103,7 @@ def test_what_staff_change_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> N
     assert again.large.name != again.thumbnail.name
 
 
-def test_a_photo_that_is_deleted_meanwhile_stays_deleted_and_leaves_no_files(
+def test_a_photo_that_is_deleted_during_the_run_leaves_no_files(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     first, second = old("a"), old("b")

@@ -193,7 +193,7 @@ def upright(data: bytes) -> Any:
 
 @pytest.mark.parametrize("orientation", [None, 1, 3, 6, 8])
 @pytest.mark.parametrize("name", CLEAN)
-def test_pixels_profile_and_orientation_stay_and_nothing_else_does(name: str, orientation: int | None) -> None:
+def test_only_pixels_profile_and_orientation_stay(name: str, orientation: int | None) -> None:
     data = dirty(CLEAN[name], orientation)
     assert SECRET in data
     if "GIF" in name:
@@ -212,14 +212,14 @@ def test_pixels_profile_and_orientation_stay_and_nothing_else_does(name: str, or
 
 
 @pytest.mark.parametrize("name", CLEAN)
-def test_what_is_clean_already_stays_as_it_is_to_the_byte(name: str) -> None:
+def test_a_clean_picture_stays_the_same(name: str) -> None:
     assert stripped(CLEAN[name]) == CLEAN[name]
     once = stripped(dirty(CLEAN[name], 6))
     assert once is not None
     assert stripped(once) == once
 
 
-def test_an_orientation_that_only_xmp_names_stays_without_the_xmp() -> None:
+def test_an_orientation_in_xmp_stays_without_the_xmp() -> None:
     data = with_segments(encoded(DRAWN), segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP))
     public = stripped(data)
     assert public is not None
@@ -228,7 +228,7 @@ def test_an_orientation_that_only_xmp_names_stays_without_the_xmp() -> None:
     assert np.array_equal(upright(public), upright(data))
 
 
-def test_a_preview_inside_of_a_jpeg_goes() -> None:
+def test_a_preview_in_a_jpeg_is_removed() -> None:
     preview = b"JFIF\0\x01\x02\0\0\x01\0\x01\x05\x05" + (SECRET * 3)[:75]
     data = encoded(DRAWN)
     at = data.index(b"\xff\xdb")
@@ -238,7 +238,7 @@ def test_a_preview_inside_of_a_jpeg_goes() -> None:
     assert np.array_equal(upright(public), upright(data))
 
 
-def test_the_pictures_and_videos_behind_the_first_one_go() -> None:
+def test_pictures_and_videos_after_the_first_are_removed() -> None:
     data = encoded(DRAWN)
     public = stripped(data + encoded(picture("hat")) + b"\0\0\0\x18ftypmp42" + SECRET)
     assert public == data
@@ -317,7 +317,7 @@ def test_other_formats_are_left_alone(format_: str) -> None:
         encoded(DRAWN.quantize(32), "GIF")[:-1] + SECRET,
     ],
 )
-def test_what_is_built_otherwise_than_its_format_says_is_not_guessed_at(data: bytes) -> None:
+def test_malformed_files_are_not_stripped(data: bytes) -> None:
     for format_ in ("JPEG", "PNG", "WEBP", "GIF"):
         assert metadata.without_metadata(data, format_) is None
 
@@ -325,7 +325,7 @@ def test_what_is_built_otherwise_than_its_format_says_is_not_guessed_at(data: by
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of EXIF that is damaged
 @given(st.data())
 @settings(max_examples=300)
-def test_no_damage_makes_a_secret_public_or_another_picture(data: st.DataObject) -> None:
+def test_damaged_files_leak_no_secret(data: st.DataObject) -> None:
     """Bytes are changed, taken out and put in, wherever it may be."""
     name = data.draw(st.sampled_from(sorted(SOURCES)))
     whole = bytearray(SOURCES[name])
@@ -401,12 +401,12 @@ def test_the_cost_is_linear_in_the_bytes(name: str) -> None:
             best = min(best, time.process_time() - start)
         return best
 
-    small, large = seconds(500_000), seconds(4_000_000)
+    small, large = seconds(100_000), seconds(800_000)
     assert large < 4 * 8 * max(small, 0.001), "eight times the bytes took far more than eight times as long"
-    assert large < 10, "4 MB took far more than a second"
+    assert large < 2, "0.8 MB took far more than 0.2 seconds"
 
 
-def test_an_ordinary_photo_costs_next_to_nothing_beside_its_decoding() -> None:
+def test_stripping_is_cheap_compared_to_decoding() -> None:
     noise = Image.frombytes("RGB", (2_000, 2_000), random.Random(1).randbytes(12_000_000))
     data = encoded(noise, quality=90, exif=exif(6).tobytes())
     start = time.process_time()

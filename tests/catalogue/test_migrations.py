@@ -12,7 +12,7 @@ BEFORE, AFTER = [("catalogue", "0001_initial")], [("catalogue", "0002_large_rend
 STRIPPED = [("catalogue", "0003_stripped_originals")]
 
 
-def test_photos_that_are_there_take_their_thumbnail_for_the_large_rendition() -> None:
+def test_existing_photos_use_their_thumbnail_as_large_rendition() -> None:
     executor = MigrationExecutor(connection)
     last = executor.loader.graph.leaf_nodes()  # of all apps: search's later ones are taken back with the catalogue's
     executor.migrate(BEFORE)
@@ -37,7 +37,7 @@ def test_photos_that_are_there_take_their_thumbnail_for_the_large_rendition() ->
         MigrationExecutor(connection).migrate(last)
 
 
-def test_processes_that_do_not_know_of_stripped_originals_yet_store_photos() -> None:
+def test_processes_of_the_previous_release_store_photos() -> None:
     executor = MigrationExecutor(connection)
     last = executor.loader.graph.leaf_nodes()
     executor.migrate(STRIPPED)

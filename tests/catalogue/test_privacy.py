@@ -88,7 +88,7 @@ def test_a_photo_costs_one_query_which_an_index_answers(
         assert not [step for step in plan if step.startswith("SCAN")], plan
 
 
-def test_a_file_that_several_products_share_is_served_while_one_of_them_is_shown(client: Client) -> None:
+def test_a_shared_file_is_served_while_one_of_its_products_is_visible(client: Client) -> None:
     image = shop.product("1", LARGE).photos.get()
     other = shop.product("2")
     twin = ProductImage.objects.get(pk=image.pk)
@@ -100,9 +100,7 @@ def test_a_file_that_several_products_share_is_served_while_one_of_them_is_shown
     assert [status(client, address) for address in addresses(image)] == [404, 404, 404]
 
 
-def test_staff_who_may_view_photos_see_hidden_ones_and_no_cache_between_keeps_them(
-    client: Client, django_user_model: Any
-) -> None:
+def test_staff_see_hidden_photos_and_no_shared_cache_keeps_them(client: Client, django_user_model: Any) -> None:
     image = shop.product("1", LARGE).photos.get()
     hide(image.product)
     clerk = django_user_model.objects.create_user("clerk", is_staff=True)
@@ -185,9 +183,7 @@ def secret(db: None) -> str:
         "/api/v1/products/",
     ],
 )
-def test_categories_and_brands_of_hidden_products_alone_appear_nowhere(
-    client: Client, secret: str, address: str
-) -> None:
+def test_categories_and_brands_of_hidden_products_are_hidden(client: Client, secret: str, address: str) -> None:
     shown = client.get(address).content.decode()
     assert secret not in shown
     assert "hats" in shown or "about" in address or "missing" in address
@@ -215,16 +211,14 @@ def test_their_addresses_are_those_of_what_there_is_not(
     assert seen[0] in {400, 404}
 
 
-def test_a_category_comes_back_with_its_first_product_and_brings_those_above_it(client: Client, secret: str) -> None:
+def test_a_category_and_its_ancestors_return_with_a_visible_product(client: Client, secret: str) -> None:
     Product.objects.filter(sku="2").update(visible_from=None)
     for address in ("/categories/secretseason/", "/categories/secretcoats/", "/products/?brand=secretbrand"):
         assert client.get(address).status_code == 200
     assert "Secretseason" in client.get("/").content.decode()
 
 
-def test_the_categories_are_one_query_however_many_products_are_hidden(
-    secret: str, django_assert_num_queries: Any
-) -> None:
+def test_the_category_tree_takes_one_query(secret: str, django_assert_num_queries: Any) -> None:
     from catalogue.tree import CategoryTree
 
     with django_assert_num_queries(1):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from catalogue.importers.records import BytesPhoto, ProductRecord, StoredPhoto
 from catalogue.models import ProductImage
 from catalogue.signals import photos_changed
 from tests import shop
+from tests.catalogue.observing import stored
 from tests.catalogue.test_metadata import SECRET, dirty
 from tests.drawing import encoded, photo, picture
 
@@ -47,16 +47,11 @@ def old(sku: str, data: bytes = ORIGINAL) -> ProductImage:
     return image
 
 
-def stored() -> set[str]:
-    root = Path(default_storage.location)  # type: ignore[attr-defined]
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-
-
 def used() -> set[str]:
     return {name for row in ProductImage.objects.values_list(*files.COLUMNS) for name in row}
 
 
-def test_a_new_photo_is_stored_without_metadata_under_the_digest_of_what_was_received() -> None:
+def test_a_new_photo_is_stored_without_metadata() -> None:
     image = shop.product("a", ORIGINAL).photos.get()
     assert image.stripped
     assert image.sha256 == DIGEST == files.digest(image.file.name or "")
@@ -66,7 +61,7 @@ def test_a_new_photo_is_stored_without_metadata_under_the_digest_of_what_was_rec
         assert opened.getexif()[0x0112] == 6
 
 
-def test_an_import_stores_photos_without_metadata_and_knows_them_again() -> None:
+def test_an_import_strips_photos_and_recognizes_them_again() -> None:
     def bring(sku: str, source: Any) -> Any:
         record = ProductRecord(sku=sku, where="row 1", values={"title": "A hat"}, photos=(source,))
         return Importer(reject=lambda reject: pytest.fail(reject.reason)).run([record])
@@ -85,9 +80,7 @@ def test_an_import_stores_photos_without_metadata_and_knows_them_again() -> None
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "BMP", "AVIF"])
-def test_an_original_that_cannot_be_rid_of_its_metadata_is_kept_and_never_given_out(
-    client: Client, kind: str
-) -> None:
+def test_an_original_that_cannot_be_stripped_is_never_served(client: Client, kind: str) -> None:
     data = encoded(picture(size=(1200, 900)), kind)
     image = shop.product("a", data).photos.get()
     assert shop.content(image) == data
@@ -103,7 +96,7 @@ def test_an_original_that_cannot_be_rid_of_its_metadata_is_kept_and_never_given_
     ]
 
 
-def test_a_photo_that_decodes_and_is_malformed_is_kept_and_never_given_out(client: Client) -> None:
+def test_a_malformed_original_is_never_served(client: Client) -> None:
     drawn = encoded(picture())
     data = drawn[:-2] + SECRET  # what follows a scan without an end may be anything
     image = shop.product("a", data).photos.get()

@@ -44,7 +44,7 @@ def test_the_migration_makes_the_roles() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_second_run_changes_nothing_and_keeps_what_the_shop_has_added() -> None:
+def test_a_second_run_keeps_permissions_that_the_shop_added() -> None:
     run("make_roles")
     extra = Permission.objects.get(codename="view_user")
     Group.objects.get(name=VIEWER).permissions.add(extra)

@@ -1,27 +1,26 @@
-"""Packages of random weights, each made once in a session of tests; `model_package` is one by the command line."""
+"""Unpacked packages of random weights, and what Keras itself computes with the same weights."""
 
 from __future__ import annotations
 
 import atexit
-import gzip
+import importlib
 import tempfile
-from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from endpoint import export, package
+from endpoint import export
 from endpoint.architectures import ARCHITECTURES
-from endpoint.pooling import Pooling
+from modelarchive import archive
+from modelarchive.pooling import Pooling
 from tests import drawing
 
-SMALL = "mobilenetv2"
-"""The architecture with the fewest weights; its packages are packed as the command packs them."""
+if TYPE_CHECKING:
+    import keras
 
 _scratch = tempfile.TemporaryDirectory(prefix="exported-")
 atexit.register(_scratch.cleanup)
@@ -35,76 +34,46 @@ def squares(size: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """A package, and what Keras makes of `squares` with the same weights."""
+    """A network, its package as a container finds it, and what Keras makes of two pictures with the same weights."""
 
-    path: Path
-    architecture: str
-    rows: NDArray[np.float32]  # (2, dimensions), by `predict` of the network with Keras's own average pooling
+    network: keras.Model
+    folder: Path
+    squares: NDArray[np.uint8]  # (2, size, size, 3)
     features: NDArray[np.float32]  # (2, h, w, dimensions), the last feature map
+    rows: NDArray[np.float32]  # (2, dimensions), by the layer of Keras's own average pooling
 
-    @property
-    def size(self) -> int:
-        return ARCHITECTURES[self.architecture].size
+    def signature(self, name: str) -> Any:
+        """A signature of the SavedModel, as TensorFlow Serving calls it."""
+        import tensorflow as tf
 
-    @property
-    def squares(self) -> NDArray[np.uint8]:
-        return squares(self.size)
+        called = self._loaded.signatures[name]
+        return lambda values: called(tf.constant(values))["embeddings"].numpy()
+
+    @cached_property
+    def _loaded(self) -> Any:
+        import tensorflow as tf
+
+        return tf.saved_model.load(str(self.folder / archive.VERSION))
 
 
-@cache
-def exported(architecture: str, pooling: Pooling = "mean") -> Exported:
-    import importlib
-
+def exported(architecture: str, size: int, pooling: Pooling = "mean") -> Exported:
     import keras
 
-    network = export.backbone(architecture, "none")
-    known = ARCHITECTURES[architecture]
-    module = importlib.import_module(f"keras.applications.{known.module}")
-    # The layer that Keras's own `pooling="avg"` puts there.
-    rows = keras.layers.GlobalAveragePooling2D()(network.output)
-    both = keras.Model(network.inputs, [rows, network.output])
-    pixels = squares(known.size).astype(np.float32)
-    rows, features = both.predict(module.preprocess_input(pixels), verbose=0)
-    folder = Path(_scratch.name) / f"{architecture}-{pooling}"
-    with nullcontext() if architecture == SMALL else patch.object(export, "_gzip", _stored):
-        path = export.write(network, architecture, pooling, folder)
-    return Exported(path, architecture, rows, features)
-
-
-def _stored(raw: BinaryIO) -> gzip.GzipFile:
-    """A gzip that does not compress: random weights of 100 MB take seconds and hardly shrink."""
-    return gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=0, mtime=0, filename="")
-
-
-@cache
-def _loaded(folder: Path) -> Any:
-    import tensorflow as tf
-
-    return tf.saved_model.load(str(folder / package.VERSION))
-
-
-@cache
-def unpacked(architecture: str, pooling: Pooling = "mean") -> Path:
-    """The folder of a package, as a container finds it."""
-    context = package.opened(exported(architecture, pooling).path)
-    opened = context.__enter__()
-    atexit.register(context.__exit__, None, None, None)
-    return opened.folder
-
-
-def signature(folder: Path, name: str) -> Any:
-    """A signature of the SavedModel of an unpacked package, as TensorFlow Serving calls it."""
-    import tensorflow as tf
-
-    called = _loaded(folder).signatures[name]
-    return lambda values: called(tf.constant(values))["embeddings"].numpy()
+    network = export.backbone(architecture, "none", size=size)
+    module = importlib.import_module(f"keras.applications.{ARCHITECTURES[architecture].module}")
+    pixels = squares(size)
+    features = network(module.preprocess_input(pixels.astype(np.float32)), training=False)
+    rows = keras.layers.GlobalAveragePooling2D()(features)
+    folder = Path(tempfile.mkdtemp(dir=_scratch.name))
+    export.save(network, architecture, pooling, folder)
+    return Exported(network, folder, pixels, features.numpy(), rows.numpy())
 
 
 def on_openvino(folder: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Rows by OpenVINO, in single precision."""
+    """Rows of an unpacked package by OpenVINO, in single precision."""
     import openvino as ov
 
-    graph = package.Package(folder, package.read_manifest(folder)).graph()
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    with archive.unpacked(folder) as opened:
+        compiled = ov.Core().compile_model(opened.graph(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     rows: NDArray[np.float32] = compiled(pixels)[0]
     return rows

@@ -25,8 +25,8 @@ from PIL import Image
 
 from endpoint.application import Application
 from endpoint.engines import Engine
-from endpoint.manifest import Manifest
 from endpoint.server import Server
+from modelarchive.manifest import Manifest
 from tests import drawing
 from tests.waiting import until
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from endpoint import decoding
 from endpoint.decoding import square
-from endpoint.inference import Refused
+from modelarchive.inference import Refused
 from tests.drawing import picture
 from tests.endpoint.serving import encoded
 

@@ -28,7 +28,7 @@ from endpoint import deployment, rollout
 from endpoint.aws import Aws, actions
 from endpoint.deploy import main
 from endpoint.deployment import Call, Machines
-from endpoint.manifest import Manifest
+from modelarchive.manifest import Manifest
 from tests.aws import account
 from tests.moto import S3
 

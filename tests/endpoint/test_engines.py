@@ -8,26 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from endpoint import engines, package
+from endpoint import engines
 from endpoint.engines import Engine, EngineError
-from endpoint.manifest import Manifest
-from endpoint.package import Package
+from modelarchive import archive
+from modelarchive.archive import ModelArchive
+from modelarchive.manifest import Manifest
 from tests.endpoint.serving import ROOT, MeanColour, cosines, drawn
 
 
 @pytest.fixture(scope="module")
-def opened(model_package: Path) -> Iterator[Package]:
-    with package.opened(model_package) as unpacked:
+def opened(model_package: Path) -> Iterator[ModelArchive]:
+    with archive.unpacked(model_package) as unpacked:
         yield unpacked
 
 
 @pytest.fixture(scope="module")
-def openvino(opened: Package) -> Engine:
+def openvino(opened: ModelArchive) -> Engine:
     return engines.load("openvino", opened)
 
 
 @pytest.fixture(scope="module")
-def tensorflow(opened: Package) -> Engine:
+def tensorflow(opened: ModelArchive) -> Engine:
     pytest.importorskip("tensorflow")
     return engines.load("tensorflow", opened)
 
@@ -43,7 +44,7 @@ def test_both_engines_give_the_same_rows(openvino: Engine, tensorflow: Engine, s
 
 
 def test_openvino_in_full_precision_gives_those_of_tensorflow(
-    opened: Package, tensorflow: Engine, squares: np.ndarray
+    opened: ModelArchive, tensorflow: Engine, squares: np.ndarray
 ) -> None:
     exact = engines.load("openvino", opened, "f32", threads=1)
     assert exact.precision == "f32"
@@ -79,12 +80,12 @@ def test_rows_of_another_width_than_the_manifest_s_are_an_error() -> None:
         Wider().embed(np.zeros((2, 8, 8, 3), np.uint8))
 
 
-def test_tensorflow_refuses_a_precision_that_it_does_not_have(opened: Package) -> None:
+def test_tensorflow_refuses_a_precision_that_it_does_not_have(opened: ModelArchive) -> None:
     with pytest.raises(EngineError, match="--engine openvino"):
         engines.load("tensorflow", opened, "bf16")
 
 
-def test_openvino_refuses_a_precision_that_the_processor_does_not_have(opened: Package) -> None:
+def test_openvino_refuses_a_precision_that_the_processor_does_not_have(opened: ModelArchive) -> None:
     from openvino import Core
 
     if "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -100,8 +101,9 @@ import sys
 sys.modules.update(tensorflow=None, keras=None)
 from pathlib import Path
 import numpy as np
-from endpoint import engines, package
-with package.opened(Path({str(model_package)!r})) as opened:
+from endpoint import engines
+from modelarchive import archive
+with archive.unpacked(Path({str(model_package)!r})) as opened:
     engine = engines.load("openvino", opened)
     try:
         engines.load("tensorflow", opened)
@@ -116,14 +118,14 @@ print(engine.embed(np.zeros((1, 224, 224, 3), np.uint8)).shape)
     assert shape == "(1, 1280)"
 
 
-def test_a_model_that_is_damaged_is_told_of(opened: Package, tmp_path: Path) -> None:
+def test_a_model_that_is_damaged_is_told_of(opened: ModelArchive, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     (tmp_path / "1/variables").mkdir(parents=True)
     (tmp_path / "code").mkdir()
     (tmp_path / "code/pixels.pb").write_bytes(b"nothing")
     (tmp_path / "1/saved_model.pb").write_bytes(b"nothing")
-    damaged = Package(tmp_path, opened.manifest)
-    with pytest.raises(package.PackageError, match="OpenVINO cannot read the model"):
+    damaged = ModelArchive(tmp_path, opened.manifest)
+    with pytest.raises(archive.ArchiveError, match="OpenVINO cannot read the model"):
         engines.load("openvino", damaged)
     with pytest.raises(EngineError, match="TensorFlow cannot load the model"):
         engines.load("tensorflow", damaged)

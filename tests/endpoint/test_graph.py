@@ -11,42 +11,58 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from endpoint.architectures import ARCHITECTURES
-from endpoint.pooling import centre_weight
+from modelarchive import archive
+from modelarchive.pooling import centre_weight
 from tests import drawing
-from tests.endpoint.exported import SMALL, exported, on_openvino, signature, unpacked
+from tests.endpoint.exported import Exported, exported, on_openvino
 from tests.endpoint.serving import cosines
 
 AGREE = 0.9999
+
+SIZES = {"inceptionv3": 75}
+"""Sides in pixels where 64 are too few."""
 
 
 def pngs(squares: NDArray[np.uint8]) -> list[bytes]:
     return [drawing.encoded(Image.fromarray(square), "PNG") for square in squares]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_rows_are_those_that_keras_predicts(architecture: str) -> None:
-    made = exported(architecture)
-    folder = unpacked(architecture)
-    assert made.rows.shape == (2, ARCHITECTURES[architecture].dimensions)
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def made(request: pytest.FixtureRequest) -> Exported:
+    """Each architecture; its weights do not depend on the size, and small pictures are quick."""
+    return exported(request.param, SIZES.get(request.param, 64))
+
+
+def test_rows_are_those_that_keras_predicts(made: Exported) -> None:
     # Else anything would agree: two pictures have to be further apart than that.
     assert cosines(made.rows[:1], made.rows[1:]) < AGREE - 0.001
     for rows in (
-        signature(folder, "serving_default")(pngs(made.squares)),
-        signature(folder, "pixels")(made.squares),
-        on_openvino(folder, made.squares),
+        made.signature("serving_default")(pngs(made.squares)),
+        made.signature("pixels")(made.squares),
+        on_openvino(made.folder, made.squares),
     ):
         assert rows.dtype == np.float32
         assert cosines(rows, made.rows).min() > AGREE
         np.testing.assert_allclose(rows, made.rows, rtol=1e-3, atol=1e-4 * np.abs(made.rows).max())
 
 
-def test_gem_is_a_centre_weighted_root_of_mean_squares() -> None:
-    made, folder = exported(SMALL, "gem"), unpacked(SMALL, "gem")
+def test_each_architecture_is_described_as_it_is(made: Exported) -> None:
+    manifest = archive.read_manifest(made.folder)
+    known = ARCHITECTURES[manifest.architecture]
+    assert manifest.dimensions == made.rows.shape[1] == known.dimensions
+    last = known.last_block(made.network)
+    weights = sum(layer.count_params() for layer in last)
+    assert 0.2 < weights / made.network.count_params() < 0.8
+    assert last[-1] is made.network.layers[-1]
+
+
+def test_gem_is_a_centre_weighted_root_of_mean_squares(tiny: str) -> None:
+    made = exported(tiny, 64, "gem")
     features = made.features.astype(np.float64)
     weight = centre_weight(*features.shape[1:3]).astype(np.float64)
     expected = np.sqrt(np.einsum("hw,nhwd->nd", weight, features**2))
     assert cosines(made.rows, expected).max() < 0.999, "the mean would pass as well"
-    for rows in (signature(folder, "pixels")(made.squares), on_openvino(folder, made.squares)):
+    for rows in (made.signature("pixels")(made.squares), on_openvino(made.folder, made.squares)):
         np.testing.assert_allclose(rows, expected, rtol=1e-3, atol=1e-5 * expected.max())
 
 
@@ -64,8 +80,8 @@ def test_gem_has_a_slope_where_nothing_excites_a_channel() -> None:
 
 
 @pytest.fixture(scope="module")
-def embed() -> Any:
-    return signature(unpacked(SMALL), "serving_default")
+def embed(tiny: str) -> Any:
+    return exported(tiny, 64).signature("serving_default")
 
 
 def decoded(image: Image.Image) -> NDArray[np.uint8]:
@@ -147,4 +163,4 @@ def test_one_undecodable_image_fails_the_whole_call(embed: Any, bad: bytes) -> N
     good = FORMATS["PNG"][0]
     with pytest.raises(tf.errors.InvalidArgumentError):
         embed([good, bad])
-    assert embed([good]).shape == (1, 1280)
+    assert embed([good]).shape == (1, 128)

@@ -21,9 +21,10 @@ import urllib3
 from botocore.exceptions import ClientError
 from starlette.requests import Request
 
-from endpoint import decoding, engines, inference, package
+from endpoint import decoding, engines
 from endpoint.application import Application, Limits
 from endpoint.engines import EngineError
+from modelarchive import archive, inference
 from tests.endpoint.serving import (
     ROOT,
     Address,
@@ -107,8 +108,8 @@ def test_an_image_is_answered_with_its_row_and_the_model_s_fingerprint(server: P
     assert response["ResponseMetadata"]["RequestId"]
     found = answer(response)
     assert set(found) == {"predictions", "model"}
-    assert found["model"] == package.read_manifest(model_package).fingerprint
-    with package.opened(model_package) as opened:
+    assert found["model"] == archive.read_manifest(model_package).fingerprint
+    with archive.unpacked(model_package) as opened:
         expected = engines.load("openvino", opened).embed(np.stack([np.asarray(image) for image in images]))
     assert cosines(found["predictions"], expected).min() > 0.9999
 
@@ -138,7 +139,7 @@ def test_an_image_of_another_size_is_squashed(server: Process) -> None:
 
 def test_the_whole_manifest_comes_when_it_is_asked_for(server: Process, model_package: Path) -> None:
     image = encoded(drawn(1)[0])
-    manifest = json.loads(package.read_manifest(model_package).to_json())
+    manifest = json.loads(archive.read_manifest(model_package).to_json())
     assert answer(invoke(server, image, CustomAttributes="manifest=true"))["manifest"] == manifest
     asked = {"X-Amzn-SageMaker-Custom-Attributes": "manifest"}
     assert answer(server.post(image, **asked))["manifest"] == manifest
@@ -548,7 +549,7 @@ def test_tensorflow_serves_an_unpacked_package_as_a_container_is_started(
     server: Process, model_package: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("tensorflow")
-    with package.opened(model_package) as opened:
+    with archive.unpacked(model_package) as opened:
         shutil.copytree(opened.folder, tmp_path, dirs_exist_ok=True)
     images = instances([encoded(image) for image in drawn(3)])
     with serving(

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from endpoint.manifest import Manifest
+from modelarchive.manifest import Manifest
 from tests.aws import account
 
 NAME = "shop-model"

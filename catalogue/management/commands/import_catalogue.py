@@ -1,4 +1,4 @@
-"""Bring products and their photos into the catalogue from a folder, a zip or a table."""
+"""Import products and their photos from a folder, a zip or a table."""
 
 from __future__ import annotations
 
@@ -14,39 +14,38 @@ from catalogue.importers.records import SourceRefused
 from catalogue.importers.sources import FORMATS, open_source
 
 DOWNLOADS = 16
-"""They mostly wait; each that is there takes a few megabytes and a moment of a processor."""
+"""Parallel downloads. They mostly wait; each takes a few megabytes."""
 
 
 class Command(ImportCommand):
     help = (
-        "Bring products and their photos into the catalogue: from a folder or a zip of photos, or from a CSV or "
-        "JSON Lines table with the photos beside it. Products are known by their SKU; a second run changes nothing."
+        "Import products and their photos from a folder or a zip of photos, or from a table (CSV, Excel or JSON "
+        "Lines) with the photos beside it. Products are identified by SKU; a second run changes nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("source", help="a folder, a .zip, a .csv, an .xlsx, a .jsonl, or s3://bucket/folder")
         parser.add_argument(
-            "--format", choices=FORMATS, default="auto", help="what the source is (default: see itself)"
+            "--format", choices=FORMATS, default="auto", help="format of the source (default: detect it)"
         )
         parser.add_argument(
             "--downloads",
             type=positive,
             default=DOWNLOADS,
-            help="photos fetched at once, where they are not on this machine (default: %(default)s)",
+            help="photos downloaded at once, if they are not on this machine (default: %(default)s)",
         )
         parser.add_argument("--dry-run", action="store_true", help="check everything and change nothing")
         parser.add_argument(
             "--rejects",
             type=Path,
-            help="where to write what was rejected, as .csv or .jsonl (default: in imports/ of DATA_DIR; "
-            "of a dry run, nowhere)",
+            help="file for the rejects, .csv or .jsonl (default: in imports/ of DATA_DIR; none for a dry run)",
         )
         parser.add_argument(
             "--max-expanded",
             type=positive,
             default=MAX_EXPANDED_BYTES,
-            help="bytes that a zip may come to when unpacked (default: %(default)s)",
+            help="unpacked bytes of a zip (default: %(default)s)",
         )
 
     def handle(self, *, source: str, format: str, max_expanded: int, **options: Any) -> None:  # noqa: A002

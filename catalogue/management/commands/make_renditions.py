@@ -1,4 +1,4 @@
-"""Make the renditions that photos of an older version lack, or all of them anew."""
+"""Make missing renditions, or all of them again."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from catalogue.models import ProductImage
 
 class Command(PhotoCommand):
     help = (
-        "Make the large renditions of photos that came before there were any. It may be interrupted and run again; "
-        "the shop may be open meanwhile."
+        "Make the large renditions of photos that were stored without one. It can be interrupted and run again, also "
+        "while the shop is open."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--all", action="store_true", help="make the renditions of every photo anew")
+        parser.add_argument("--all", action="store_true", help="make the renditions of every photo again")
 
     def handle(self, *, verbosity: int, **options: Any) -> None:
-        made, failed = self.mend_all(_wanted(every=options["all"]), verbosity)
+        made, failed = self.repair_all(_wanted(every=options["all"]), verbosity)
         if verbosity:
             self.stdout.write(f"Renditions of {made} photos made.")
         self.tell_failures(failed)
 
-    def mend(self, photo: ProductImage) -> bool:
+    def repair(self, photo: ProductImage) -> bool:
         return photo.renew_renditions()
 
 

@@ -1,4 +1,4 @@
-"""Collect what is to be translated, as this project keeps it: `make messages` runs it."""
+"""Django's makemessages with this project's options; `make messages` runs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.core.management.commands import makemessages
 
 
 class Command(makemessages.Command):
-    """Messages without line numbers, which would change with every edit, and without guesses."""
+    """Without line numbers, which change with every edit, and without fuzzy matches."""
 
     msgmerge_options = [*makemessages.Command.msgmerge_options, "--no-fuzzy-matching"]
 

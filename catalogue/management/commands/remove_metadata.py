@@ -1,4 +1,4 @@
-"""Take places, names and other metadata out of the originals that were stored with them."""
+"""Remove places, names and other metadata from stored originals."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from catalogue.models import ProductImage
 
 class Command(PhotoCommand):
     help = (
-        "Take the metadata out of the originals of photos that came before that was done at once; until then pages "
-        "show renditions in their place. It may be interrupted and run again; the shop may be open meanwhile."
+        "Remove the metadata from originals that were stored with it; until then pages show renditions instead. It "
+        "can be interrupted and run again, also while the shop is open."
     )
 
     def handle(self, *, verbosity: int, **options: Any) -> None:
         private = ProductImage.objects.filter(stripped=False)
         removable = reduce(or_, (Q(file__endswith=extension) for extension in metadata.EXTENSIONS))
         wanted = list(private.filter(removable).order_by("pk").values_list("pk", flat=True))
-        stripped, failed = self.mend_all(wanted, verbosity)
+        stripped, failed = self.repair_all(wanted, verbosity)
         if verbosity:
-            self.stdout.write(f"Originals without metadata from now on: {stripped}.")
-            self.stdout.write(f"Originals that stay private, of which pages show renditions: {private.count()}.")
+            self.stdout.write(f"Originals whose metadata was removed: {stripped}.")
+            self.stdout.write(f"Originals that stay private, shown as renditions: {private.count()}.")
         self.tell_failures(failed)
 
-    def mend(self, photo: ProductImage) -> bool:
+    def repair(self, photo: ProductImage) -> bool:
         return photo.strip()

@@ -1,4 +1,4 @@
-"""Find and remove stored files that no photo uses: what a killed process or a transaction rolled back has left."""
+"""Remove stored files that no photo uses, left by a killed process or a rolled back transaction."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from catalogue import files
 from catalogue.models import unused
 
 FOLDERS = ("photos", "thumbnails")
-"""The storage's folders that hold photos' files."""
+"""The storage's folders of photos' files."""
 
 ORPHANED_AFTER = timedelta(hours=1)
-"""The least age of an orphan: a younger file may belong to an import that has not been committed yet."""
+"""The minimum age of an orphan: a younger file may belong to a running import."""
 
 _SUBFOLDER = re.compile(r"[0-9a-f]{2}")
 # A digest, the mark of a large rendition, and the suffix that the storage appends when a name is taken.
@@ -29,12 +29,12 @@ _NAME = re.compile(r"[0-9a-f]{64}(-[0-9]+)?(_[0-9A-Za-z]+)?\.[a-z]+")
 
 class Command(BaseCommand):
     help = (
-        "Remove photos' files that no photo uses and that are older than an hour. Only files in photos/ and "
-        "thumbnails/ that are named as the catalogue names them are looked at. The shop may be open meanwhile."
+        "Remove files that no photo uses and that are older than an hour. Only files in photos/ and thumbnails/ with "
+        "names that the catalogue gives are removed. The shop may be open."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="name them and remove nothing")
+        parser.add_argument("--dry-run", action="store_true", help="list them and remove nothing")
 
     def handle(self, *, dry_run: bool, verbosity: int, **options: Any) -> None:
         count = size = 0
@@ -51,10 +51,12 @@ class Command(BaseCommand):
                         files.remove([name])
         except NotImplementedError as error:
             raise CommandError(
-                "This storage cannot list its files or tell their age: look for orphans with its own tools."
+                "This storage cannot list its files or their ages. Find orphans with its own tools."
             ) from error
         except OSError as error:
-            raise CommandError(f"The storage cannot be read: {error}. {count} files were done before.") from error
+            raise CommandError(
+                f"The storage cannot be read: {error}. {count} files were processed before."
+            ) from error
         if verbosity:
             self.stdout.write(
                 f"{count} orphan {'file' if count == 1 else 'files'}, {size / 1_000_000:.1f} MB, "
@@ -65,12 +67,12 @@ class Command(BaseCommand):
     def _size(name: str) -> int:
         try:
             return default_storage.size(name)
-        except FileNotFoundError:  # somebody else has removed it meanwhile
+        except FileNotFoundError:  # removed by another process
             return 0
 
 
 def subfolders() -> list[str]:
-    """The storage's folders that hold photos' files."""
+    """The subfolders of photos' files."""
     return [
         f"{folder}/{subfolder}"
         for folder in FOLDERS
@@ -80,10 +82,7 @@ def subfolders() -> list[str]:
 
 
 def orphans(subfolder: str) -> Iterator[str]:
-    """Files of a subfolder that no photo uses: left by a process that was killed, or by a transaction rolled back.
-
-    Whatever is not named as `prepare` names files is somebody else's, and not spoken of.
-    """
+    """The old files of a subfolder that no photo uses. Files that `files.prepare` did not name are ignored."""
     names = {f"{subfolder}/{name}" for name in _listed(subfolder)[1] if _NAME.fullmatch(name)}
     before = timezone.now() - ORPHANED_AFTER
     for name in sorted(unused(names)):
@@ -93,7 +92,7 @@ def orphans(subfolder: str) -> Iterator[str]:
 
 
 def _listed(folder: str) -> tuple[list[str], list[str]]:
-    """Folders and files; none where there is no such folder yet."""
+    """The folders and files in a folder, which need not exist."""
     try:
         return default_storage.listdir(folder)
     except FileNotFoundError:
@@ -103,5 +102,5 @@ def _listed(folder: str) -> tuple[list[str], list[str]]:
 def _modified(name: str) -> datetime | None:
     try:
         return default_storage.get_modified_time(name)
-    except FileNotFoundError:  # somebody else has removed it meanwhile
+    except FileNotFoundError:  # removed by another process
         return None

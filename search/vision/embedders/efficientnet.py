@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from endpoint.pooling import centre_weight
+from modelarchive.pooling import centre_weight
 from search.exceptions import EmbedderError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class WeightsError(EmbedderError):
 def embedder(variant: Variant, tensors: Tensors, pooling: Pooling) -> ov.Model:
     """Build uint8 (n, size, size, 3) RGB -> float32 (n, FEATURES), the pooled last feature map as unit rows.
 
-    "weighted" is `endpoint.pooling`'s "gem", `sqrt(sum(g * f**2))`, `g` being its `centre_weight`; "mean"
+    "weighted" is `modelarchive.pooling`'s "gem", `sqrt(sum(g * f**2))`, `g` being its `centre_weight`; "mean"
     is the plain mean that the classifier was trained on. Raises WeightsError.
     """
     graph = _Graph(tensors)

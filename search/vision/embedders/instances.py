@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from endpoint.inference import IMAGES
+from modelarchive.inference import IMAGES
 
 Encoding = Literal["bmp", "png"]
 

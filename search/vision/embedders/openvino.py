@@ -14,7 +14,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from numpy.typing import NDArray
 
-from endpoint.precision import Precision, PrecisionError, configuration
+from modelarchive.precision import Precision, PrecisionError, configuration
 from resilience.perprocess import PerProcess
 from search.exceptions import EmbedderError
 from search.vision import vectors

@@ -41,7 +41,7 @@ _REFUSED = frozenset({400, 413, 415, 422})
 """Statuses by which a model says that it is the request's fault: of other ones the picture cannot be to blame."""
 
 _MEANT = re.compile(r"(?:400|413|415): (?=\S)")
-"""What `endpoint.inference` begins with where it refuses a request: AWS's container answers it with 500."""
+"""What `modelarchive.inference` begins with where it refuses a request: AWS's container answers it with 500."""
 
 _TOO_LARGE = 413
 _BUSY = 429

@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from endpoint.manifest import Manifest, ManifestError
+from modelarchive.manifest import Manifest, ManifestError
 from resilience.breaker import Breaker
 from resilience.perprocess import PerProcess
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected

@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 
-from endpoint.package import PackageError, opened, read_manifest
+from modelarchive.archive import ArchiveError, read_manifest, unpacked
 from search.exceptions import EmbedderError
 from search.vision.embedders import efficientnet, torchfile
 from search.vision.pictures import PREPROCESSING_VERSION
@@ -21,7 +21,7 @@ from search.vision.pictures import PREPROCESSING_VERSION
 if TYPE_CHECKING:
     import openvino as ov
 
-    from endpoint.manifest import Manifest
+    from modelarchive.manifest import Manifest
 
 
 class Source(ABC):
@@ -106,7 +106,7 @@ class ModelPackage(Source):
         """What the package says of itself. Raises EmbedderError where it is missing or damaged."""
         try:
             return read_manifest(self.path)
-        except PackageError as error:
+        except ArchiveError as error:
             raise self._unusable(error) from error
 
     @property
@@ -124,16 +124,16 @@ class ModelPackage(Source):
     def check(self) -> list[CheckMessage]:
         try:
             read_manifest(self.path)
-        except PackageError as error:
+        except ArchiveError as error:
             hint = "EMBEDDER_PACKAGE is the path of a model.tar.gz, or of the folder that it was unpacked to."
             return [Error(str(error), hint=hint, id="search.vision.embedders.E003")]
         return []
 
     def graph(self) -> ov.Model:
         try:
-            with opened(self.path) as package:
+            with unpacked(self.path) as package:
                 found, graph = package.manifest.fingerprint, package.graph()
-        except PackageError as error:
+        except ArchiveError as error:
             raise self._unusable(error) from error
         if found != self.manifest.fingerprint:
             raise EmbedderError(
@@ -142,5 +142,5 @@ class ModelPackage(Source):
             )
         return graph
 
-    def _unusable(self, error: PackageError) -> EmbedderError:
+    def _unusable(self, error: ArchiveError) -> EmbedderError:
         return EmbedderError(_("The model package cannot be used. %(reason)s") % {"reason": error})

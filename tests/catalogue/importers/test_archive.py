@@ -41,7 +41,7 @@ def sentence(path: Path) -> str:
     return str(caught.value)
 
 
-def test_a_table_calls_photos_by_their_paths_or_by_their_names_where_those_are_one(tmp_path: Path) -> None:
+def test_a_table_names_photos_by_path_or_unique_name(tmp_path: Path) -> None:
     entries = {"shop/a/front.jpg": b"1", "shop/b/front.jpg": b"2", "shop/b/back.jpg": b"3"}
     with closing(ArchiveSource(pack(tmp_path / "shop.zip", entries))) as source:
         names = ["a/front.jpg", "shop/b/front.jpg", "./b/back.jpg", "back.jpg"]
@@ -72,7 +72,7 @@ def test_a_folder_of_another_name_is_a_category(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../a.jpg", "hats/../../a.jpg", "/etc/a.jpg", "C:/a.jpg", "c:a.jpg", "hats\\a.jpg", "..\\a.jpg", "."]
 )
-def test_an_entry_that_may_lead_out_of_the_folder_refuses_the_archive(tmp_path: Path, name: str) -> None:
+def test_an_entry_outside_of_the_folder_refuses_the_archive(tmp_path: Path, name: str) -> None:
     path = pack(tmp_path / "x.zip", {"good.jpg": b"a", name: b"b"})
     with pytest.raises(SourceRefused, match="nothing was imported"):
         ArchiveSource(path)

@@ -54,7 +54,7 @@ def test_each_dress_is_a_product_with_its_five_descriptions(site: Web, tmp_path:
 
 
 @pytest.mark.django_db
-def test_what_fails_is_left_for_a_second_run_which_fetches_nothing_else(site: Web, tmp_path: Path) -> None:
+def test_a_second_run_downloads_only_what_failed(site: Web, tmp_path: Path) -> None:
     good, shaky, down = (site.url + path for path in ("/good.jpg", "/shaky.jpg", "/down.jpg"))
     site.put("/good.jpg", page(small(1)))
     site.put("/shaky.jpg", page(status=503), page(status=429), page(small(2)))

@@ -56,7 +56,7 @@ def test_a_name_that_is_not_unicode_is_imported_under_one_that_is(tmp_path: Path
     assert record.where.encode()
 
 
-def test_folders_in_too_many_folders_are_rejected_and_not_looked_into(tmp_path: Path) -> None:
+def test_folders_that_are_nested_too_deep_are_rejected(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * 60)
     deep.mkdir(parents=True)
     (deep / "x.jpg").write_bytes(b"x")

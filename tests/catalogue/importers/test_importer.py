@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import OperationalError
 from django.utils import translation
@@ -21,6 +19,7 @@ from catalogue.importers.importer import Importer, Summary
 from catalogue.importers.records import BytesPhoto, Difference, ProductRecord, Reject, UnreadablePhoto
 from catalogue.models import Brand, Category, Product, ProductImage
 from catalogue.signals import photos_changed
+from tests.catalogue.observing import stored
 from tests.drawing import encoded, picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,12 +70,6 @@ def run(*records: ProductRecord | Reject, **options: Any) -> Outcome:
     return Outcome(summary, rejects, changed)
 
 
-def stored() -> set[str]:
-    """The files in the storage, as the database would name them."""
-    root = Path(settings.MEDIA_ROOT)
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-
-
 def used() -> set[str]:
     return {name for row in ProductImage.objects.values_list(*files.COLUMNS) for name in row}
 
@@ -116,7 +109,7 @@ def test_a_new_product_comes_with_its_photos_category_and_brand() -> None:
     product.full_clean()
 
 
-def test_a_second_run_writes_nothing_and_tells_nobody(django_assert_num_queries: Any) -> None:
+def test_a_second_run_writes_and_announces_nothing(django_assert_num_queries: Any) -> None:
     records = [
         record(str(n), photo(n), values={"title": "x", "category": ("C",), "price": Decimal(n)}) for n in range(5)
     ]
@@ -137,7 +130,7 @@ def test_known_content_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert run(record("A", photo(0))).counts == (0, 0, 1)
 
 
-def test_what_a_record_speaks_of_is_set_and_the_rest_is_left_alone() -> None:
+def test_a_record_sets_its_fields_and_no_others() -> None:
     run(record("A", photo(0), values={"title": "Coat", "brand": "B", "price": Decimal(5), "description": "old"}))
     modified = Product.objects.get().modified
     outcome = run(record("A", values={"price": None, "description": "new"}))
@@ -150,7 +143,7 @@ def test_what_a_record_speaks_of_is_set_and_the_rest_is_left_alone() -> None:
     assert outcome.changed == list(product.photos.values_list("pk", flat=True))
 
 
-def test_listed_photos_are_the_products_photos_in_their_order() -> None:
+def test_a_products_photos_become_the_listed_ones() -> None:
     run(record("A", photo(0), photo(1), photo(2), alts=("zero", "one", "two")))
     kept = set(ProductImage.objects.values_list("pk", flat=True))
     outcome = run(record("A", photo(2), photo(3), photo(1)))
@@ -173,7 +166,7 @@ def test_a_picture_listed_twice_is_one_photo() -> None:
     assert stored() == used()
 
 
-def test_one_bad_photo_is_rejected_and_the_product_goes_in_with_the_others() -> None:
+def test_a_bad_photo_is_rejected_and_the_product_is_imported() -> None:
     outcome = run(record("A", photo(0), BROKEN, photo(1)))
     assert outcome.counts == (1, 0, 0)
     assert photos() == [0, 1]
@@ -217,7 +210,7 @@ def test_without_overwriting_an_existing_product_only_gains_photos() -> None:
     assert photos() == [0, 1, 2]
 
 
-def test_named_attributes_are_set_beside_the_others_and_an_empty_one_is_removed() -> None:
+def test_named_attributes_are_added_and_empty_ones_removed() -> None:
     run(record("A", values={"title": "x", "attributes": {"fit": "slim", "old": "1"}}))
     run(record("A", named_attributes={"neck": "crew", "old": ""}))
     assert Product.objects.get().attributes == {"fit": "slim", "neck": "crew"}
@@ -232,11 +225,11 @@ def test_a_new_product_without_a_title_is_rejected() -> None:
 def test_dates_that_contradict_those_in_the_database_are_rejected() -> None:
     run(record("A", values={"title": "x", "visible_until": datetime(2026, 1, 1, tzinfo=UTC)}))
     outcome = run(record("A", values={"title": "y", "visible_from": datetime(2026, 2, 1, tzinfo=UTC)}))
-    assert "must become visible before" in outcome.rejects[0].reason
+    assert "must be later" in outcome.rejects[0].reason
     assert Product.objects.get().title == "x"
 
 
-def test_a_sku_that_comes_twice_is_taken_once() -> None:
+def test_a_repeated_sku_is_rejected() -> None:
     outcome = run(record("A"), replace(record("A", values={"title": "other"}), where="line 9"), batch=1)
     assert [(r.where, r.reason) for r in outcome.rejects] == [
         ("line 9", "This SKU is already in line A. Take one of them out.")
@@ -244,7 +237,7 @@ def test_a_sku_that_comes_twice_is_taken_once() -> None:
     assert Product.objects.get().title == "Product A"
 
 
-def test_a_record_that_only_the_database_refuses_fails_alone() -> None:
+def test_a_record_that_the_database_refuses_fails_alone() -> None:
     bad = record("B", photo(1), values={"title": "x", "price": Decimal(-1)})
     outcome = run(record("A", photo(0)), bad, record("C", photo(2)))
     assert set(Product.objects.values_list("sku", flat=True)) == {"A", "C"}
@@ -267,7 +260,7 @@ def test_categories_and_brands_get_addresses_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("count", [4, 48])
-def test_a_batch_costs_the_same_queries_whatever_its_size(count: int, django_assert_max_num_queries: Any) -> None:
+def test_the_queries_of_a_batch_do_not_grow_with_its_size(count: int, django_assert_max_num_queries: Any) -> None:
     def records(price: int) -> list[ProductRecord]:
         values = {"title": "x", "category": ("C",), "brand": "B", "price": Decimal(price)}
         return [record(str(n), photo(n % 6), photo((n + price) % 6), values=values) for n in range(count)]
@@ -295,7 +288,7 @@ def test_a_dry_run_finds_the_same_and_writes_nothing() -> None:
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_each_product_is_told_with_what_becomes_of_it(dry_run: bool) -> None:
+def test_differences_are_reported_for_each_product(dry_run: bool) -> None:
     run(
         record("A", photo(0), photo(1), values={"title": "Old", "category": ("Tops",), "brand": "Acme"}),
         record("B", values={"title": "Same"}),
@@ -321,7 +314,7 @@ def test_each_product_is_told_with_what_becomes_of_it(dry_run: bool) -> None:
     assert (same.unchanged, new.created, new.photos_added) == (True, True, 1)
 
 
-def test_refusals_are_in_the_language_of_whoever_imports() -> None:
+def test_refusals_are_in_the_importing_users_language() -> None:
     with translation.override("ja"):
         languages: list[str | None] = []
         run(record("A", Listening(languages)))
@@ -342,7 +335,7 @@ class Listening:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_what_ends_a_batch_rolls_it_back_with_its_files_and_a_second_run_goes_on(error: type[BaseException]) -> None:
+def test_an_interrupted_batch_is_rolled_back_and_a_second_run_continues(error: type[BaseException]) -> None:
     records = [record(str(n), photo(n)) for n in range(6)]
 
     def fail_on_the_second_batch(ids: list[int], **_: Any) -> None:
@@ -358,7 +351,7 @@ def test_what_ends_a_batch_rolls_it_back_with_its_files_and_a_second_run_goes_on
     assert stored() == used()
 
 
-def test_a_photo_with_many_pixels_gets_a_larger_rendition_and_a_small_one_does_not() -> None:
+def test_only_a_large_photo_gets_a_large_rendition() -> None:
     large = BytesPhoto("large.jpg", encoded(picture(size=(1200, 1600))))
     run(record("A", photo(0), large))
     small_one, large_one = ProductImage.objects.order_by("position")
@@ -367,15 +360,6 @@ def test_a_photo_with_many_pixels_gets_a_larger_rendition_and_a_small_one_does_n
     assert (large_one.width, large_one.thumbnail_width, large_one.large_width) == (1200, 480, 960)
     assert len(stored()) == 5
     assert stored() == used()
-
-
-def test_what_is_stored_of_a_large_photo_goes_with_it() -> None:
-    large = BytesPhoto("large.jpg", encoded(picture(size=(1200, 1600))))
-    run(record("A", large))
-    run(record("A", photo(1)))
-    assert photos() == [1]
-    assert stored() == used()
-    assert len(stored()) == 2
 
 
 def test_an_interrupt_while_photos_are_read_leaves_no_files() -> None:
@@ -388,7 +372,7 @@ def test_an_interrupt_while_photos_are_read_leaves_no_files() -> None:
     assert (Product.objects.count(), stored()) == (0, set())
 
 
-def test_a_storage_that_fails_ends_the_import_without_rejecting_the_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_storage_stops_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
     save = FileSystemStorage.save
 
     def full(self: FileSystemStorage, name: str, *args: Any, **options: Any) -> str:
@@ -402,7 +386,7 @@ def test_a_storage_that_fails_ends_the_import_without_rejecting_the_photo(monkey
     assert (Product.objects.count(), stored()) == (0, set())
 
 
-def test_a_batch_that_meets_another_writer_is_tried_again() -> None:
+def test_a_batch_is_tried_again_after_a_conflict() -> None:
     calls: list[list[int]] = []
 
     def busy_once(ids: list[int], **_: Any) -> None:
@@ -417,7 +401,7 @@ def test_a_batch_that_meets_another_writer_is_tried_again() -> None:
     assert (Category.objects.count(), stored()) == (1, used())
 
 
-def test_a_product_that_came_after_the_importer_looked_is_compared_and_not_doubled(
+def test_a_product_that_was_just_created_is_compared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wanted = record("A", photo(0), photo(1), values={"title": "x", "category": ("C",)})
@@ -435,7 +419,7 @@ def test_a_product_that_came_after_the_importer_looked_is_compared_and_not_doubl
     assert stored() == used()
 
 
-def test_a_photo_that_was_removed_after_the_importer_looked_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_that_was_just_removed_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     run(record("A", photo(0)))
     write = Importer._write
 
@@ -447,7 +431,7 @@ def test_a_photo_that_was_removed_after_the_importer_looked_is_rejected(monkeypa
     assert "Import the same again" in run(record("A", photo(0))).rejects[0].reason
 
 
-def test_batches_are_told_of_with_the_photos_that_they_added() -> None:
+def test_on_batch_gets_the_photos_that_were_added() -> None:
     told: list[list[int]] = []
     run(record("A", photo(0)), record("B", photo(1)), record("C", photo(2)), batch=2, on_batch=told.append)
     assert [len(ids) for ids in told] == [2, 1]

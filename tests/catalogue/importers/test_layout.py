@@ -61,7 +61,7 @@ def test_what_operating_systems_leave_behind_is_hidden(name: str) -> None:
     assert layout.hidden(name)
 
 
-def test_paths_that_differ_only_in_what_does_not_print_have_different_skus() -> None:
+def test_paths_that_differ_in_unprintable_characters_have_different_skus() -> None:
     assert layout.sku(("a\x01b.jpg",)) != layout.sku(("a\x02b.jpg",))
 
 

@@ -12,7 +12,7 @@ from catalogue.models import Product, ProductImage
 from tests.catalogue.test_import_catalogue import run, small
 from tests.moto import BUCKET, S3, failing, use
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_pauses")]
 
 SOURCE = f"s3://{BUCKET}/incoming"
 
@@ -29,7 +29,7 @@ def put(s3: S3, **objects: bytes) -> None:
         s3.client.put_object(Bucket=BUCKET, Key=f"incoming/{name.replace('__', '/')}.jpg", Body=data)
 
 
-def test_objects_become_categories_and_products_as_a_folders_files_do(s3: S3) -> None:
+def test_objects_become_categories_and_products_like_files_of_a_folder(s3: S3) -> None:
     put(s3, hats__sun_hat=small(1), hats__winter=small(2), top=small(3))
     s3.client.put_object(Bucket=BUCKET, Key="incoming/hats/", Body=b"")
     s3.client.put_object(Bucket=BUCKET, Key="incoming/hats/.DS_Store", Body=b"x")
@@ -50,7 +50,7 @@ def test_what_cannot_be_read_fails_alone(s3: S3, settings: Any) -> None:
     assert (status, summary["created"], summary["rejected"]) == (3, 1, 3)
 
 
-def test_an_archived_object_fails_alone_and_is_said_to_need_restoring(s3: S3, tmp_path: Path) -> None:
+def test_an_archived_object_fails_alone_and_needs_restoring(s3: S3, tmp_path: Path) -> None:
     put(s3, a=small(1), c=small(3))
     s3.client.put_object(Bucket=BUCKET, Key="incoming/b.jpg", Body=small(2), StorageClass="GLACIER")
     summary, status, _ = run(SOURCE, "--rejects", str(tmp_path / "rejects.csv"))
@@ -58,7 +58,7 @@ def test_an_archived_object_fails_alone_and_is_said_to_need_restoring(s3: S3, tm
     assert "Restore it" in (tmp_path / "rejects.csv").read_text()
 
 
-def test_objects_are_read_batch_after_batch(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_are_read_batch_by_batch(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     put(s3, a=small(1), b=small(2), c=small(3), d=small(4))
     seen: list[int] = []
     write = importer.Importer._write
@@ -80,25 +80,25 @@ def test_objects_are_read_batch_after_batch(s3: S3, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("s3://no-such-bucket/photos", "no bucket no-such-bucket"),
+        ("s3://no-such-bucket/photos", "bucket no-such-bucket does not exist"),
         (f"s3://{BUCKET}/nothing", "nothing at"),
         ("s3:///photos", "names no bucket"),
     ],
 )
-def test_a_source_that_is_not_there_is_refused_with_a_sentence(s3: S3, source: str, words: str) -> None:
+def test_a_missing_source_is_refused(s3: S3, source: str, words: str) -> None:
     _, status, told = run(source)
     assert status == 2
     assert words in told
 
 
-def test_no_credentials_are_said_before_anything_is_begun(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported_at_the_start(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     _, status, told = run(SOURCE)
     assert (status, "no credentials" in told) == (2, True)
 
 
-def test_a_bucket_that_goes_away_stops_the_import_which_goes_on_later(
+def test_an_unavailable_bucket_stops_the_import_until_a_later_run(
     s3: S3, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(s3, a=small(1), b=small(2), c=small(3), d=small(4))
@@ -114,7 +114,7 @@ def test_a_bucket_that_goes_away_stops_the_import_which_goes_on_later(
         summary, status, told = run(SOURCE, "--batch", "2")
     assert (status, summary["created"]) == (1, 2)
     assert "SlowDown" in told
-    assert told.endswith("run the same command again to go on.")
+    assert told.endswith("run the same command again to continue.")
     monkeypatch.setattr(importer.Importer, "_write", write)
     use(s3.url, settings, monkeypatch)
     summary, status, _ = run(SOURCE)

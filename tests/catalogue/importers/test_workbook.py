@@ -64,7 +64,7 @@ def test_numbers_and_dates_are_taken_as_the_sheet_shows_them(tmp_path: Path) -> 
     }
 
 
-def test_blank_rows_are_passed_over_and_short_rows_have_empty_cells(tmp_path: Path) -> None:
+def test_blank_rows_are_skipped_and_short_rows_are_padded(tmp_path: Path) -> None:
     path = book(tmp_path, ["sku", "title", "price"], ["a", "Coat"], [None, "", None], ["b", "Hat", 3])
     first, second = read(path)
     assert isinstance(first, ProductRecord)
@@ -113,7 +113,7 @@ def test_a_time_in_the_wrong_column_rejects_its_row_alone(tmp_path: Path, cell: 
     assert isinstance(second, ProductRecord)
 
 
-def test_shared_texts_are_read_without_their_formats_and_pronunciation(tmp_path: Path) -> None:
+def test_shared_strings_are_read_without_formats_and_phonetics(tmp_path: Path) -> None:
     rich = "<si><r><t>Wool </t></r><r><t>coat</t></r><rPh sb='0' eb='1'><t>read so</t></rPh></si>"
     cells = "".join(f'<c t="s"><v>{number}</v></c>' for number in (1, 0))
     found = only(
@@ -122,7 +122,7 @@ def test_shared_texts_are_read_without_their_formats_and_pronunciation(tmp_path:
     assert (found.sku, found.values["title"]) == ("a\rb", "Wool coat")
 
 
-def test_a_cell_with_an_error_is_no_empty_cell(tmp_path: Path) -> None:
+def test_a_cell_with_an_error_is_not_empty(tmp_path: Path) -> None:
     cells = '<c t="str"><v>a</v></c><c t="e"><v>#N/A</v></c>'
     assert only(hostile.workbook(tmp_path / "t.xlsx", f"<row>{cells}</row>")).values["title"] == "#N/A"
 
@@ -143,7 +143,7 @@ def test_dates_may_be_counted_from_1904(tmp_path: Path) -> None:
     assert only(tmp_path / "t.xlsx").values["visible_from"] == datetime(2026, 1, 31, tzinfo=UTC)
 
 
-def test_a_text_that_is_referred_to_and_not_there_refuses_the_workbook(tmp_path: Path) -> None:
+def test_a_missing_shared_string_refuses_the_workbook(tmp_path: Path) -> None:
     path = hostile.workbook(tmp_path / "t.xlsx", '<row><c t="s"><v>5</v></c></row>', strings="<si/>")
     with pytest.raises(SourceRefused, match="cannot be read as an Excel workbook"):
         WorkbookSource(path)

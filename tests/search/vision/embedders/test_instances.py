@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from endpoint.inference import IMAGES
+from modelarchive.inference import IMAGES
 from search.vision.embedders.instances import SHARE, TooLarge, fitting, requests
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from endpoint.manifest import Manifest
+from modelarchive.manifest import Manifest
 from search.exceptions import EmbedderError
 from search.vision.embedders import Embedder
 from search.vision.embedders.openvino import OpenVinoEmbedder

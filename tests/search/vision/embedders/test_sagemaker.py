@@ -15,7 +15,7 @@ from django.core.cache.backends.dummy import DummyCache
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from endpoint.manifest import Manifest
+from modelarchive.manifest import Manifest
 from resilience import breaker
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
 from search.vision.embedders import Embedder, embedders, sagemaker

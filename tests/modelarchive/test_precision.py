@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from endpoint import precision
-from endpoint.precision import PrecisionError, configuration
+from modelarchive import precision
+from modelarchive.precision import PrecisionError, configuration
 
 
 class Processor:

@@ -9,15 +9,14 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from endpoint import package
-from endpoint.manifest import Manifest
-from endpoint.package import PackageError
-from tests.endpoint.exported import exported, unpacked
+from modelarchive import archive
+from modelarchive.archive import ArchiveError
+from modelarchive.manifest import Manifest
 
 MANIFEST = Manifest("resnet50", 64 * "a", "mean", 224, 2048)
 FILES = {
@@ -28,7 +27,7 @@ FILES = {
 }
 
 
-def archive(path: Path, files: dict[str, bytes], *others: tarfile.TarInfo) -> Path:
+def write_archive(path: Path, files: dict[str, bytes], *others: tarfile.TarInfo) -> Path:
     with tarfile.open(path, "w:gz") as packed:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -41,12 +40,18 @@ def archive(path: Path, files: dict[str, bytes], *others: tarfile.TarInfo) -> Pa
 
 def refusal(path: Path) -> str:
     """What opening says; reading the manifest alone may stop before it."""
-    with pytest.raises(PackageError) as refused, package.opened(path):
+    with pytest.raises(ArchiveError) as refused, archive.unpacked(path):
         pytest.fail("it was opened")
     return str(refused.value)
 
 
 # What the container does ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unpacked(model_package: Path) -> Iterator[Path]:
+    with archive.unpacked(model_package) as opened:
+        yield opened.folder
 
 
 def models_of(root: Path) -> dict[str, tuple[str, list[str]]]:
@@ -65,12 +70,12 @@ def models_of(root: Path) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-def test_the_container_finds_one_model_of_one_version() -> None:
-    assert models_of(unpacked("mobilenetv2")) == {"model": ("/opt/ml/model", ["1"])}
+def test_the_container_finds_one_model_of_one_version(unpacked: Path) -> None:
+    assert models_of(unpacked) == {"model": ("/opt/ml/model", ["1"])}
 
 
-def test_the_container_finds_its_code_and_nothing_to_install() -> None:
-    code = unpacked("mobilenetv2") / "code"
+def test_the_container_finds_its_code_and_nothing_to_install(unpacked: Path) -> None:
+    code = unpacked / "code"
     assert (code / "inference.py").is_file()
     assert not (code / "lib").exists()
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run", "--no-index"]
@@ -81,8 +86,10 @@ def test_the_container_finds_its_code_and_nothing_to_install() -> None:
     assert "Would install" not in done.stdout
 
 
-def test_an_archive_holds_these_files_the_manifest_among_the_first_and_no_traces_of_who_made_it() -> None:
-    with tarfile.open(exported("mobilenetv2").path) as packed:
+def test_an_archive_holds_these_files_the_manifest_among_the_first_and_no_traces_of_who_made_it(
+    model_package: Path,
+) -> None:
+    with tarfile.open(model_package) as packed:
         members = packed.getmembers()
     assert [member.name for member in members] == [
         "code/inference.py",
@@ -100,17 +107,16 @@ def test_an_archive_holds_these_files_the_manifest_among_the_first_and_no_traces
 # Opening -------------------------------------------------------------------------------------------
 
 
-def test_a_packed_and_an_unpacked_package_say_the_same() -> None:
-    path, folder = exported("mobilenetv2").path, unpacked("mobilenetv2")
-    assert package.read_manifest(path) == package.read_manifest(folder)
-    with package.opened(folder) as opened:
-        assert opened.folder == folder
-        assert opened.saved_model == folder / "1"
-    assert folder.is_dir(), "only what was unpacked here is removed"
+def test_a_packed_and_an_unpacked_package_say_the_same(model_package: Path, unpacked: Path) -> None:
+    assert archive.read_manifest(model_package) == archive.read_manifest(unpacked)
+    with archive.unpacked(unpacked) as opened:
+        assert opened.folder == unpacked
+        assert opened.saved_model == unpacked / "1"
+    assert unpacked.is_dir(), "only what was unpacked here is removed"
 
 
 def test_what_was_unpacked_is_removed(tmp_path: Path) -> None:
-    with package.opened(archive(tmp_path / "model.tar.gz", FILES)) as opened:
+    with archive.unpacked(write_archive(tmp_path / "model.tar.gz", FILES)) as opened:
         folder = opened.folder
         assert (folder / "1" / "saved_model.pb").read_bytes() == b"graph"
     assert not folder.exists()
@@ -124,23 +130,22 @@ def test_a_package_that_was_packed_again_by_hand_is_one(tmp_path: Path) -> None:
     path = tmp_path / "model.tar.gz"
     with tarfile.open(path, "w:gz") as packed:
         packed.add(folder, ".")
-    assert package.read_manifest(path) == MANIFEST
-    with package.opened(path) as opened:
+    assert archive.read_manifest(path) == MANIFEST
+    with archive.unpacked(path) as opened:
         assert (opened.saved_model / "saved_model.pb").is_file()
 
 
-def test_reading_the_manifest_does_not_unpack_the_weights(tmp_path: Path) -> None:
-    whole = exported("mobilenetv2").path
+def test_reading_the_manifest_does_not_unpack_the_weights(model_package: Path, tmp_path: Path) -> None:
     beginning = tmp_path / "model.tar.gz"
-    beginning.write_bytes(whole.read_bytes()[:100_000])
-    assert package.read_manifest(beginning) == package.read_manifest(whole)
+    beginning.write_bytes(model_package.read_bytes()[:100_000])
+    assert archive.read_manifest(beginning) == archive.read_manifest(model_package)
     assert "cannot be read" in refusal(beginning)
 
 
 def test_openvino_refuses_a_graph_that_is_none_with_a_sentence(tmp_path: Path) -> None:
     with (
-        package.opened(archive(tmp_path / "model.tar.gz", FILES)) as opened,
-        pytest.raises(PackageError, match="OpenVINO cannot read"),
+        archive.unpacked(write_archive(tmp_path / "model.tar.gz", FILES)) as opened,
+        pytest.raises(ArchiveError, match="OpenVINO cannot read"),
     ):
         opened.graph()
 
@@ -150,8 +155,8 @@ def test_openvino_refuses_a_graph_that_is_none_with_a_sentence(tmp_path: Path) -
 
 def test_a_path_where_nothing_is(tmp_path: Path) -> None:
     assert "There is no model package" in refusal(tmp_path / "model.tar.gz")
-    with pytest.raises(PackageError, match="There is no model package"):
-        package.read_manifest(tmp_path / "model.tar.gz")
+    with pytest.raises(ArchiveError, match="There is no model package"):
+        archive.read_manifest(tmp_path / "model.tar.gz")
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
@@ -160,7 +165,7 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", FILES)
 def test_an_archive_that_lacks_a_file_says_which(tmp_path: Path, missing: str) -> None:
-    path = archive(tmp_path / "model.tar.gz", {name: data for name, data in FILES.items() if name != missing})
+    path = write_archive(tmp_path / "model.tar.gz", {name: data for name, data in FILES.items() if name != missing})
     assert f"{path} has no {missing}" in refusal(path)
 
 
@@ -176,7 +181,7 @@ def test_a_file_of_something_else(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_damaged_archive(tmp_path: Path) -> None:
-    path = archive(
+    path = write_archive(
         tmp_path / "model.tar.gz", FILES | {"1/variables/variables.data-00000-of-00001": bytes(range(256)) * 99}
     )
     whole = path.read_bytes()
@@ -187,7 +192,7 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../outside", "/outside-of-a-package", "code/../../outside"])
 def test_a_path_that_leads_out_is_not_followed(tmp_path: Path, name: str) -> None:
-    assert "leads out of it" in refusal(archive(tmp_path / "model.tar.gz", {name: b"out"} | FILES))
+    assert "leads out of it" in refusal(write_archive(tmp_path / "model.tar.gz", {name: b"out"} | FILES))
     assert not (tmp_path / "outside").exists()
     assert not Path("/outside-of-a-package").exists()
 
@@ -196,12 +201,12 @@ def test_a_path_that_leads_out_is_not_followed(tmp_path: Path, name: str) -> Non
 def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     member = tarfile.TarInfo("code/inference.py")
     member.type, member.linkname = kind, "/etc/passwd"
-    assert "no plain file" in refusal(archive(tmp_path / "model.tar.gz", FILES, member))
+    assert "no plain file" in refusal(write_archive(tmp_path / "model.tar.gz", FILES, member))
 
 
 def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
     again = tarfile.TarInfo("code/manifest.json")
-    assert "twice" in refusal(archive(tmp_path / "model.tar.gz", FILES, again))
+    assert "twice" in refusal(write_archive(tmp_path / "model.tar.gz", FILES, again))
 
 
 def headers(path: Path, *members: tarfile.TarInfo, then: int = 0) -> Path:
@@ -222,7 +227,7 @@ def test_a_bomb_is_refused_before_it_is_gone_through(tmp_path: Path) -> None:
 
 
 def test_many_empty_files_are_refused(tmp_path: Path) -> None:
-    path = archive(tmp_path / "model.tar.gz", {f"code/{number}": b"" for number in range(1_100)})
+    path = write_archive(tmp_path / "model.tar.gz", {f"code/{number}": b"" for number in range(1_100)})
     assert "1,000 files" in refusal(path)
     assert "1,000 files" in manifest_refusal(path)
 
@@ -237,8 +242,8 @@ def test_a_header_that_claims_a_record_without_end_is_not_read(tmp_path: Path, k
 
 
 def manifest_refusal(path: Path) -> str:
-    with pytest.raises(PackageError) as refused:
-        package.read_manifest(path)
+    with pytest.raises(ArchiveError) as refused:
+        archive.read_manifest(path)
     return str(refused.value)
 
 
@@ -261,6 +266,6 @@ def broken(change: Callable[[dict[str, object]], object]) -> bytes:
     ids=["empty", "list", "deep", "long", "incomplete", "wrong"],
 )
 def test_a_manifest_that_is_none_names_the_package(tmp_path: Path, manifest: bytes) -> None:
-    path = archive(tmp_path / "model.tar.gz", FILES | {"code/manifest.json": manifest})
+    path = write_archive(tmp_path / "model.tar.gz", FILES | {"code/manifest.json": manifest})
     assert str(path) in refusal(path)
     assert str(path) in manifest_refusal(path)

@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from endpoint import inference, package
-from endpoint.inference import Refused
+from modelarchive import archive, inference
+from modelarchive.inference import Refused
 from tests.endpoint.serving import cosines, drawn, encoded, instances
 
 # As the container's tfs_utils.py has it.
@@ -44,7 +44,7 @@ class Response:
 @pytest.fixture(scope="module")
 def unpacked(model_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "unpacked"
-    with package.opened(model_package) as opened:
+    with archive.unpacked(model_package) as opened:
         return Path(shutil.copytree(opened.folder, folder))
 
 
@@ -219,13 +219,13 @@ def test_a_custom_attribute_asks_for_the_manifest(attributes: str | None, wanted
 
 
 def test_the_answer_has_the_rows_and_the_fingerprint_of_the_package(script: ModuleType, model_package: Path) -> None:
-    manifest = package.read_manifest(model_package)
+    manifest = archive.read_manifest(model_package)
     rows = np.random.default_rng(0).standard_normal((2, manifest.dimensions)).tolist()
     assert answered(script, rows) == {"predictions": rows, "model": manifest.fingerprint}
 
 
 def test_the_manifest_is_there_when_it_is_asked_for(script: ModuleType, model_package: Path) -> None:
-    manifest = package.read_manifest(model_package)
+    manifest = archive.read_manifest(model_package)
     answer = answered(script, [[0.5] * manifest.dimensions], "manifest=true")
     assert answer["manifest"] == json.loads(manifest.to_json())
     assert answer["manifest"]["fingerprint"] == answer["model"]

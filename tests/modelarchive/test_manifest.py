@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from endpoint.architectures import ARCHITECTURES
-from endpoint.manifest import Manifest, ManifestError
+from modelarchive.manifest import Manifest, ManifestError
 
 MANIFEST = Manifest(
     architecture="resnet50",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from endpoint.pooling import SIGMA, centre_weight
+from modelarchive.pooling import SIGMA, centre_weight
 
 
 def test_the_weight_is_a_mean() -> None:
