@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalogue', '0003_stripped_originals'),
+        ('catalogue', '0004_plainer_texts'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
