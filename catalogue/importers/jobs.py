@@ -54,7 +54,7 @@ def cancel(job: ImportJob) -> bool:
 def run(job: ImportJob, progress: Progress | None = None) -> None:
     """Run a job that was taken. Raises what stopped it; the job records the reason."""
     try:
-        with translation.override(job.language), recorded(job, progress, _reason) as record:
+        with translation.override(job.language or None), recorded(job, progress, _reason) as record:
             try:
                 source = Upload.find(job.upload).open()
             except UploadGone as error:
