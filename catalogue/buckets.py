@@ -264,3 +264,13 @@ class PrivateBucket(_Bucket):
 
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
         raise ValueError("This file is not accessible via a URL.")
+
+
+class UploadBucket(PrivateBucket):
+    """Uploads to be imported, which may be large: they are read through a temporary file."""
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        with explained(self.bucket_name, name):
+            file: File[Any] = S3Storage._open(self, name, mode)
+            file.file  # noqa: B018 - downloads it, so that errors become sentences
+            return file

@@ -18,6 +18,7 @@ COPY demo demo
 COPY deploy deploy
 COPY evaluation evaluation
 COPY resilience resilience
+COPY jobs jobs
 COPY locale locale
 COPY modelarchive modelarchive
 COPY search search

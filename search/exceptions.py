@@ -73,20 +73,12 @@ class SpaceMismatch(SearchError):
     """A vector of one space met an index of another; comparing them would give nonsense."""
 
 
-class JobRunning(SearchError):
-    """Another job on the index is running."""
-
-
 class BuildInterrupted(SearchError):
     """A build could not go on because the model or the index is away; the next call goes on with it."""
 
 
 class NothingToCancel(SearchError):
     """No rebuild is queued or running, and no version is unfinished."""
-
-
-class JobCancelled(SearchError):
-    """The job was cancelled, or another process took it over: this process ends its part."""
 
 
 class BuildRefused(SearchError):

@@ -16,7 +16,8 @@ from typing import Any
 from celery import shared_task, signals
 from django.db import DatabaseError
 
-from search.exceptions import SearchError, WorkStopped
+from jobs.exceptions import JobError, WorkStopped
+from search.exceptions import SearchError
 from search.lifecycle import jobs
 from search.worker import WorkerTasks
 
@@ -92,7 +93,7 @@ def worker_tasks(seconds: float) -> Iterator[WorkerTasks]:
         yield work
     except WorkStopped as stopped:
         logger.info("%s", stopped)
-    except SearchError as error:
+    except (SearchError, JobError) as error:
         logger.error("%s", error)  # noqa: TRY400 - a sentence for staff, no bug
 
 

@@ -1,6 +1,6 @@
-"""What a worker does, of whatever kind: the loop of one machine (`manage.py work`), or a task among others.
+"""What workers do: the loop of one machine (`manage.py work`), and Celery's tasks (`search.tasks`).
 
-Both call the same few functions; they differ in who says when, and in how a process learns that it is to stop.
+Both call the same functions. They differ in what starts them, and in how a process learns that it has to stop.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from django.utils.module_loading import import_string
 
+from catalogue.importers import jobs as imports
 from catalogue.importers import uploads
-from search.exceptions import JobCancelled, SearchError, WorkStopped
+from catalogue.importers.records import SourceRefused
+from catalogue.models import ImportJob
+from jobs.exceptions import JobCancelled, JobError, WorkStopped
+from jobs.running import Progress
+from search.exceptions import SearchError
 from search.lifecycle import audit, building, jobs, rollback, upkeep
 from search.models import IndexEntry, IndexJob, IndexVersion
 from search.reading import queries
@@ -34,9 +39,9 @@ STEP = 64
 
 
 class WorkerTasks:
-    """A stretch of work: what is done between two looks, and the signs of life that are given meanwhile.
+    """The tasks of a worker; each of them keeps the heartbeat going.
 
-    stopped: whether the process was told to end, or has no more time for this.
+    stopped: whether the process was told to stop, or has no time left.
     """
 
     def __init__(self, stopped: Callable[[], bool], heartbeat: jobs.Heartbeat | None = None) -> None:
@@ -44,46 +49,50 @@ class WorkerTasks:
         self.heartbeat = heartbeat or jobs.Heartbeat()
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Told of every step of longer work: the moment to show life, and to obey a signal."""
+        """Called at each step of longer work."""
         self.alive()
 
     def alive(self, _photos: int = 0) -> None:
-        """Show life; raises WorkStopped where the process is to end."""
+        """Send a heartbeat. Raises WorkStopped if the process has to stop."""
         self.heartbeat.beat()
         if self.stopped():
-            raise WorkStopped("The worker was told to stop; the next one goes on.")
+            raise WorkStopped("The worker was told to stop; the next one continues.")
 
     def cleanup(self) -> None:
-        """Forget what has expired: shoppers' pictures, old notes, abandoned uploads, and what `HOUSEKEEPING` has."""
+        """Delete expired pictures of shoppers, old jobs and abandoned uploads; call what `HOUSEKEEPING` lists."""
         queries.delete_expired()
         throttling.forget_windows()
         jobs.forget()
+        imports.forget()
         uploads.remove_abandoned()
         for name in settings.HOUSEKEEPING:
             import_string(name)()
 
     def maintain(self) -> None:
-        """Write down photos that the ledger does not know, and keep the index in shape; refit if that is due."""
+        """Add photos that the ledger does not know, and maintain the index; refit it if that is due."""
         ledger.add_missing(ledger.ensure_live_version())
         upkeep.maintain(self.progress)
 
     def run_jobs(self) -> None:
         """Do the jobs that staff asked for. A failure is shown where they asked, and the worker continues."""
-        while not self.stopped() and (job := jobs.take()):
+        while not self.stopped() and (job := take()):
             logger.info("Started: %s.", job)
             try:
-                perform(job, self.progress)
+                if isinstance(job, ImportJob):
+                    imports.run(job, self.progress)
+                else:
+                    perform(job, self.progress)
             except WorkStopped:
                 raise
             except JobCancelled as cancelled:
                 logger.info("%s", cancelled)
-            except SearchError as error:
+            except (SearchError, SourceRefused) as error:
                 logger.error("%s", error)  # noqa: TRY400 - a sentence for staff, no bug
             except Exception:
                 logger.exception("The %s failed.", job)
 
     def index(self, ids: list[int]) -> None:
-        """Index the pending ones of these photos, in the first version too where there is none yet."""
+        """Index those of these photos that are pending; makes the first version if there is none."""
         ledger.ensure_live_version()
         indexing.sync(ids, self.alive)
 
@@ -94,9 +103,9 @@ class WorkerTasks:
         return outcome
 
     def drain(self) -> None:
-        """Index what is due, a step at a time so that signals and requests are obeyed soon; refit if that is due."""
+        """Index what is due, in small steps so that signals and new jobs are noticed soon; refit if that is due."""
         indexed = 0
-        while not self.stopped() and jobs.due() is None:
+        while not self.stopped() and not due():
             versions = IndexVersion.objects.writable()
             if not IndexEntry.objects.filter(version__in=versions.values("pk")).due().exists():
                 break
@@ -109,8 +118,17 @@ class WorkerTasks:
             upkeep.maintain(self.progress)
 
 
-def perform(job: IndexJob, progress: jobs.Progress | None = None) -> None:
-    """Do a job that was taken (`jobs.take`)."""
+def due() -> bool:
+    """Whether a job can be taken."""
+    return any(model.objects.due() for model in (IndexJob, ImportJob))
+
+
+def take() -> IndexJob | ImportJob | None:
+    return IndexJob.objects.take() or ImportJob.objects.take()
+
+
+def perform(job: IndexJob, progress: Progress | None = None) -> None:
+    """Run a job on the index that was taken."""
     force = bool(job.options.get("force"))
     match job.kind:
         case IndexJob.Kind.SYNC:
@@ -147,7 +165,7 @@ class Loop:
                 self.tasks.drain()
             except WorkStopped as stopped:
                 logger.info("%s", stopped)
-            except SearchError as error:
+            except (SearchError, JobError) as error:
                 # Nothing is lost: what is pending stays pending. Staff see the reason; try again in a while.
                 logger.error("%s", error)  # noqa: TRY400 - a sentence for staff, no bug
                 self.rest(ROUND)
@@ -168,5 +186,5 @@ class Loop:
         while time.monotonic() < until and not self.stop.wait(PAUSE):
             with suppress(DatabaseError):
                 self.tasks.heartbeat.beat()
-                if jobs.due():
+                if due():
                     return

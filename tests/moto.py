@@ -61,7 +61,9 @@ def moto() -> Iterator[S3]:
 
 def close() -> None:
     """End the connections of the storages that are configured."""
-    for alias in ("default", "queries"):
+    for alias in ("default", "queries", "imports"):
+        if alias not in storages.backends:
+            continue
         kept = vars(storages[alias])
         clients = [kept[name] for name in ("_signer", "_unsigned") if name in kept]
         if kept.get("_shared"):
@@ -86,6 +88,10 @@ def use(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch, **options: Any
         "queries": {
             "BACKEND": "catalogue.buckets.PrivateBucket",
             "OPTIONS": {"bucket_name": BUCKET, "location": "queries"},
+        },
+        "imports": {
+            "BACKEND": "catalogue.buckets.UploadBucket",
+            "OPTIONS": {"bucket_name": BUCKET, "location": "imports", "max_memory_size": 1_000},
         },
     }
     monkeypatch.setattr(Query._meta.get_field("picture"), "storage", storages["queries"])

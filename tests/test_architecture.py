@@ -12,7 +12,7 @@ import pytest
 
 from tests.interpreter import ROOT, python
 
-APPS = ("resilience", "catalogue", "search", "evaluation", "demo", "visualsearch")
+APPS = ("resilience", "jobs", "catalogue", "search", "evaluation", "demo", "visualsearch")
 #: what of the model server may know the site: fine-tuning on its catalogue
 KNOWING = {"endpoint/finetune.py", "endpoint/photos.py"}
 HEAVY = (
@@ -57,7 +57,8 @@ def calls(tree: ast.Module) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("app", "above"),
     [
-        ("resilience", {"catalogue", "search", "visualsearch"}),
+        ("resilience", {"jobs", "catalogue", "search", "visualsearch"}),
+        ("jobs", {"catalogue", "search", "visualsearch"}),
         ("catalogue", {"search", "visualsearch"}),
         ("search", {"visualsearch"}),
     ],

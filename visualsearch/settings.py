@@ -252,6 +252,10 @@ def _photos_and_pictures() -> dict[str, dict[str, Any]]:
             "BACKEND": "catalogue.buckets.PrivateBucket",
             "OPTIONS": {"bucket_name": bucket, "location": "queries"},
         },
+        "imports": {
+            "BACKEND": "catalogue.buckets.UploadBucket",
+            "OPTIONS": {"bucket_name": bucket, "location": "imports", "max_memory_size": 10_000_000},
+        },
     }
 
 

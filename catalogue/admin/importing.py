@@ -1,4 +1,4 @@
-"""The admin's import pages: choose files, preview, import."""
+"""The admin's pages for importing: choose files, see what will change, queue the import, follow it."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import ADDITION, CHANGE
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from catalogue.admin import history, values
-from catalogue.importers import columns
-from catalogue.importers.budget import BudgetSpent, ProcessorBudget
-from catalogue.importers.importer import BATCH, Importer, Summary
+from catalogue.admin import values
+from catalogue.importers import columns, jobs
+from catalogue.importers.budget import ProcessorBudget
+from catalogue.importers.importer import Importer, Summary
 from catalogue.importers.records import Difference, Reject, SourceRefused
 from catalogue.importers.uploads import MAX_PHOTOS, MAX_TABLE_BYTES, TABLES, Upload, UploadGone
-from catalogue.models import Product
+from catalogue.models import ImportJob, Product
 from catalogue.overview import may_import
 
 SHOWN = 100
-"""Products, and rejects, that a page lists; the others are counted."""
+"""Products, and rejects, that a page lists one by one; the rest it counts."""
 
-MAX_SECONDS = 120
-"""Processor seconds of a preview or an import, in all threads: enough for a zip of `MAX_PHOTOS`."""
+JOBS_SHOWN = 5
+"""Imports that the page lists, the newest first."""
 
 RETRY_SECONDS = 60
-"""When to try again if another import is running."""
+"""When to try again after another preview was being prepared."""
 
 PREVIEW_BATCH = 500
 """Products in a batch of a preview. Each batch creates its categories and brands, and rolls them back."""
@@ -106,16 +106,12 @@ class Row:
 
 
 @dataclass
-class Outcome:
-    """The result of an import or a preview."""
+class Preview:
+    """What an import would do."""
 
     summary: Summary = field(default_factory=Summary)
     rows: list[Row] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
-    created: list[str] = field(default_factory=list)
-    updated: list[str] = field(default_factory=list)
-    stopped: str = ""
-    """The reason if it ended early."""
 
     @property
     def changes(self) -> int:
@@ -130,10 +126,7 @@ class Outcome:
         return self.summary.rejected - len(self.rejects)
 
     def add(self, difference: Difference) -> None:
-        if difference.unchanged:
-            return
-        (self.created if difference.created else self.updated).append(difference.record.sku)
-        if len(self.rows) < SHOWN:
+        if not difference.unchanged and len(self.rows) < SHOWN:
             self.rows.append(Row(difference))
 
     def reject(self, reject: Reject) -> None:
@@ -142,41 +135,31 @@ class Outcome:
 
 
 class Busy(SourceRefused):
-    """This process is running another import."""
+    """This process prepares another preview."""
 
 
-_importing = Lock()
-"""One import at a time, so that imports occupy a single thread of the web server."""
+_previewing = Lock()
+"""One preview at a time occupies one of the web server's threads."""
 
 
-def bring_in(upload: Upload, *, dry_run: bool) -> Outcome:
-    """Import an upload, or preview the import with `dry_run`.
-
-    Raises `SourceRefused`, or `Busy`. An import that takes more than `MAX_SECONDS` has `Outcome.stopped`; such a
-    preview is refused.
-    """
-    if not _importing.acquire(blocking=False):
-        raise Busy(_("Another import is running. Try again in a minute."))
+def preview(upload: Upload) -> Preview:
+    """What importing files would do. Raises `SourceRefused`, also if it takes more than `MAX_SECONDS`, or `Busy`."""
+    if not _previewing.acquire(blocking=False):
+        raise Busy(_("Another preview is being prepared. Try again in a minute."))
     try:
-        outcome = Outcome()
+        found = Preview()
         with closing(upload.open()) as source:
             importer = Importer(
-                reject=outcome.reject,
-                on_difference=outcome.add,
-                batch=PREVIEW_BATCH if dry_run else BATCH,
-                dry_run=dry_run,
-                budget=ProcessorBudget(MAX_SECONDS),
+                reject=found.reject,
+                on_difference=found.add,
+                batch=PREVIEW_BATCH,
+                dry_run=True,
+                budget=ProcessorBudget(jobs.MAX_SECONDS),
             )
-            outcome.summary = importer.summary
-            try:
-                importer.run(source)
-            except BudgetSpent as error:
-                if dry_run:
-                    raise
-                outcome.stopped = str(error)
-        return outcome
+            found.summary = importer.run(source)
+        return found
     finally:
-        _importing.release()
+        _previewing.release()
 
 
 class ImportPages:
@@ -186,6 +169,12 @@ class ImportPages:
     """
 
     import_template_name = "admin/catalogue/product/import.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        site: Any = self.admin_site  # type: ignore[attr-defined]
+        view = site.admin_view(self.import_job)
+        urls: list[URLPattern] = super().get_urls()  # type: ignore[misc]
+        return [path("import/<int:pk>/", view, name="catalogue_product_import_job"), *urls]
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return may_import(request)
@@ -216,57 +205,50 @@ class ImportPages:
 
     @method_decorator(require_POST)
     def process_import(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """Import a previewed upload."""
+        """Queue the import of what was previewed."""
         self._check(request)
-        try:
-            upload = Upload.find(request.POST.get("upload", ""))
-            outcome = bring_in(upload, dry_run=False)
-        except UploadGone:
-            return self._gone(request)
-        except Busy as error:
-            return self._waiting(request, upload, "process_import", str(error))
-        except SourceRefused as error:
-            messages.error(request, str(error))
-            return HttpResponseRedirect(self._address("import"))
-        upload.discard()
-        _log(request, outcome)
-        text = _("Import finished: %(created)s, %(updated)s, %(photos)s.") % {
-            "created": ngettext("%d new product", "%d new products", outcome.summary.created)
-            % outcome.summary.created,
-            "updated": ngettext("%d changed", "%d changed", outcome.summary.updated) % outcome.summary.updated,
-            "photos": ngettext("%d photo added", "%d photos added", outcome.summary.photos_added)
-            % outcome.summary.photos_added,
-        }
-        if outcome.stopped:
-            messages.error(request, outcome.stopped)
-            go_on = _("Choose the same files again to continue; products already imported are not changed.")
-            messages.warning(request, f"{text} {go_on}")
-            return self._page(request, {"outcome": outcome, "done": True})
-        messages.success(request, text)
-        if not outcome.summary.rejected:
-            return HttpResponseRedirect(self._address("changelist"))
-        return self._page(request, {"outcome": outcome, "done": True})
+        token = request.POST.get("upload", "")
+        job = ImportJob.objects.filter(upload=token).first() if token else None
+        if job is None:
+            try:
+                job = jobs.ask(Upload.find(token), request.user)
+            except UploadGone:
+                return self._gone(request)
+            except SourceRefused as error:
+                messages.error(request, str(error))
+                return HttpResponseRedirect(self._address("import"))
+        return HttpResponseRedirect(self._address("import_job", job.pk))
+
+    def import_job(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """How far an import is, and what came of it. A POST cancels it."""
+        self._check(request)
+        job = get_object_or_404(ImportJob, pk=pk)
+        if request.method == "POST":
+            if jobs.cancel(job):
+                messages.success(request, _("The import was cancelled. Products already imported stay in the shop."))
+            else:
+                messages.warning(request, _("This import has already ended."))
+            return HttpResponseRedirect(request.path)
+        return self._page(
+            request, {"job": job, "finished": _finished(job)}, "admin/catalogue/product/import_job.html"
+        )
 
     def _preview(self, request: HttpRequest, upload: Upload) -> HttpResponse:
-        """Preview an upload. It is kept if it has changes, or has to wait for another import."""
+        """What an upload would change. It is kept if that is anything, or if another preview has to end first."""
         try:
-            outcome = bring_in(upload, dry_run=True)
+            outcome = preview(upload)
         except Busy as error:
-            return self._waiting(request, upload, "import", str(error))
+            messages.warning(request, str(error))
+            response = self._page(request, {"waiting": upload})
+            response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+            response.headers["Retry-After"] = str(RETRY_SECONDS)
+            return response
         except BaseException:
             upload.discard()
             raise
         if not outcome.changes:
             upload.discard()
         return self._page(request, {"outcome": outcome, "upload": upload})
-
-    def _waiting(self, request: HttpRequest, upload: Upload, page: str, reason: str) -> HttpResponse:
-        """A page that submits the upload's token again later."""
-        messages.warning(request, reason)
-        response = self._page(request, {"waiting": upload, "address": self._address(page)})
-        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        response.headers["Retry-After"] = str(RETRY_SECONDS)
-        return response
 
     def _gone(self, request: HttpRequest) -> HttpResponse:
         messages.warning(request, _("These files have expired. Choose them again."))
@@ -276,10 +258,10 @@ class ImportPages:
         if not self.has_import_permission(request):
             raise PermissionDenied
 
-    def _address(self, page: str) -> str:
-        return reverse(f"admin:catalogue_product_{page}")
+    def _address(self, page: str, *args: int) -> str:
+        return reverse(f"admin:catalogue_product_{page}", args=args)
 
-    def _page(self, request: HttpRequest, context: dict[str, Any]) -> TemplateResponse:
+    def _page(self, request: HttpRequest, context: dict[str, Any], template: str = "") -> TemplateResponse:
         site: Any = self.admin_site  # type: ignore[attr-defined]
         request.current_app = site.name
         context |= {
@@ -288,14 +270,19 @@ class ImportPages:
             "opts": Product._meta,
             "media": self.media,  # type: ignore[attr-defined]
             "columns": columns.names(),
+            "jobs": ImportJob.objects.select_related("asked_by")[:JOBS_SHOWN],
             "limits": {"table": MAX_TABLE_BYTES // 1_000_000, "photos": MAX_PHOTOS},
         }
-        return TemplateResponse(request, self.import_template_name, context)
+        return TemplateResponse(request, template or self.import_template_name, context)
 
 
-def _log(request: HttpRequest, outcome: Outcome) -> None:
-    """Log the import in the history of each product."""
-    for flag, skus in ((ADDITION, outcome.created), (CHANGE, outcome.updated)):
-        for start in range(0, len(skus), 500):
-            products = Product.objects.filter(sku__in=skus[start : start + 500]).order_by()
-            history.note(request, products, flag, _("Imported."))
+def _finished(job: ImportJob) -> str:
+    """What an import that is done has brought, in a sentence."""
+    if job.state != job.State.DONE:
+        return ""
+    created, updated, added = (job.result[name] for name in ("created", "updated", "photos_added"))
+    return _("Import finished: %(created)s, %(updated)s, %(photos)s.") % {
+        "created": ngettext("%d new product", "%d new products", created) % created,
+        "updated": ngettext("%d changed", "%d changed", updated) % updated,
+        "photos": ngettext("%d photo added", "%d photos added", added) % added,
+    }

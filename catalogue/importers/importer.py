@@ -14,7 +14,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -69,8 +69,9 @@ class Importer:
     """Upserts products by SKU and their photos by content.
 
     `reject` is called for each record or photo that is left out, `on_batch` after each batch with the keys of the
-    photos that it added, `on_difference` for each product. `workers` photos are read at once. A `dry_run` stores no
-    files and rolls each transaction back. `budget` stops an import that costs too much.
+    photos that it added, `on_difference` for each product, `on_photo` for each photo that was read. `workers` photos
+    are read at once. A `dry_run` stores no files and rolls each transaction back. `budget` stops an import that costs
+    too much.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Importer:
         reject: Callable[[Reject], None],
         on_batch: Callable[[list[int]], None] = lambda ids: None,
         on_difference: Callable[[Difference], None] = lambda difference: None,
+        on_photo: Callable[[], None] = lambda: None,
         batch: int = BATCH,
         workers: int | None = None,
         dry_run: bool = False,
@@ -88,6 +90,7 @@ class Importer:
         self.reject = reject
         self.on_batch = on_batch
         self.on_difference = on_difference
+        self.on_photo = on_photo
         self.batch = batch
         self.workers = workers or _workers()
         self.dry_run = dry_run
@@ -184,6 +187,10 @@ class Importer:
         for record in batch:
             own = [pool.submit(self._content, photo, held[record.sku], stored) for photo in record.photos or ()]
             reading.append((record, own))
+        for _record, own in reading:
+            for photo in own:
+                wait([photo])
+                self.on_photo()
         return [_draft(record, own) for record, own in reading]
 
     def _content(self, source: PhotoSource, held: set[str], stored: list[str]) -> Content:

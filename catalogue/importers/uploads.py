@@ -1,7 +1,7 @@
-"""Files that staff upload for an import, kept between the preview and the import.
+"""The files that staff upload to import: kept from the preview until the import has ended.
 
-A table, a zip of the photos that it names, or both; or a zip of folders alone. The command's sources read them. The
-limits are lower than the command's, since a request waits.
+A table, a zip of the photos that it names, or a zip of folders alone. The limits are lower than the command's,
+because the preview runs in a request. A shop whose photos are in S3 keeps queued uploads there too, for its workers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Self
 
 from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import Storage, storages
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -37,6 +39,7 @@ from catalogue.importers.records import (
 )
 from catalogue.importers.tabular import CsvSource
 from catalogue.importers.workbook import WorkbookSource
+from catalogue.models import ImportJob
 
 TABLES = (".csv", ".tsv", ".txt", ".xlsx")
 """Suffixes of tables."""
@@ -95,11 +98,36 @@ class Upload:
 
     @classmethod
     def find(cls, token: str) -> Self:
-        """The upload with a token. Raises `UploadGone`."""
+        """The upload of a token, copied to this machine if it was shared. Raises `UploadGone`, and OSError."""
         upload = cls(token)
-        if not _TOKEN.fullmatch(token) or not upload.folder.is_dir():
+        if not _TOKEN.fullmatch(token):
             raise UploadGone(token)
+        if not upload.folder.is_dir():
+            upload._fetch()
         return upload
+
+    def share(self) -> None:
+        """Move the files to the storage that all workers share, if this shop has one."""
+        if (storage := _shared()) is None:
+            return
+        for path in sorted(self.folder.iterdir()):
+            with path.open("rb") as file:
+                storage.save(f"{self.token}/{path.name}", File(file))
+        self.discard()
+
+    def _fetch(self) -> None:
+        storage = _shared()
+        names = storage.listdir(self.token)[1] if storage else []
+        if storage is None or not names:
+            raise UploadGone(self.token)
+        self.folder.mkdir(parents=True)
+        try:
+            for name in names:
+                with storage.open(f"{self.token}/{name}") as source, (self.folder / name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+        except BaseException:
+            self.discard()
+            raise
 
     @property
     def folder(self) -> Path:
@@ -123,6 +151,12 @@ class Upload:
 
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def unshare(self) -> None:
+        """Delete the shared files. Raises OSError."""
+        if (storage := _shared()) is not None:
+            for name in storage.listdir(self.token)[1]:
+                storage.delete(f"{self.token}/{name}")
 
 
 class _TableSource:
@@ -209,13 +243,21 @@ def _folder() -> Path:
     return Path(settings.DATA_DIR) / "imports" / "uploads"
 
 
+def _shared() -> Storage | None:
+    """Where queued uploads are, if workers may run on other machines."""
+    return storages["imports"] if "imports" in settings.STORAGES else None
+
+
 def remove_abandoned() -> None:
-    """Remove this machine's uploads that are older than a day, and the oldest ones beyond `MAX_KEPT`."""
+    """Delete previewed uploads of this machine after a day, and the oldest of too many. Queued ones stay."""
     if not _folder().is_dir():
         return
+    queued = set(ImportJob.objects.standing().values_list("upload", flat=True))
     ages: dict[Path, float] = {}
     for path in _folder().iterdir():
-        with suppress(FileNotFoundError):  # removed by another process
+        if path.name in queued:
+            continue
+        with suppress(FileNotFoundError):  # another upload may just have removed it
             ages[path] = time.time() - path.stat().st_mtime
     for number, path in enumerate(sorted(ages, key=ages.__getitem__), 1):
         if number > MAX_KEPT or ages[path] > KEPT_SECONDS:

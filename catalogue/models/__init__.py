@@ -5,6 +5,7 @@ product, ends in `signals.announce`.
 """
 
 from catalogue.models.categories import Category
+from catalogue.models.imports import ImportJob
 from catalogue.models.photos import (
     ProductImage,
     ProductImageQuerySet,
@@ -18,6 +19,7 @@ __all__ = [
     "Brand",
     "BrandQuerySet",
     "Category",
+    "ImportJob",
     "Product",
     "ProductImage",
     "ProductImageQuerySet",

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from search.lifecycle import jobs
+from jobs.models import LEASE
 from search.models import IndexJob
 
 Kind, State = IndexJob.Kind, IndexJob.State
@@ -57,7 +57,7 @@ def running(job: IndexJob) -> Shown:
         percent = 100 * min(job.done, job.total) // job.total
         text += _so_far(job)
     duration = lasted(timezone.now() - job.started) if job.started else ""
-    seen = job.leased_until - jobs.LEASE if job.leased_until else timezone.now()
+    seen = job.leased_until - LEASE if job.leased_until else timezone.now()
     silent = timezone.now() - seen
     return Shown(job, title(job), text, percent, duration, lasted(silent) if silent > SILENCE else "")
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from catalogue.models import ProductImage
+from jobs.models import STANDING
 from search import versions
 from search.admin.job_words import Kind, State, lasted, title
 from search.admin.keys import is_key
@@ -160,7 +161,7 @@ class IndexPages:
             messages.info(request, _asked(text % {"kind": title(job)}))
 
     def _cancel(self, request: HttpRequest, pk: str) -> None:
-        job = IndexJob.objects.filter(pk=pk, state__in=jobs.STANDING).first() if is_key(pk) else None
+        job = IndexJob.objects.filter(pk=pk, state__in=STANDING).first() if is_key(pk) else None
         if job is None:
             messages.warning(request, gettext("This job has already ended."))
         elif job.kind in BUILDING:

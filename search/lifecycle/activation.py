@@ -12,10 +12,11 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from search.exceptions import BuildInterrupted, BuildRefused, JobCancelled, VectorIndexError
+from jobs.exceptions import JobCancelled
+from jobs.running import Progress
+from search.exceptions import BuildInterrupted, BuildRefused, VectorIndexError
 from search.indexes import index_of
 from search.lifecycle import gate
-from search.lifecycle.jobs import Progress
 from search.models import IndexEntry, IndexVersion
 from search.writing import indexing, ledger
 

@@ -21,9 +21,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalogue.models import ProductImage
+from jobs.running import Progress
 from search.indexes import index_of
 from search.lifecycle import jobs
-from search.lifecycle.jobs import Progress
 from search.models import IndexEntry, IndexJob, IndexVersion
 from search.writing import indexing, ledger
 
@@ -142,7 +142,7 @@ def run(progress: Progress | None = None, job: IndexJob | None = None, *, repair
         findings.repaired = repaired
         if repaired:
             findings.waiting = _waiting(version)
-        report.result(version, findings.photos, findings.to_json())
+        report.result(version=version, photos=findings.photos, result=findings.to_json())
     if findings.total:
         logger.warning(
             "Catalogue and index differ: %d photos missing, %d stale, %d orphaned. "

@@ -21,10 +21,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalogue.models import Category, ProductImage
+from jobs.running import Progress, Record
 from search.exceptions import IndexMissing, NothingToCancel
 from search.indexes import index_of
 from search.lifecycle import activation, jobs
-from search.lifecycle.jobs import Progress, Record
 from search.models import Embedding, IndexEntry, IndexJob, IndexVersion
 from search.vision import colours, fitting, matches
 from search.vision.embedders import embedders
@@ -108,7 +108,8 @@ def rebuild(
             version = _begin(wanted, report)
         activation.bring_up_to_date(version, report)
         version = activation.activate(version, report, force=force)
-        report.result(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
+        indexed = IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED)
+        report.result(version=version, photos=indexed.count())
     return version
 
 
@@ -216,7 +217,7 @@ def _begin(draft: IndexVersion, report: Record) -> IndexVersion:
     if fit.projection:
         draft.projection_bytes, draft.width = fit.projection.to_bytes(), fit.projection.width + colours.WIDTH
     with IndexVersion.objects.lock_for_create():
-        report.check()  # `cancel` takes the same lock: it either stops this or finds the version
+        report.job.renew()  # `cancel` takes the same lock: it either stops this or finds the version
         draft.save(force_insert=True)
     ledger.make_index(draft)
     return draft

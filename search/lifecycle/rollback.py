@@ -9,11 +9,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from jobs.running import Progress
 from search import versions
 from search.exceptions import IndexMissing, RollbackRefused, SearchError
 from search.indexes import index_of
 from search.lifecycle import activation, jobs
-from search.lifecycle.jobs import Progress
 from search.models import KEPT, IndexEntry, IndexJob, IndexVersion
 from search.writing import ledger
 
@@ -43,7 +43,8 @@ def roll_back(progress: Progress | None = None, job: IndexJob | None = None, *, 
         version = activation.activate(version, report, force=force, compare=False)
         # What would be learnt from the same photos again is what was just gone back from.
         activation.hold(version)
-        report.result(version, IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED).count())
+        indexed = IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED)
+        report.result(version=version, photos=indexed.count())
     return version
 
 

@@ -12,11 +12,12 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from catalogue.models import ProductImage
+from jobs.exceptions import JobCancelled, JobRunning
+from jobs.running import Progress
 from search import versions
-from search.exceptions import BuildInterrupted, BuildRefused, EmbedderError, JobCancelled, JobRunning, PhotosPostponed
+from search.exceptions import BuildInterrupted, BuildRefused, EmbedderError, PhotosPostponed
 from search.indexes import InvalidIndex, index_of
 from search.lifecycle import activation, audit, building, jobs
-from search.lifecycle.jobs import Progress
 from search.models import KEPT, Embedding, IndexEntry, IndexJob, IndexVersion
 from search.vision import fitting
 from search.vision.embedders import embedders
@@ -38,7 +39,7 @@ def sync(progress: Progress | None = None, job: IndexJob | None = None) -> index
         live = ledger.ensure_live_version()
         ledger.retry_now()
         outcome = indexing.reconcile(report)
-        report.result(live, outcome.total - outcome.postponed)
+        report.result(version=live, photos=outcome.total - outcome.postponed)
         if outcome.postponed:
             raise PhotosPostponed(ledger.why_waiting(live))
     return outcome

@@ -11,8 +11,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from jobs.exceptions import JobError
+from jobs.running import Progress
 from search.exceptions import SearchError
-from search.lifecycle.jobs import Progress
 
 STAGES = {
     "embed": "Embedding",
@@ -43,7 +44,7 @@ class SearchCommand(BaseCommand):
         self.json, self.verbosity = options["json"], options["verbosity"]
         try:
             result = self.run(**options)
-        except SearchError as error:
+        except (SearchError, JobError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             self.say("Stopped. What is done is kept; the same command goes on with the rest.")

@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from catalogue.importers.command import ImportCommand
 from catalogue.importers.importer import Summary
+from jobs.exceptions import JobError
 from search.exceptions import SearchError
 from search.lifecycle import upkeep
 from search.management.base import stages
@@ -31,7 +32,7 @@ class IndexedImport(ImportCommand):
         try:
             with stages(quiet=self.quiet) as report:
                 upkeep.catch_up(report)
-        except SearchError as error:
+        except (SearchError, JobError) as error:
             raise CommandError(
                 f"The products are in, but not all of their photos can be searched with yet: {error} "
                 "What is pending is kept: “manage.py sync_index” goes on with it."

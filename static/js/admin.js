@@ -79,3 +79,27 @@ window.addEventListener("pageshow", () => {
     for (const button of form.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
   }
 });
+
+// The page of an import keeps itself up to date; without this script staff reload it.
+async function refresh(page) {
+  if (!document.hidden) {
+    try {
+      const response = await fetch(location.href, { credentials: "same-origin" });
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+      for (const part of page.querySelectorAll("[data-part]")) {
+        const next = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
+        if (!next) return location.reload(); // signed out
+        if (part.innerHTML !== next.innerHTML) part.innerHTML = next.innerHTML;
+      }
+      if (!fresh.querySelector("[data-refresh]")) return undefined;
+    } catch {
+      // The site does not answer now; the next try may succeed.
+    }
+  }
+  return setTimeout(refresh, 2000, page);
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  const page = document.querySelector("[data-refresh]");
+  if (page) setTimeout(refresh, 2000, page);
+});

@@ -7,18 +7,24 @@ import io
 import os
 import time
 import zipfile
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.test import Client
+from django.utils import timezone
 
 from catalogue.admin import importing
-from catalogue.importers import uploads
-from catalogue.models import Brand, Category, Product, ProductImage
+from catalogue.importers import jobs, uploads
+from catalogue.importers.records import SourceRefused
+from catalogue.models import Brand, Category, ImportJob, Product, ProductImage
+from jobs import running
+from jobs.exceptions import JobCancelled, WorkStopped
 from tests import shop
 from tests.catalogue.observing import queries
 from tests.catalogue.staff import EDITOR, EXPORT, IMPORT, OPERATOR, PROCESS, PRODUCTS, VIEWER, file, member, page
@@ -65,10 +71,24 @@ def look(client: Client, rows: str | bytes | None = None, photos: bytes | None =
     return client.post(IMPORT, sent)
 
 
-def bring_in(client: Client, *files: Any, **options: Any) -> Any:
-    """Send files, look, and go on."""
+def queue(client: Client, *files: Any, **options: Any) -> str:
+    """Send files, look, and go on. Returns the address of the import's page."""
     token = look(client, *files, **options).context["upload"].token
-    return client.post(PROCESS, {"upload": token}, follow=True)
+    return str(client.post(PROCESS, {"upload": token})["Location"])
+
+
+def work() -> None:
+    """What a worker does with the queued imports."""
+    while job := ImportJob.objects.take():
+        with suppress(SourceRefused):
+            jobs.run(job)
+
+
+def bring_in(client: Client, *files: Any, **options: Any) -> Any:
+    """Import files; returns the page of the import."""
+    address = queue(client, *files, **options)
+    work()
+    return client.get(address)
 
 
 def errors(response: Any) -> dict[str, list[str]]:
@@ -176,7 +196,6 @@ def test_choosing_no_files_is_refused(admin_client: Client) -> None:
 def test_an_import_creates_categories_and_brands_and_is_logged(admin_client: Client) -> None:
     rows = table(["a", "Coat", "Clothes > Coats", "Acme", "12.50", "4"], header=HEADER[:6])
     response = bring_in(admin_client, rows)
-    assert response.redirect_chain == [(PRODUCTS, 302)]
     assert "Import finished: 1 new product, 0 changed, 0 photos added." in page(response)
     made = Product.objects.get()
     assert (made.price, made.stock, str(made.brand)) == (Decimal("12.50"), 4, "Acme")
@@ -269,7 +288,7 @@ def test_a_table_of_too_many_bytes_is_refused(admin_client: Client, monkeypatch:
 def test_a_preview_that_takes_too_long_is_refused_and_not_kept(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "MAX_SECONDS", 1e-9)
+    monkeypatch.setattr(jobs, "MAX_SECONDS", 1e-9)
     photos = zipped(a=photo(), b=photo("hat"))
     assert "import_catalogue" in errors(look(admin_client, None, photos))["photos"][0]
     assert kept() == []
@@ -279,49 +298,42 @@ def test_a_preview_that_takes_too_long_is_refused_and_not_kept(
 def test_an_import_that_takes_too_long_can_be_continued(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "BATCH", 1)
+    monkeypatch.setattr(jobs, "BATCH", 1)
     rows = table(*([str(number), "Coat"] for number in range(3)), header=HEADER[:2])
-    token = look(admin_client, rows).context["upload"].token
-    monkeypatch.setattr(importing, "MAX_SECONDS", 1e-9)
-    shown = page(admin_client.post(PROCESS, {"upload": token}, follow=True))
-    assert "1 new product" in shown
+    address = queue(admin_client, rows)
+    monkeypatch.setattr(jobs, "MAX_SECONDS", 1e-9)
+    work()
+    shown = page(admin_client.get(address))
+    assert "The import stopped" in shown
+    assert "more than 0 seconds of processor time" in shown
     assert "Choose the same files again to continue" in shown
-    assert Product.objects.count() == 1
+    assert (Product.objects.count(), ImportJob.objects.get().result["created"]) == (1, 1)
+    assert kept() == []
     monkeypatch.undo()
     bring_in(admin_client, rows)
     assert Product.objects.count() == 3
 
 
-def test_one_import_runs_at_a_time_and_others_wait(admin_client: Client) -> None:
-    rows = table(["a", "Coat"], header=HEADER[:2])
-    token = look(admin_client, rows).context["upload"].token
-    with importing._importing:
-        waiting = admin_client.post(PROCESS, {"upload": token})
-    assert (waiting.status_code, waiting.headers["Retry-After"]) == (503, "60")
-    assert token in waiting.content.decode()
-    admin_client.post(PROCESS, {"upload": token})
-    assert Product.objects.count() == 1
-
-
 def test_files_waiting_for_their_preview_need_not_be_sent_again(admin_client: Client) -> None:
-    with importing._importing:
+    with importing._previewing:
         waiting = look(admin_client, table(["a", "Coat"], header=HEADER[:2]))
     assert (waiting.status_code, waiting.headers["Retry-After"]) == (503, "60")
-    assert "Another import is running" in waiting.content.decode()
+    assert "Another preview is being prepared" in waiting.content.decode()
     assert f'action="{IMPORT}"' in waiting.content.decode()
     (upload,) = kept()
     assert f'value="{upload.name}"' in waiting.content.decode()
 
     again = admin_client.post(IMPORT, {"upload": upload.name})
 
-    assert again.context["outcome"].created == ["a"]
+    assert again.context["outcome"].summary.created == 1
     assert not Product.objects.exists()
     admin_client.post(PROCESS, {"upload": upload.name})
+    work()
     assert Product.objects.count() == 1
 
 
 def test_refused_files_that_waited_are_not_kept(admin_client: Client) -> None:
-    with importing._importing:
+    with importing._previewing:
         look(admin_client, table(["a"], header=["number"]))
     (upload,) = kept()
 
@@ -383,6 +395,144 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(admin_client: Client)
 
     imported(0, 1)  # creates the category and the brand
     assert imported(10, 2) == imported(20, 30)
+
+
+# The job ----------------------------------------------------------------------------------------------------
+
+COAT = table(["a", "Coat"], header=HEADER[:2])
+THREE = table(*([str(number), "Coat"] for number in range(3)), header=HEADER[:2])
+
+
+def interrupt(address: str, client: Client, error: Exception | None, **values: Any) -> ImportJob:
+    """Run the queued import until its second batch; then its row changes, or its process stops."""
+    job = ImportJob.objects.take()
+    assert job is not None
+    seen: list[str] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if done == 1 and not seen:
+            seen.append(page(client.get(address)))
+            if values:
+                ImportJob.objects.update(**values)
+            if error:
+                raise error
+
+    with suppress(WorkStopped, JobCancelled, RuntimeError):
+        jobs.run(job, progress)
+    assert "1 of 3 rows and photos" in seen[0]
+    return ImportJob.objects.get()
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "BATCH", 1)
+
+
+def test_an_import_waits_for_a_worker_and_is_asked_for_once(admin_client: Client) -> None:
+    token = look(admin_client, COAT).context["upload"].token
+    addresses = {admin_client.post(PROCESS, {"upload": token})["Location"] for _ in range(2)}
+    assert len(addresses) == ImportJob.objects.count() == 1
+    address = addresses.pop()
+    assert "Waiting for a worker" in page(admin_client.get(address))
+    assert f'href="{address}"' in page(admin_client.get(IMPORT))
+    assert not Product.objects.exists()
+    uploads.remove_abandoned()
+    os.utime(kept()[0], (0, 0))
+    uploads.remove_abandoned()
+    assert len(kept()) == 1
+    work()
+    assert "data-refresh" not in page(admin_client.get(address))
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_stopped_worker_leaves_the_import_to_the_next(admin_client: Client) -> None:
+    address = queue(admin_client, THREE)
+    job = interrupt(address, admin_client, WorkStopped())
+    assert (job.state, job.attempts, len(kept())) == ("waiting", 0, 1)
+    work()
+    job.refresh_from_db()
+    assert (job.state, job.result["created"], job.result["unchanged"]) == ("done", 3, 0)
+    assert LogEntry.objects.filter(change_message="Imported.").count() == 3
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize(("attempts", "state", "files"), [(1, "done", 0), (3, "failed", 0)])
+def test_the_import_of_a_dead_worker_is_taken_over_or_fails(
+    admin_client: Client, attempts: int, state: str, files: int
+) -> None:
+    address = queue(admin_client, THREE)
+    assert ImportJob.objects.take() is not None
+    assert ImportJob.objects.take() is None  # its lease holds
+    ImportJob.objects.update(leased_until=timezone.now(), attempts=attempts)
+    work()
+    jobs.delete_uploads()
+    assert (ImportJob.objects.get().state, len(kept())) == (state, files)
+    assert ("Its process ended before it was done." in page(admin_client.get(address))) == (state == "failed")
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_worker_that_lost_its_import_ends_its_part(admin_client: Client) -> None:
+    address = queue(admin_client, THREE)
+    job = interrupt(address, admin_client, None, owner="another")
+    assert (job.state, job.owner, Product.objects.count()) == ("running", "another", 2)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_running_import_can_be_cancelled(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "NOTE", 0.0)
+    address = queue(admin_client, THREE)
+    job = ImportJob.objects.take()
+    assert job is not None
+    with pytest.raises(JobCancelled):
+        jobs.run(job, lambda stage, done, total: admin_client.post(address) if done else None)
+    assert "The import was cancelled" in page(admin_client.get(address))
+    assert (Product.objects.count(), kept()) == (2, [])  # the batch under way was finished
+    assert "This import has already ended." in page(admin_client.post(address, follow=True))
+
+
+def test_a_waiting_import_can_be_cancelled(admin_client: Client) -> None:
+    address = queue(admin_client, COAT)
+    shown = page(admin_client.post(address, follow=True))
+    assert "Products already imported stay in the shop." in shown
+    work()
+    assert (Product.objects.count(), kept()) == (0, [])
+
+
+def test_an_import_that_meets_an_error_says_so(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = queue(admin_client, COAT)
+    job = ImportJob.objects.take()
+    assert job is not None
+    monkeypatch.setattr(uploads.Upload, "open", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        jobs.run(job)
+    assert "ZeroDivisionError" in page(admin_client.get(address))
+    assert kept() == []
+
+
+def test_imports_queue_up_to_a_limit_and_run_in_their_order(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MAX_QUEUED", 2)
+    for title in ("Coat", "Hat"):
+        queue(admin_client, table(["a", title], header=HEADER[:2]))
+    token = look(admin_client, COAT).context["upload"].token
+    refused = page(admin_client.post(PROCESS, {"upload": token}, follow=True))
+    assert "2 imports are queued already. Try again later." in refused
+    work()
+    assert Product.objects.get().title == "Hat"
+
+
+def test_queued_files_reach_workers_of_other_machines(admin_client: Client, settings: Any, tmp_path: Path) -> None:
+    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path / "shared"}}
+    settings.STORAGES = settings.STORAGES | {"imports": storage}
+    address = queue(admin_client, None, zipped(folder="photos/coats", red_coat=photo()))
+    assert kept() == []
+    settings.DATA_DIR = tmp_path / "other machine"
+    work()
+    assert "1 new product" in page(admin_client.get(address))
+    assert Product.objects.get().sku == "coats/red_coat.jpg"
+    assert [path for path in (tmp_path / "shared").rglob("*") if path.is_file()] == []
+    assert kept() == []
 
 
 # Export -----------------------------------------------------------------------------------------------------

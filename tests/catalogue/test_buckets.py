@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,12 +17,14 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
 from catalogue import files
 from catalogue.files import StorageRefused, StorageUnavailable
+from catalogue.importers.uploads import Upload
 from catalogue.management.commands import remove_orphan_files
 from catalogue.models import Product, ProductImage
 from tests import shop
@@ -57,7 +60,7 @@ def save(name: str = "photos/ab/a.jpg", data: bytes = PICTURE) -> str:
 
 def test_photos_are_stored_with_content_type_and_cache_control(s3: S3) -> None:
     image = shop.product("A", LARGE).photos.get()
-    stored = {key: s3.client.head_object(Bucket=BUCKET, Key=key) for key in s3.lock_for_create()}
+    stored = {key: s3.client.head_object(Bucket=BUCKET, Key=key) for key in s3.listed()}
     assert {f"media/{name}" for name in (image.file.name, image.thumbnail.name, image.large.name)} == set(stored)
     for key, head in stored.items():
         assert head["ContentType"] == "image/jpeg"
@@ -83,24 +86,40 @@ def test_no_two_uploads_share_a_name(s3: S3) -> None:
     assert all(files.is_photo_name(one) for one in names)
 
 
+def test_queued_uploads_wait_in_the_bucket_for_any_worker(s3: S3, settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    sent_files = SimpleUploadedFile("t.csv", b"sku\na\n"), SimpleUploadedFile("photos.zip", LARGE)
+    kept = Upload.keep(*sent_files)
+    kept.share()
+    assert not kept.folder.exists()
+    assert {key.partition("/")[0] for key in s3.listed()} == {"imports"}
+    with pytest.raises(ValueError, match="not accessible"):
+        storages["imports"].url(f"{kept.token}/table.csv")
+    found = Upload.find(kept.token)
+    assert (found.folder / "table.csv").read_bytes() == b"sku\na\n"
+    assert (found.folder / "photos.zip").read_bytes() == LARGE
+    found.unshare()
+    assert s3.listed() == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_unused_files_are_removed_from_the_bucket(s3: S3) -> None:
     first, second = shop.product("A", LARGE), shop.product("B", LARGE)
     first.delete()
-    assert len(s3.lock_for_create()) == 3
+    assert len(s3.listed()) == 3
     assert shop.content(second.photos.get()) == LARGE
     second.delete()
-    assert s3.lock_for_create() == []
+    assert s3.listed() == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_files_of_many_products_are_removed_with_one_request(s3: S3) -> None:
     for number in range(4):
         shop.product(str(number), photo(seed=number))
-    assert len(s3.lock_for_create()) >= 8
+    assert len(s3.listed()) >= 8
     operations = sent()
     Product.objects.all().delete()
-    assert s3.lock_for_create() == []
+    assert s3.listed() == []
     assert operations == ["DeleteObjects"]
 
 
@@ -109,7 +128,7 @@ def test_files_are_removed_a_thousand_at_a_time_and_may_be_missing(s3: S3, caplo
     operations = sent()
     files.remove([name, "", *(files.photo_name(f"{number:064x}", ".jpg") for number in range(1_500))])
     assert operations == ["DeleteObjects"] * 2
-    assert s3.lock_for_create() == []
+    assert s3.listed() == []
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
@@ -292,7 +311,7 @@ def test_originals_in_a_bucket_lose_their_metadata_too(
     assert "Originals whose metadata was removed: 1." in capsys.readouterr().out
     again = ProductImage.objects.get()
     assert again.file.name != image.file.name
-    assert {f"media/{getattr(again, column).name}" for column in files.COLUMNS} == set(s3.lock_for_create())
+    assert {f"media/{getattr(again, column).name}" for column in files.COLUMNS} == set(s3.listed())
     assert SECRET not in shop.content(again)
     assert client.get(f"/media/{again.file.name}").status_code == 302
 

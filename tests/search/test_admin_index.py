@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from jobs.models import LEASE
 from search.admin import job_words, overview
 from search.lifecycle import building, jobs
 from search.models import Embedding, IndexedMinute, IndexEntry, IndexJob, IndexVersion, Worker
@@ -219,7 +220,7 @@ def test_what_is_read_aloud_changes_by_the_quarter(admin_client: Client, live: I
     told = []
     now = timezone.now()
     run = IndexJob.objects.create(
-        kind="rebuild", state="running", started=now, leased_until=now + jobs.LEASE, stage="index", total=100
+        kind="rebuild", state="running", started=now, leased_until=now + LEASE, stage="index", total=100
     )
     for done in (1, 20, 24, 26, 49, 50):
         IndexJob.objects.filter(pk=run.pk).update(done=done)
@@ -229,9 +230,9 @@ def test_what_is_read_aloud_changes_by_the_quarter(admin_client: Client, live: I
 
 def test_a_run_of_which_nothing_is_heard_says_so(admin_client: Client, live: IndexVersion) -> None:
     now = timezone.now()
-    run = IndexJob.objects.create(kind="rebuild", state="running", started=now, leased_until=now + jobs.LEASE)
+    run = IndexJob.objects.create(kind="rebuild", state="running", started=now, leased_until=now + LEASE)
     assert "No progress for" not in words(shown(admin_client))
-    IndexJob.objects.filter(pk=run.pk).update(leased_until=now + jobs.LEASE - timedelta(seconds=80))
+    IndexJob.objects.filter(pk=run.pk).update(leased_until=now + LEASE - timedelta(seconds=80))
     assert re.search(r"No progress for [89]\d seconds\.", words(shown(admin_client)))
 
 
@@ -298,7 +299,7 @@ def test_two_operators_who_press_at_once_make_one_request(admin_client: Client, 
 
 def test_what_runs_already_is_not_asked_for_again(admin_client: Client, live: IndexVersion) -> None:
     jobs.ask(IndexJob.Kind.REBUILD)
-    jobs.take()
+    IndexJob.objects.take()
     response = admin_client.post(DO, {"ask": "rebuild"}, follow=True)
     assert "Rebuild is already running." in response.content.decode()
 

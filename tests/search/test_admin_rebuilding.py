@@ -11,8 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalogue.models import Product
+from jobs.exceptions import JobCancelled
+from jobs.models import LEASE
 from search import worker
-from search.exceptions import BuildInterrupted, BuildRefused, JobCancelled
+from search.exceptions import BuildInterrupted, BuildRefused
 from search.lifecycle import audit, building, gate, jobs, rollback
 from search.models import KEPT, IndexEntry, IndexJob, IndexVersion
 from search.writing import indexing, ledger
@@ -31,7 +33,7 @@ DISCARD = reverse("admin:search_index_discard")
 
 @pytest.fixture(autouse=True)
 def first(two_grids: None, monkeypatch: pytest.MonkeyPatch) -> IndexVersion:
-    monkeypatch.setattr(jobs, "NOTE", 0.0)
+    monkeypatch.setattr("jobs.running.NOTE", 0.0)
     shop.product("a", photo(), photo("hat"))
     indexing.reconcile()
     at_work()
@@ -51,7 +53,7 @@ def press(client: Client, **button: str) -> str:
 
 def work() -> None:
     """What the worker does with what was asked for."""
-    while run := jobs.take():
+    while run := IndexJob.objects.take():
         worker.perform(run)
 
 
@@ -108,7 +110,7 @@ def test_a_rebuild_says_that_it_continues_an_interrupted_one(admin_client: Clien
 
 @pytest.mark.parametrize(("total", "said"), [(0, False), (1, False), (2, True)])
 def test_progress_is_shown_of_a_stage_with_more_than_one_step(admin_client: Client, total: int, said: bool) -> None:
-    lease = timezone.now() + jobs.LEASE
+    lease = timezone.now() + LEASE
     IndexJob.objects.create(kind="rebuild", state="running", stage="index", leased_until=lease, total=total)
     assert (f"(0 of {total})" in words(shown(admin_client, NUMBERS))) is said
 

@@ -257,7 +257,7 @@ def test_a_rebuild_takes_the_model_that_the_endpoint_has_by_then(
     endpoint.manifest = scripted.OTHER  # and nobody has asked it for anything since
     if asked_by_staff:
         jobs.ask(IndexJob.Kind.REBUILD)
-        run = jobs.take()
+        run = IndexJob.objects.take()
         assert run
         worker.perform(run)
     else:

@@ -296,7 +296,7 @@ def test_a_shop_without_an_index_has_nothing_to_look_at() -> None:
 def test_staff_have_the_worker_look_and_repair(version: IndexVersion, repair: bool) -> None:
     lost_entry(version, photos()[0])
     jobs.ask(IndexJob.Kind.AUDIT, options={"repair": repair})
-    taken = jobs.take()
+    taken = IndexJob.objects.take()
     assert taken is not None
     worker.perform(taken)
     taken.refresh_from_db()

@@ -10,7 +10,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from catalogue.models import Category, Product, ProductImage
-from search.exceptions import BuildInterrupted, EmbedderUnavailable, IndexUnavailable, JobCancelled, PicturesRejected
+from jobs.exceptions import JobCancelled
+from search.exceptions import BuildInterrupted, EmbedderUnavailable, IndexUnavailable, PicturesRejected
 from search.indexes import index_of
 from search.indexes.embedded import EmbeddedIndex
 from search.lifecycle import building, upkeep

@@ -12,8 +12,9 @@ from django.db import connections
 from django.utils import timezone
 
 from catalogue.models import Product
+from jobs.exceptions import JobCancelled, JobRunning
 from search import worker
-from search.exceptions import BuildRefused, JobCancelled, JobRunning, NothingToCancel
+from search.exceptions import BuildRefused, NothingToCancel
 from search.indexes import index_of
 from search.lifecycle import activation, audit, building, gate, jobs, rollback, upkeep
 from search.models import IndexEntry, IndexJob, IndexVersion
@@ -28,7 +29,7 @@ from tests.search.lifecycle.test_building import many
 
 @pytest.fixture(autouse=True)
 def small_steps(two_grids: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "NOTE", 0.0)  # a job notices at the very next step that it was cancelled
+    monkeypatch.setattr("jobs.running.NOTE", 0.0)  # a job notices at the very next step that it was cancelled
     monkeypatch.setattr(Grid, "batch_size", 2)
     monkeypatch.setattr(indexing, "CLAIM", 4)
 
@@ -113,7 +114,7 @@ def test_a_queued_rebuild_can_be_cancelled(photos: IndexVersion) -> None:
     job, _new = jobs.ask(IndexJob.Kind.REBUILD)
     assert building.cancel() is None
     job.refresh_from_db()
-    assert (job.state, jobs.take()) == ("cancelled", None)
+    assert (job.state, IndexJob.objects.take()) == ("cancelled", None)
 
 
 def test_an_interrupted_rebuild_can_be_discarded(photos: IndexVersion) -> None:
@@ -248,7 +249,7 @@ def test_a_build_that_is_cut_off_at_any_step_is_gone_on_with_and_loses_nothing(
 ) -> None:
     with monkeypatch.context() as dead:
         dead.setattr(ledger, "release", lambda _entries: None)
-        dead.setattr(jobs.Record, "end", lambda *_: None)
+        dead.setattr(IndexJob, "end", lambda *_: None)
         with pytest.raises(Killed):
             building.rebuild("other", Death(step))
     assert live() == photos

@@ -12,8 +12,10 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from jobs.exceptions import JobCancelled, JobRunning, WorkStopped
+from jobs.models import LEASE, MOST_ATTEMPTS
 from search import worker
-from search.exceptions import BuildInterrupted, JobCancelled, JobRunning, WorkStopped
+from search.exceptions import BuildInterrupted
 from search.lifecycle import building, jobs
 from search.models import IndexedMinute, IndexEntry, IndexJob, IndexVersion, Worker
 from search.worker import WorkerTasks
@@ -83,23 +85,23 @@ def test_while_one_kind_waits_the_other_cannot_be_asked_for() -> None:
 
 def test_a_rebuild_can_wait_behind_a_sync_that_runs() -> None:
     jobs.ask(SYNC)
-    assert jobs.take() is not None
+    assert IndexJob.objects.take() is not None
     _run, new = jobs.ask(REBUILD)
     assert new
-    assert jobs.take() is None
+    assert IndexJob.objects.take() is None
 
 
 def test_a_queued_job_can_be_cancelled() -> None:
     job, _new = jobs.ask(SYNC)
     assert jobs.cancel(job.pk) == 1
     assert (only().state, only().reason) == ("cancelled", "Cancelled.")
-    assert jobs.take() is None
+    assert IndexJob.objects.take() is None
     assert jobs.cancel(job.pk) == 0
 
 
 def test_a_running_job_that_is_cancelled_ends_at_its_next_step() -> None:
     jobs.ask(SYNC)
-    with pytest.raises(JobCancelled), jobs.recorded(SYNC, job=jobs.take()) as record:
+    with pytest.raises(JobCancelled), jobs.recorded(SYNC, job=IndexJob.objects.take()) as record:
         assert jobs.cancel(only().pk) == 1
         record("index", 1, 2)
         pytest.fail("It went on.")
@@ -111,37 +113,37 @@ def test_a_running_job_that_is_cancelled_ends_at_its_next_step() -> None:
 
 def test_a_request_is_taken_once() -> None:
     jobs.ask(SYNC)
-    taken = jobs.take()
+    taken = IndexJob.objects.take()
     assert taken is not None
     assert taken.state == "running"
-    assert jobs.take() is None
+    assert IndexJob.objects.take() is None
 
 
 def test_looking_for_requests_costs_one_query(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(1):
-        assert jobs.due() is None
+        assert IndexJob.objects.due() is None
 
 
 def test_what_a_dead_worker_left_is_taken_up_by_the_next() -> None:
     run, _new = jobs.ask(REBUILD)
-    assert jobs.take() == run
+    assert IndexJob.objects.take() == run
     leave(run)
-    assert jobs.take() == run
+    assert IndexJob.objects.take() == run
 
 
 def test_a_request_that_ends_its_workers_is_written_off_after_three() -> None:
     run, _new = jobs.ask(SYNC)
-    for _attempt in range(jobs.MOST_ATTEMPTS):
-        assert jobs.take() == run
+    for _attempt in range(MOST_ATTEMPTS):
+        assert IndexJob.objects.take() == run
         leave(run)
-    assert jobs.take() is None
+    assert IndexJob.objects.take() is None
     assert (only().state, only().reason) == ("failed", "Its process ended before it was done.")
 
 
 def test_a_worker_that_stops_in_good_order_costs_no_attempt() -> None:
     run, _new = jobs.ask(SYNC)
-    for _attempt in range(jobs.MOST_ATTEMPTS + 1):
-        taken = jobs.take()
+    for _attempt in range(MOST_ATTEMPTS + 1):
+        taken = IndexJob.objects.take()
         assert taken == run
         with pytest.raises(WorkStopped), jobs.recorded(SYNC, job=taken):
             raise WorkStopped("stop")
@@ -153,7 +155,7 @@ def test_what_is_asked_for_does_not_wait_behind_a_dead_command() -> None:
         leave(record.job)
         run, new = jobs.ask(REBUILD)
         assert new
-        assert jobs.take() == run
+        assert IndexJob.objects.take() == run
         raise DatabaseError
     run.refresh_from_db()
     assert run.state == "running"
@@ -161,9 +163,9 @@ def test_what_is_asked_for_does_not_wait_behind_a_dead_command() -> None:
 
 def test_an_old_process_does_not_end_what_another_has_begun_again() -> None:
     run, _new = jobs.ask(SYNC)
-    with jobs.recorded(SYNC, job=jobs.take()):
+    with jobs.recorded(SYNC, job=IndexJob.objects.take()):
         leave(run)
-        assert jobs.take() == run
+        assert IndexJob.objects.take() == run
     assert only().state == "running"
 
 
@@ -171,7 +173,7 @@ def test_what_a_dead_process_did_unasked_is_written_off() -> None:
     run = IndexJob.objects.create(kind=REBUILD, state="running", started=timezone.now())
     leave(run)
     asked, _new = jobs.ask(SYNC)
-    assert jobs.take() == asked
+    assert IndexJob.objects.take() == asked
     run.refresh_from_db()
     assert run.state == "failed"
     assert "Its process ended" in run.reason
@@ -179,10 +181,10 @@ def test_what_a_dead_process_did_unasked_is_written_off() -> None:
 
 def test_what_a_dead_worker_left_is_written_off_if_something_else_waits() -> None:
     run, _new = jobs.ask(SYNC)
-    assert jobs.take() == run
+    assert IndexJob.objects.take() == run
     asked, _new = jobs.ask(REBUILD)
     leave(run)
-    assert jobs.take() == asked
+    assert IndexJob.objects.take() == asked
     run.refresh_from_db()
     assert run.state == "failed"
 
@@ -301,7 +303,7 @@ def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(tasks: WorkerTasks
     def stopped(*args: Any) -> None:
         stop.set()
 
-    taken = jobs.take()
+    taken = IndexJob.objects.take()
     assert taken is not None
     tasks.heartbeat.beat = stopped  # type: ignore[method-assign]
     with pytest.raises(WorkStopped):
@@ -368,11 +370,11 @@ def test_one_job_runs_at_a_time() -> None:
 
 
 def test_progress_renews_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "NOTE", 0.0)
+    monkeypatch.setattr("jobs.running.NOTE", 0.0)
     with jobs.recorded(REBUILD) as record:
         IndexJob.objects.update(leased_until=timezone.now() + timedelta(seconds=1))
         record("embed", 1, 2)
-        assert only().leased_until > timezone.now() + jobs.LEASE / 2  # type: ignore[operator]
+        assert only().leased_until > timezone.now() + LEASE / 2  # type: ignore[operator]
 
 
 def test_a_record_that_cannot_be_written_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

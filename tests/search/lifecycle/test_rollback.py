@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from catalogue.models import Product, ProductImage
+from jobs.exceptions import JobCancelled
 from search import worker
-from search.exceptions import BuildInterrupted, JobCancelled, RollbackRefused
+from search.exceptions import BuildInterrupted, RollbackRefused
 from search.indexes import index_of
 from search.lifecycle import audit, building, jobs, rollback, upkeep
 from search.models import KEPT, IndexDelta, IndexEntry, IndexJob, IndexVersion
@@ -124,7 +125,7 @@ def test_going_back_is_written_down_and_told_step_by_step(former: IndexVersion) 
 
 def test_staff_have_the_worker_go_back(former: IndexVersion) -> None:
     jobs.ask(IndexJob.Kind.ROLLBACK)
-    taken = jobs.take()
+    taken = IndexJob.objects.take()
     assert taken is not None
     worker.perform(taken)
     assert live() == former
@@ -192,7 +193,7 @@ def test_a_build_that_is_not_finished_is_in_the_way(former: IndexVersion) -> Non
 def test_a_rollback_that_is_cancelled_leaves_the_version_retired(
     former: IndexVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "NOTE", 0.0)
+    monkeypatch.setattr("jobs.running.NOTE", 0.0)
 
     def cancel(stage: str, *_photos: int) -> None:
         if stage == "index":

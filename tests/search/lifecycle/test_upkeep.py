@@ -38,7 +38,7 @@ def test_a_refit_keeps_the_model_and_what_staff_ask_for_takes_the_default(
     upkeep.catch_up()
     assert ledger.ensure_live_version().fingerprint == "grid"
     jobs.ask(IndexJob.Kind.REBUILD)
-    taken = jobs.take()
+    taken = IndexJob.objects.take()
     assert taken is not None
     worker.perform(taken)
     assert (ledger.ensure_live_version().embedder, ledger.ensure_live_version().fingerprint) == ("default", "new")
