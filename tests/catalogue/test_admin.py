@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
 from catalogue.models import Brand, Category, Product, ProductImage
 from tests import shop
+from tests.catalogue.observing import queries, stored
+from tests.catalogue.staff import PRODUCTS, member
 from tests.drawing import encoded, photo
 
 pytestmark = pytest.mark.django_db
 
 ADD = reverse("admin:catalogue_product_add")
-PRODUCTS = reverse("admin:catalogue_product_changelist")
 PHOTOS = reverse("admin:catalogue_productimage_changelist")
 
 TWICE = "This product already has this photo."
@@ -66,29 +62,6 @@ def act(client: Client, action: str, *products: Product) -> Any:
     return client.post(PRODUCTS, chosen, follow=True)
 
 
-@pytest.fixture
-def files(settings: Any) -> Any:
-    """The names of all files in the storage."""
-
-    def names() -> list[Path]:
-        return [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]
-
-    return names
-
-
-@pytest.fixture
-def clerk(client: Client) -> Iterator[Any]:
-    """Someone of the staff who may do what is named, and nothing else."""
-
-    def with_permissions(*codenames: str) -> Client:
-        user = User.objects.create_user("clerk", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return with_permissions
-
-
 # Products and their photos ----------------------------------------------------------------------------------
 
 
@@ -127,7 +100,7 @@ def broken_uploads() -> dict[str, bytes]:
     ],
 )
 def test_a_bad_picture_is_refused_at_its_field_and_nothing_is_stored(
-    admin_client: Client, files: Any, kind: str, sentence: str
+    admin_client: Client, kind: str, sentence: str
 ) -> None:
     bad = upload(broken_uploads()[kind])
     response = admin_client.post(ADD, product_form({"upload": upload(photo())}, {"upload": bad}))
@@ -135,7 +108,7 @@ def test_a_bad_picture_is_refused_at_its_field_and_nothing_is_stored(
     assert first == {}
     assert sentence in second["upload"][0]
     assert not Product.objects.exists()
-    assert files() == []
+    assert stored() == set()
 
 
 def test_a_file_that_is_too_large_is_refused(admin_client: Client, settings: Any) -> None:
@@ -149,10 +122,10 @@ def test_a_new_row_without_a_picture_says_that_it_needs_one(admin_client: Client
     assert photo_errors(response) == [{"upload": ["This field is required."]}]
 
 
-def test_an_invalid_product_stores_no_photo(admin_client: Client, files: Any) -> None:
+def test_an_invalid_product_stores_no_photo(admin_client: Client) -> None:
     response = admin_client.post(ADD, product_form({"upload": upload(photo())}, price="-1"))
     assert "price" in product_errors(response)
-    assert files() == []
+    assert stored() == set()
 
 
 def test_the_same_picture_in_two_rows_is_refused(admin_client: Client) -> None:
@@ -175,16 +148,16 @@ def test_two_products_may_show_the_same_picture(admin_client: Client) -> None:
 
 
 def test_the_picture_of_a_photo_is_replaced_with_its_files(
-    admin_client: Client, files: Any, django_capture_on_commit_callbacks: Any
+    admin_client: Client, django_capture_on_commit_callbacks: Any
 ) -> None:
     made = shop.product("a", photo())
-    before = files()
+    before = stored()
     row = {"id": made.photos.get().pk, "position": 0, "upload": upload(photo("hat"))}
     with django_capture_on_commit_callbacks(execute=True):
         assert admin_client.post(change(made), product_form(row, stored=1)).status_code == 302
     assert shop.content(made.photos.get()) == photo("hat")
-    assert len(files()) == len(before)
-    assert not set(files()) & set(before)
+    assert len(stored()) == len(before)
+    assert not stored() & before
 
 
 def test_a_stored_photo_keeps_its_picture_when_its_text_changes(admin_client: Client) -> None:
@@ -247,26 +220,16 @@ def test_the_list_shows_cover_price_and_number_of_photos(admin_client: Client) -
 
 
 def test_the_queries_of_the_list_do_not_grow_with_the_products(admin_client: Client) -> None:
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            assert admin_client.get(PRODUCTS).status_code == 200
-        return len(captured)
-
     shop.product("first", photo(), category=shop.category("Coats"), brand=shop.brand("Acme"))
-    few = queries()
+    few = queries(lambda: admin_client.get(PRODUCTS))
     shop.fill(per_kind=1)
-    assert queries() == few
+    assert queries(lambda: admin_client.get(PRODUCTS)) == few
 
 
 def test_the_queries_of_a_product_page_do_not_grow_with_its_photos(admin_client: Client) -> None:
-    def queries(made: Product) -> int:
-        with CaptureQueriesContext(connection) as captured:
-            assert admin_client.get(change(made)).status_code == 200
-        return len(captured)
-
     one = shop.product("one", photo())
     many = shop.product("many", *(photo(seed=seed) for seed in range(6)))
-    assert queries(many) == queries(one)
+    assert queries(lambda: admin_client.get(change(many))) == queries(lambda: admin_client.get(change(one)))
 
 
 def test_the_list_filters_by_category_tree_and_brand(admin_client: Client) -> None:
@@ -323,9 +286,9 @@ def test_selected_products_are_deleted(admin_client: Client) -> None:
     assert not ProductImage.objects.exists()
 
 
-def test_viewers_cannot_change_products(clerk: Any) -> None:
+def test_viewers_cannot_change_products() -> None:
     made = shop.product("a", photo())
-    client = clerk("view_product", "view_productimage", "view_category")
+    client = member(permissions=("view_product", "view_productimage", "view_category"))
     assert client.get(change(made)).status_code == 200
     assert client.post(change(made), product_form(title="Mine")).status_code == 403
     act(client, "hide", made)

@@ -19,7 +19,6 @@ from django.utils.html import escape
 
 from catalogue.admin.products import MOST_DELETED
 from catalogue.models import Product
-from catalogue.signals import photos_changed
 from tests import shop
 from tests.catalogue.staff import PRODUCTS, file, member, page
 from tests.drawing import photo
@@ -57,22 +56,16 @@ def rows(*products: Product, **values: Any) -> dict[str, Any]:
 # The list ---------------------------------------------------------------------------------------------------
 
 
-def test_price_and_stock_are_edited_in_the_list_and_announced(admin_client: Client) -> None:
+def test_price_and_stock_are_edited_in_the_list_and_announced(
+    admin_client: Client, announced: list[list[int]]
+) -> None:
     made = shop.product("a", photo(), price="10.00", stock=1)
-    heard: list[int] = []
-
-    def hear(ids: list[int], **kwargs: Any) -> None:
-        heard.extend(ids)
-
-    photos_changed.connect(hear)
-    try:
-        response = admin_client.post(PRODUCTS, rows(made, price="12.50", stock="7"), follow=True)
-    finally:
-        photos_changed.disconnect(hear)
+    announced.clear()
+    response = admin_client.post(PRODUCTS, rows(made, price="12.50", stock="7"), follow=True)
     assert "1 product was changed successfully." in page(response)
     made.refresh_from_db()
     assert (str(made.price), made.stock) == ("12.50", 7)
-    assert heard == [made.photos.get().pk]
+    assert announced == [[made.photos.get().pk]]
 
 
 def test_the_list_brings_along_what_it_has_shown(admin_client: Client) -> None:
@@ -91,7 +84,7 @@ def test_saving_the_list_keeps_changes_of_other_people(admin_client: Client) -> 
         ("a", Decimal("12.50"), 1, "Renamed"), ("b", Decimal("10.00"), 1, "Renamed"),
     ]  # fmt: skip
     assert "1 product was changed successfully." in shown
-    assert "Somebody else has changed “Renamed” meanwhile." in shown
+    assert "Someone else changed “Renamed” at the same time." in shown
     assert "Changed Price." in page(admin_client.get(f"{PRODUCTS}{made[0].pk}/history/"))
 
 
@@ -99,7 +92,7 @@ def test_the_last_change_of_a_field_wins(admin_client: Client) -> None:
     made = shop.product("a", price="10.00", stock=5)
     sent = rows(made, stock="7")
     Product.objects.update(stock=1)
-    assert "Somebody else has changed" in page(admin_client.post(PRODUCTS, sent, follow=True))
+    assert "Someone else changed" in page(admin_client.post(PRODUCTS, sent, follow=True))
     made.refresh_from_db()
     assert (str(made.price), made.stock) == ("10.00", 7)
 
@@ -178,7 +171,7 @@ def test_more_products_than_a_page_can_name_are_not_deleted(
     made = [shop.product(sku) for sku in "ab"]
     chosen = {"action": "delete_selected", "_selected_action": [product.pk for product in made]}
     shown = page(admin_client.post(PRODUCTS, {**chosen, "post": "yes"}, follow=True))
-    assert "At most 1 products are deleted at once." in shown
+    assert "At most 1 products can be deleted at once." in shown
     assert Product.objects.count() == 2
     assert MOST_DELETED < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
 
@@ -225,10 +218,6 @@ def test_who_may_not_add_photos_is_not_asked_for_any_and_adds_none() -> None:
     assert "new_photos" not in page(client.get(change(made)))
     client.post(change(made), form(new_photos=[file(photo(), "1.jpg")]))
     assert not made.photos.exists()
-
-
-def test_who_may_only_look_sees_the_page_of_a_product() -> None:
-    made = shop.product("a", photo())
     assert "new_photos" not in page(member(permissions=("view_product", "view_productimage")).get(change(made)))
 
 
@@ -266,8 +255,7 @@ def test_photos_change_places(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     "attributes",
     [
-        "{", "[1]", "1", '"wool"', '{"a": NaN}', '{"a": 1e999}', '{"a": "\\u0000"}', '{"\\u0000": 1}',
-        '{"a": "\\ud800"}', "[" * 100_000, '{"a":' * 900 + "1" + "}" * 900, f'{{"a": {"1" * 5_000}}}',
+        "{", '{"a": NaN}', '{"a": "\\u0000"}', "[" * 100_000, '{"a":' * 900 + "1" + "}" * 900,
     ],
     ids=lambda text: text[:12],
 )  # fmt: skip

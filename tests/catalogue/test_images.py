@@ -84,7 +84,6 @@ def with_stated_size(jpeg: bytes, width: int, height: int) -> bytes:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_is_read_whatever_its_name(kind: str) -> None:
     picture = images.read(encoded(drawn(), kind))
-
     assert picture.format == kind
     assert picture.image.mode == "RGB"
     assert picture.image.size == (picture.width, picture.height) == (WIDTH, HEIGHT)
@@ -93,7 +92,6 @@ def test_every_format_is_read_whatever_its_name(kind: str) -> None:
 
 def test_the_content_type_and_extension_are_those_of_the_bytes() -> None:
     picture = images.read(encoded(drawn(), "WEBP"))
-
     assert (picture.content_type, picture.extension) == ("image/webp", ".webp")
 
 
@@ -112,9 +110,7 @@ def test_every_orientation_comes_out_upright(orientation: int, kind: str) -> Non
     stored = drawn().transpose(undo[orientation]) if orientation in undo else drawn()
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-
     picture = images.read(encoded(stored, kind, exif=exif.tobytes()))
-
     assert (picture.width, picture.height) == picture.image.size == (WIDTH, HEIGHT)
     assert difference(picture.image, QUADRANTS) <= 12
 
@@ -123,9 +119,7 @@ def test_a_rotated_photo_at_reduced_scale_keeps_its_upright_size() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     data = encoded(drawn(1600, 1200).transpose(Image.Transpose.ROTATE_90), exif=exif.tobytes())
-
     picture = images.read(data, short_side=100)
-
     assert (picture.width, picture.height) == (1600, 1200)
     assert picture.image.size == (400, 300)
     assert difference(picture.image, QUADRANTS) <= 12
@@ -136,7 +130,6 @@ def test_a_reduced_scale_leaves_twice_the_short_side_or_all_there_is(
     short_side: int, width: int, height: int
 ) -> None:
     picture = images.read(encoded(Image.new("RGB", (width, height))), short_side=short_side)
-
     assert min(picture.image.size) >= min(2 * short_side, width, height)
     assert (picture.width, picture.height) == (width, height)
 
@@ -145,9 +138,7 @@ def test_transparency_is_laid_on_white() -> None:
     image = drawn().convert("RGBA")
     image.paste((0, 0, 0, 0), (0, 0, WIDTH // 2, HEIGHT // 2))
     image.paste((0, 0, 0, 128), (WIDTH // 2, 0, WIDTH, HEIGHT // 2))
-
     read = images.read(encoded(image, "PNG")).image
-
     assert difference(read, ((255, 255, 255), (127, 127, 127), *QUADRANTS[2:])) <= 1
 
 
@@ -155,9 +146,7 @@ def test_transparency_is_laid_on_white() -> None:
 def test_a_transparent_colour_of_a_palette_is_laid_on_white(kind: str) -> None:
     image = drawn().quantize(8)
     transparent = image.getpixel((1, 1))
-
     read = images.read(encoded(image, kind, transparency=transparent)).image
-
     assert difference(read, ((255, 255, 255), *QUADRANTS[1:])) <= 4
 
 
@@ -165,53 +154,43 @@ def test_a_palette_with_an_alpha_for_each_colour_is_laid_on_white() -> None:
     image = drawn().quantize(4)
     index = int(np.asarray(image)[1, 1])
     alphas = bytes(0 if at == index else 255 for at in range(4))
-
     read = images.read(encoded(image, "PNG", transparency=alphas)).image
-
     assert difference(read, ((255, 255, 255), *QUADRANTS[1:])) <= 4
 
 
 def test_grey_with_alpha_is_laid_on_white() -> None:
     image = Image.new("LA", (64, 64), (0, 255))
     image.paste((0, 0), (0, 0, 32, 32))
-
     assert difference(images.read(encoded(image, "PNG")).image, [(255,) * 3] + [(0,) * 3] * 3) == 0
 
 
 def test_one_bit_pictures_are_black_and_white() -> None:
     image = Image.new("1", (64, 64), 0)
     image.paste(1, (0, 0, 32, 32))
-
     assert difference(images.read(encoded(image, "PNG")).image, [(255,) * 3] + [(0,) * 3] * 3) == 0
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_sixteen_bit_grey_keeps_its_shades(kind: str) -> None:
     shades = np.repeat(np.arange(256, dtype=np.uint16)[None] * 257, 64, axis=0)
-
     read = images.read(encoded(Image.fromarray(shades), kind)).image
-
     assert np.array_equal(np.asarray(read)[0, :, 0], np.arange(256))
 
 
 @pytest.mark.parametrize("white", [1.0, 255.0, 65_535.0, 1e6])
 def test_float_grey_keeps_its_shades_whatever_its_white(white: float) -> None:
     shades = np.repeat(np.linspace(0, white, 256, dtype=np.float32)[None], 64, axis=0)
-
     read = images.read(encoded(Image.fromarray(shades), "TIFF")).image
-
     assert np.abs(np.asarray(read)[0, :, 1].astype(int) - np.arange(256)).max() <= 1
 
 
 def test_float_pictures_with_nothing_finite_are_black() -> None:
     shades = np.full((40, 40), np.nan, dtype=np.float32)
-
     assert not np.asarray(images.read(encoded(Image.fromarray(shades), "TIFF")).image).any()
 
 
 def test_cmyk_without_a_profile_is_read() -> None:
     read = images.read(encoded(drawn().convert("CMYK"), "JPEG", quality=95)).image
-
     assert difference(read, QUADRANTS) <= 12
 
 
@@ -258,9 +237,7 @@ def profile(red: tuple[float, float], green: tuple[float, float], gamma: float =
 def test_a_wide_gamut_profile_is_converted_to_srgb() -> None:
     display_p3 = profile(red=(0.680, 0.320), green=(0.265, 0.690))
     image = Image.new("RGB", (64, 64), (180, 100, 60))
-
     read = np.asarray(images.read(encoded(image, "PNG", icc_profile=display_p3)).image)[0, 0]
-
     # Display P3 is wider, so the same colour has more of red and less of green in sRGB.
     assert read[0] > 184
     assert read[1] < 99
@@ -268,9 +245,7 @@ def test_a_wide_gamut_profile_is_converted_to_srgb() -> None:
 
 def test_an_srgb_profile_changes_nothing() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
     read = images.read(encoded(drawn(), "PNG", icc_profile=srgb)).image
-
     assert np.array_equal(np.asarray(read), np.asarray(drawn()))
 
 
@@ -278,7 +253,6 @@ def test_an_srgb_profile_changes_nothing() -> None:
 def test_a_damaged_or_foreign_profile_is_ignored(mode: str) -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     plain = images.read(encoded(drawn().convert(mode), "JPEG")).image
-
     for wrong in (b"not a profile" * 20, lab, lab[:200]):
         read = images.read(encoded(drawn().convert(mode), "JPEG", icc_profile=wrong)).image
         assert np.array_equal(np.asarray(read), np.asarray(plain))
@@ -286,26 +260,20 @@ def test_a_damaged_or_foreign_profile_is_ignored(mode: str) -> None:
 
 def test_a_lab_picture_is_read() -> None:
     to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
-
     read = images.read(encoded(to_lab.apply(drawn()), "TIFF")).image
-
     assert difference(read, QUADRANTS) <= 12
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "AVIF", "PNG", "TIFF"])
 def test_of_an_animation_the_first_frame_is_read(kind: str) -> None:
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("blue", "red", "red")]
-
     read = images.read(encoded(frames[0], kind, save_all=True, append_images=frames[1:])).image
-
     assert np.abs(np.asarray(read)[32, 32].astype(int) - (0, 0, 255)).max() <= 12
 
 
 def test_a_multi_picture_jpeg_is_its_first_picture() -> None:
     data = encoded(drawn(), "MPO", save_all=True, append_images=[Image.new("RGB", (64, 64))])
-
     picture = images.read(data)
-
     assert (picture.format, picture.extension) == ("JPEG", ".jpg")
     assert difference(picture.image, QUADRANTS) <= 12
 
@@ -321,7 +289,6 @@ def test_damaged_exif_does_not_cost_the_picture(garbage: bytes) -> None:
 
 def test_no_metadata_stays_with_a_picture() -> None:
     picture = images.read(encoded(drawn(), "PNG", dpi=(72, 72), icc_profile=profile((0.68, 0.32), (0.265, 0.69))))
-
     assert picture.image.info == {}
     assert not picture.image.getexif()
 
@@ -344,16 +311,13 @@ def test_an_empty_file_is_refused() -> None:
 
 def test_a_file_above_the_limit_is_refused_with_both_sizes(settings: Any) -> None:
     settings.IMAGE_MAX_BYTES = 10_000_000
-
     error = refused(b"\xff\xd8\xff" + bytes(12_299_997))
-
     assert isinstance(error, images.TooManyBytes)
     assert str(error) == "This file is 12.3 MB; at most 10 MB fit. Make it smaller and try again."
 
 
 def test_one_byte_too_many_does_not_read_as_the_limit_itself() -> None:
     error = refused(bytes(1_000_001), limits=images.Limits(max_bytes=1_000_000))
-
     assert "1.1 MB" in str(error)
 
 
@@ -375,7 +339,6 @@ def test_one_byte_too_many_does_not_read_as_the_limit_itself() -> None:
 )
 def test_what_is_not_a_picture_or_of_another_format_is_refused(data: bytes) -> None:
     error = refused(data)
-
     assert isinstance(error, images.UnsupportedFormat)
     assert "JPEG" in str(error)
 
@@ -385,16 +348,13 @@ def test_what_is_not_a_picture_or_of_another_format_is_refused(data: bytes) -> N
 @pytest.mark.parametrize("short_side", [None, 30])
 def test_a_file_cut_off_is_refused(kind: str, part: float, short_side: int | None) -> None:
     data = encoded(noise(), kind)
-
     error = refused(data[: int(len(data) * part)], short_side=short_side)
-
     assert isinstance(error, images.BrokenImage)
     assert error.__cause__ is not None
 
 
 def test_a_progressive_jpeg_cut_off_is_refused() -> None:
     data = encoded(noise(), progressive=True)
-
     for short_side in (None, 30):
         assert refused(data[: len(data) // 2], short_side=short_side).code == "broken"
 
@@ -403,7 +363,6 @@ def test_a_header_whose_values_are_of_another_kind_is_refused() -> None:
     strips = struct.pack("<HH", 273, 4)  # StripOffsets, of type LONG
     data = encoded(drawn(), "TIFF")
     assert strips in data
-
     assert refused(data.replace(strips, struct.pack("<HH", 273, 7))).code == "broken"
 
 
@@ -428,9 +387,7 @@ def test_a_signature_with_garbage_behind_it_is_refused(signature: bytes) -> None
 
 def test_a_huge_picture_is_refused_by_its_header(settings: Any) -> None:
     settings.IMAGE_MAX_PIXELS = 50_000_000
-
     error = refused(png_header(30_000, 30_000))
-
     assert isinstance(error, images.TooManyPixels)
     assert str(error) == (
         "This picture is 30,000 x 30,000 pixels; at most 50 million fit. Make it smaller and try again."
@@ -439,7 +396,6 @@ def test_a_huge_picture_is_refused_by_its_header(settings: Any) -> None:
 
 def test_a_jpeg_that_states_a_huge_size_is_refused_before_it_is_decoded() -> None:
     error = refused(with_stated_size(encoded(drawn()), 60_000, 60_000), short_side=224)
-
     assert isinstance(error, images.TooManyPixels)
     assert "60,000 x 60,000" in str(error)
 
@@ -448,9 +404,7 @@ def test_a_webp_that_states_a_huge_size_is_refused_before_it_is_decoded() -> Non
     canvas = struct.pack("<I", 16_382)[:3] * 2
     extended = b"VP8X" + struct.pack("<I", 10) + bytes(4) + canvas
     still = encoded(drawn(), "WEBP")[12:]
-
     data = b"RIFF" + struct.pack("<I", 4 + len(extended) + len(still)) + b"WEBP" + extended + still
-
     assert refused(data).code == "too_many_pixels"
 
 
@@ -458,23 +412,19 @@ def test_a_gif_with_a_frame_larger_than_its_screen_is_refused() -> None:
     data = bytearray(encoded(drawn(), "GIF"))
     at = data.index(b"\x2c\0\0\0\0")
     data[at + 5 : at + 9] = struct.pack("<HH", 60_000, 60_000)
-
     assert refused(bytes(data)).code == "too_many_pixels"
 
 
 def test_a_png_whose_header_was_tampered_with_is_refused() -> None:
     data = encoded(drawn(), "PNG")
     header = struct.pack(">II", WIDTH, HEIGHT)
-
     assert refused(data.replace(header, struct.pack(">II", WIDTH, 10 * HEIGHT))).code == "broken"
 
 
 @pytest.mark.parametrize("short_side", [None, 20])
 def test_rows_that_a_jpeg_states_but_lacks_are_padded_by_its_decoder(short_side: int | None) -> None:
     data = with_stated_size(encoded(drawn()), WIDTH, 20 * HEIGHT)
-
     picture = images.read(data, short_side=short_side)
-
     assert (picture.width, picture.height) == (WIDTH, 20 * HEIGHT)
     top = picture.image.crop((0, 0, picture.image.width, picture.image.height // 20))
     assert difference(top, QUADRANTS) <= 12
@@ -483,9 +433,7 @@ def test_rows_that_a_jpeg_states_but_lacks_are_padded_by_its_decoder(short_side:
 @pytest.mark.parametrize("size", [(1, 1), (31, 400), (400, 31)])
 def test_a_side_below_the_limit_is_refused_with_the_sizes(size: tuple[int, int], settings: Any) -> None:
     settings.IMAGE_MIN_SIDE = 32
-
     error = refused(encoded(Image.new("RGB", size), "PNG"))
-
     assert isinstance(error, images.TooSmall)
     assert f"{size[0]} x {size[1]}" in str(error)
     assert "32" in str(error)
@@ -494,7 +442,6 @@ def test_a_side_below_the_limit_is_refused_with_the_sizes(size: tuple[int, int],
 def test_limits_are_inclusive() -> None:
     data = encoded(drawn(), "PNG")
     exact = images.Limits(max_bytes=len(data), max_pixels=WIDTH * HEIGHT, min_side=HEIGHT)
-
     assert images.read(data, limits=exact).image.size == (WIDTH, HEIGHT)
 
 
@@ -505,7 +452,6 @@ def test_a_refusal_speaks_the_readers_language_of_numbers() -> None:
 
 def test_codes_are_distinct() -> None:
     kinds = [kind for kind in images.ImageRefused.__subclasses__() if kind.__module__ == images.__name__]
-
     assert len({kind.code for kind in kinds}) == len(kinds) == 8
 
 
@@ -518,7 +464,6 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(data: st.DataObject,
     damaged = bytearray(SAMPLES[kind])
     for at in data.draw(st.lists(st.integers(0, len(damaged) - 1), min_size=1, max_size=8)):
         damaged[at] = data.draw(st.integers(0, 255))
-
     try:
         picture = images.read(bytes(damaged), short_side=data.draw(st.sampled_from([None, 20])))
     except images.ImageRefused:
@@ -544,10 +489,8 @@ assert "pillow_heif" not in sys.modules
 def test_threads_read_the_same_pixels() -> None:
     samples = [SAMPLES[kind] for kind in FORMATS] * 4
     alone = [images.read(data).image.tobytes() for data in samples]
-
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda data: images.read(data).image.tobytes(), samples))
-
     assert together == alone
 
 
@@ -643,7 +586,6 @@ def test_nothing_of_the_senders_metadata_is_written() -> None:
     text.add_text("Comment", "Secret text")
     unclean = Image.open(io.BytesIO(encoded(drawn(), "PNG", pnginfo=text)))
     unclean.info["comment"] = b"Secret comment"
-
     picture = images.read(data)
     for written in (images.encode(picture.image, 60), images.encode(picture.image, 1000),
                     images.renditions(picture).thumbnail, images.encode(unclean, 1000)):  # fmt: skip

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,29 +15,12 @@ from PIL import Image
 from catalogue import files
 from catalogue.images import ImageRefused
 from catalogue.models import Brand, Category, Product, ProductImage
-from catalogue.signals import announce, photos_changed
+from catalogue.signals import announce
 from tests import shop
+from tests.catalogue.observing import stored
 from tests.drawing import encoded, photo, picture
 
 pytestmark = pytest.mark.django_db
-
-
-def stored(settings: Any) -> set[str]:
-    root = Path(settings.MEDIA_ROOT)
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def announced() -> Iterator[list[list[int]]]:
-    """What `photos_changed` has told."""
-    told: list[list[int]] = []
-
-    def listen(ids: list[int], **kwargs: Any) -> None:
-        told.append(ids)
-
-    photos_changed.connect(listen)
-    yield told
-    photos_changed.disconnect(listen)
 
 
 @pytest.mark.parametrize(
@@ -73,12 +54,6 @@ def test_the_database_keeps_the_rules_of_photos(fields: dict[str, Any]) -> None:
     sound = {"file": "f", "thumbnail": "t", "large": "t", "width": 1, "height": 1, "sha256": "0" * 64}
     with pytest.raises(IntegrityError), transaction.atomic():
         ProductImage.objects.bulk_create([ProductImage(product=shop.product("a"), **(sound | fields))])
-
-
-def test_a_product_has_a_photo_once() -> None:
-    made = shop.product("a", photo())
-    with pytest.raises(IntegrityError), transaction.atomic():
-        shop.add_photo(made, photo())
 
 
 def test_categories_of_one_name_differ_by_their_parent() -> None:
@@ -129,23 +104,23 @@ def test_in_stock_are_those_with_stock_or_of_uncounted_stock() -> None:
     assert set(Product.objects.in_stock().values_list("sku", flat=True)) == {"some", "uncounted"}
 
 
-def test_a_photo_knows_its_content(settings: Any) -> None:
+def test_a_photo_knows_its_content() -> None:
     import hashlib
 
     image = shop.product("a", photo()).photos.get()
     assert (image.width, image.height) == (240, 320)
     assert image.sha256 == hashlib.sha256(photo()).hexdigest()
     assert shop.content(image) == photo()
-    assert stored(settings) == {image.file.name, image.thumbnail.name}
+    assert stored() == {image.file.name, image.thumbnail.name}
 
 
 LARGE = encoded(picture(size=(1200, 1600)))
 
 
-def test_a_photo_with_pixels_enough_has_two_renditions(settings: Any) -> None:
+def test_a_photo_with_pixels_enough_has_two_renditions() -> None:
     image = shop.product("a", LARGE).photos.get()
-    assert stored(settings) == {image.file.name, image.thumbnail.name, image.large.name}
-    assert len(stored(settings)) == 3
+    assert stored() == {image.file.name, image.thumbnail.name, image.large.name}
+    assert len(stored()) == 3
     assert image.srcset == f"{image.thumbnail.url} 480w, {image.large.url} 960w"
     for rendition, width in ((image.thumbnail, image.thumbnail_width), (image.large, image.large_width)):
         with rendition.open() as file, Image.open(file) as opened:
@@ -166,26 +141,17 @@ def test_a_photo_without_a_large_rendition_uses_its_thumbnail() -> None:
     assert image.srcset == f"{image.thumbnail.url} 480w"
 
 
-def test_a_large_photo_that_becomes_a_small_one_has_one_rendition(
-    settings: Any, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_a_large_photo_that_becomes_a_small_one_has_one_rendition(django_capture_on_commit_callbacks: Any) -> None:
     image = shop.product("a", LARGE).photos.get()
     with django_capture_on_commit_callbacks(execute=True):
         image.set_content(photo())
         image.save()
     image.refresh_from_db()
     assert image.large.name == image.thumbnail.name
-    assert stored(settings) == {image.file.name, image.thumbnail.name}
+    assert stored() == {image.file.name, image.thumbnail.name}
 
 
-def test_a_large_photo_that_cannot_be_saved_leaves_no_file(settings: Any) -> None:
-    made = shop.product("a", LARGE)
-    with pytest.raises(IntegrityError), transaction.atomic():
-        shop.add_photo(made, LARGE)
-    assert len(stored(settings)) == 3
-
-
-def test_a_refused_picture_leaves_the_photo_as_it_was(settings: Any) -> None:
+def test_a_refused_picture_leaves_the_photo_as_it_was() -> None:
     image = shop.product("a", photo()).photos.get()
     with pytest.raises(ImageRefused):
         image.set_content(b"no picture")
@@ -193,16 +159,14 @@ def test_a_refused_picture_leaves_the_photo_as_it_was(settings: Any) -> None:
     assert shop.content(image) == photo()
 
 
-def test_deleting_a_photo_removes_its_files_after_the_commit(
-    settings: Any, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_deleting_a_photo_removes_its_files_after_the_commit(django_capture_on_commit_callbacks: Any) -> None:
     image = shop.product("a", photo()).photos.get()
     with django_capture_on_commit_callbacks() as callbacks:
         image.delete()
-    assert len(stored(settings)) == 2
+    assert len(stored()) == 2
     for callback in callbacks:
         callback()
-    assert stored(settings) == set()
+    assert stored() == set()
 
 
 @pytest.mark.parametrize(
@@ -214,33 +178,31 @@ def test_deleting_a_photo_removes_its_files_after_the_commit(
         lambda p: ProductImage.objects.filter(product=p).delete(),
     ],
 )
-def test_every_way_of_deleting_removes_the_files(
-    delete: Any, settings: Any, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_every_way_of_deleting_removes_the_files(delete: Any, django_capture_on_commit_callbacks: Any) -> None:
     made = shop.product("a", photo(), photo("hat"), LARGE)
     with django_capture_on_commit_callbacks(execute=True):
         delete(made)
-    assert stored(settings) == set()
+    assert stored() == set()
 
 
-def test_a_deletion_that_is_rolled_back_keeps_the_files(settings: Any) -> None:
+def test_a_deletion_that_is_rolled_back_keeps_the_files() -> None:
     made = shop.product("a", photo())
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         made.photos.all().delete()
         raise ZeroDivisionError
-    assert len(stored(settings)) == 2
+    assert len(stored()) == 2
 
 
-def test_replacing_a_photo_removes_the_former_file(settings: Any, django_capture_on_commit_callbacks: Any) -> None:
+def test_replacing_a_photo_removes_the_former_file(django_capture_on_commit_callbacks: Any) -> None:
     image = shop.product("a", photo()).photos.get()
     with django_capture_on_commit_callbacks(execute=True):
         image.set_content(photo("hat"))
         image.save()
     assert shop.content(image) == photo("hat")
-    assert stored(settings) == {image.file.name, image.thumbnail.name}
+    assert stored() == {image.file.name, image.thumbnail.name}
 
 
-def test_a_file_that_another_row_uses_is_kept(settings: Any, django_capture_on_commit_callbacks: Any) -> None:
+def test_a_file_that_another_row_uses_is_kept(django_capture_on_commit_callbacks: Any) -> None:
     image = shop.product("a", photo()).photos.get()
     copy = ProductImage.objects.get(pk=image.pk)
     copy.pk, copy.product = None, shop.product("b")
@@ -250,21 +212,21 @@ def test_a_file_that_another_row_uses_is_kept(settings: Any, django_capture_on_c
     assert shop.content(copy) == photo()
     with django_capture_on_commit_callbacks(execute=True):
         copy.delete()
-    assert stored(settings) == set()
+    assert stored() == set()
 
 
-def test_two_uploads_of_one_content_have_files_of_their_own(settings: Any) -> None:
+def test_two_uploads_of_one_content_have_files_of_their_own() -> None:
     one, two = (shop.product(sku, photo()).photos.get() for sku in "ab")
     assert one.file.name != two.file.name
     assert one.sha256 == two.sha256
 
 
-def test_a_photo_that_cannot_be_saved_leaves_no_file(settings: Any) -> None:
-    image = ProductImage(product=shop.product("a", photo()))
-    image.set_content(photo())  # this product has it already
+@pytest.mark.parametrize(("data", "files_of_one"), [(photo(), 2), (LARGE, 3)], ids=["small", "large"])
+def test_a_product_has_a_photo_once_and_a_failed_save_leaves_no_file(data: bytes, files_of_one: int) -> None:
+    made = shop.product("a", data)
     with pytest.raises(IntegrityError), transaction.atomic():
-        image.save()
-    assert len(stored(settings)) == 2
+        shop.add_photo(made, data)
+    assert len(stored()) == files_of_one
 
 
 def test_a_file_that_cannot_be_removed_is_told_and_is_no_error(caplog: pytest.LogCaptureFixture) -> None:

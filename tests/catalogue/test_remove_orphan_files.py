@@ -20,6 +20,7 @@ from catalogue import files
 from catalogue.management.commands import remove_orphan_files
 from catalogue.models import ProductImage
 from tests import shop
+from tests.catalogue.observing import stored
 from tests.drawing import encoded, photo, picture
 
 pytestmark = pytest.mark.django_db
@@ -45,11 +46,6 @@ def age(hours: float) -> None:
     then = time.time() - 3600 * hours
     for path in Path(default_storage.location).rglob("*"):  # type: ignore[attr-defined]
         os.utime(path, (then, then))
-
-
-def stored() -> set[str]:
-    root = Path(default_storage.location)  # type: ignore[attr-defined]
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
 def run(*options: str) -> str:

@@ -7,20 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import OperationalError
 from django.utils import translation
 
-from catalogue import files
 from catalogue.importers.importer import Importer, Summary
 from catalogue.importers.records import BytesPhoto, Difference, ProductRecord, Reject, UnreadablePhoto
 from catalogue.models import Brand, Category, Product, ProductImage
 from catalogue.signals import photos_changed
+from tests.catalogue.observing import stored, used
 from tests.drawing import encoded, picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,16 +67,6 @@ def run(*records: ProductRecord | Reject, **options: Any) -> Outcome:
     with listening(lambda ids, **_: changed.extend(ids)):
         summary = importer.run(records)
     return Outcome(summary, rejects, changed)
-
-
-def stored() -> set[str]:
-    """The files in the storage, as the database would name them."""
-    root = Path(settings.MEDIA_ROOT)
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-
-
-def used() -> set[str]:
-    return {name for row in ProductImage.objects.values_list(*files.COLUMNS) for name in row}
 
 
 def photos(sku: str = "A") -> list[int]:
@@ -367,15 +355,6 @@ def test_only_a_large_photo_gets_a_large_rendition() -> None:
     assert (large_one.width, large_one.thumbnail_width, large_one.large_width) == (1200, 480, 960)
     assert len(stored()) == 5
     assert stored() == used()
-
-
-def test_all_files_of_a_large_photo_are_removed_with_it() -> None:
-    large = BytesPhoto("large.jpg", encoded(picture(size=(1200, 1600))))
-    run(record("A", large))
-    run(record("A", photo(1)))
-    assert photos() == [1]
-    assert stored() == used()
-    assert len(stored()) == 2
 
 
 def test_an_interrupt_while_photos_are_read_leaves_no_files() -> None:
