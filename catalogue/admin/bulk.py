@@ -142,11 +142,10 @@ class BulkEditForm(forms.Form):
         """Set the new values without saving; returns the changes."""
         changed = []
         for product in products:
-            before = {name: getattr(product, name) for name in self._wanted(product, now)}
             fields = {
-                name: (before[name], value)
+                name: (before, value)
                 for name, value in self._wanted(product, now).items()
-                if before[name] != value
+                if (before := getattr(product, name)) != value
             }
             for name, (_before, value) in fields.items():
                 setattr(product, name, value)

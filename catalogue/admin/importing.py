@@ -23,8 +23,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from catalogue.admin import history, values
 from catalogue.importers import columns
-from catalogue.importers.budget import BudgetSpent, ProcessorBudget
-from catalogue.importers.importer import BATCH, Importer, Summary
+from catalogue.importers.importer import BATCH, BudgetSpent, Importer, ProcessorBudget, Summary
 from catalogue.importers.records import Difference, Reject, SourceRefused
 from catalogue.importers.uploads import MAX_PHOTOS, MAX_TABLE_BYTES, TABLES, Upload, UploadGone
 from catalogue.models import Product

@@ -13,11 +13,12 @@ import os
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from threading import Lock
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -26,9 +27,8 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from catalogue import files, images
-from catalogue.importers.budget import ProcessorBudget
 from catalogue.importers.changes import Changes, Content, Draft, compare
-from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject, StoredPhoto
+from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject, SourceRefused, StoredPhoto
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import ProductImage, remove_unused
 
@@ -63,6 +63,37 @@ class Summary:
     @property
     def photos_per_second(self) -> float:
         return self.photos / self.seconds if self.seconds else 0.0
+
+
+class BudgetSpent(SourceRefused):
+    """An import has used all of its processor time."""
+
+
+class ProcessorBudget:
+    """Processor seconds of all threads of one import."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.spent = 0.0
+        self._lock = Lock()
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Count the processor time of a block. Raises `BudgetSpent` if nothing is left when it begins."""
+        if self.spent >= self.seconds:
+            raise BudgetSpent(
+                _(
+                    "This takes more than %(limit)d seconds of processor time, too much for a web page. Split the "
+                    "files, or import them with the command import_catalogue."
+                )
+                % {"limit": self.seconds}
+            )
+        start = time.thread_time()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.spent += time.thread_time() - start
 
 
 class Importer:

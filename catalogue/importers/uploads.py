@@ -125,7 +125,7 @@ class Upload:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class _TableSource:
+class _TableSource(Source):
     """A table whose photos are in the uploaded zip, in the shop already, or on the web."""
 
     def __init__(self, path: Path, archive: ArchiveSource | None) -> None:

@@ -138,7 +138,7 @@ def test_a_storage_that_fails_half_way_says_how_far_it_came(monkeypatch: pytest.
         return listdir(self, path)
 
     monkeypatch.setattr(FileSystemStorage, "listdir", failing)
-    with pytest.raises(CommandError, match=r"Permission denied.* 2 files were done"):
+    with pytest.raises(CommandError, match=r"Permission denied.* 2 files were processed"):
         run()
 
 
