@@ -38,10 +38,10 @@ logger = logging.getLogger(__name__)
 RENDITIONS = "thumbnails/"
 """The folder that CloudFront may serve: it holds renditions only."""
 
-MOST_ADDRESSES = 20_000
+MAX_ADDRESSES = 20_000
 """Signed URLs that a process caches, half a kilobyte each."""
 
-MOST_DELETED = 1_000
+MAX_DELETED = 1_000
 """Files that S3 deletes with one request."""
 
 LOOK_AGAIN = 10.0
@@ -165,7 +165,7 @@ class PhotoBucket(_Bucket):
         super().__init__(**options)
         self.cloudfront_domain = cloudfront_domain
         self.public_endpoint_url = public_endpoint_url
-        self._addresses = lru_cache(MOST_ADDRESSES)(self._address)
+        self._addresses = lru_cache(MAX_ADDRESSES)(self._address)
         self._none_until = 0.0
 
     def get_object_parameters(self, name: str) -> dict[str, Any]:
@@ -184,8 +184,8 @@ class PhotoBucket(_Bucket):
         keys = {self._normalize_name(clean_name(name)): name for name in names}
         left: dict[str, OSError] = {}
         listed = list(keys)
-        for start in range(0, len(listed), MOST_DELETED):
-            objects = [{"Key": key} for key in listed[start : start + MOST_DELETED]]
+        for start in range(0, len(listed), MAX_DELETED):
+            objects = [{"Key": key} for key in listed[start : start + MAX_DELETED]]
             try:
                 with explained(self.bucket_name):
                     answer = self.connection.meta.client.delete_objects(

@@ -35,7 +35,7 @@ OVERHEAD = 200_000
 PROCESSOR_SECONDS = 1.0
 """Of one fetch. A picture of 10 MB takes 0.1 s, but a site can make Python read millions of empty lines."""
 
-MOST_INFORMATIONAL = 3
+MAX_INFORMATIONAL = 3
 """Answers "100 Continue" before the real one. No request here asks for any."""
 
 _UNICAST = ip_network("2000::/3")
@@ -205,7 +205,7 @@ class _Answer(HTTPResponse):
         version, status, reason = super()._read_status()  # type: ignore[misc]
         if status == CONTINUE:
             self._informational += 1
-            if self._informational > MOST_INFORMATIONAL:
+            if self._informational > MAX_INFORMATIONAL:
                 raise HTTPException("too many informational answers")
         return version, status, reason
 

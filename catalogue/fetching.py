@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 SECONDS = 10.0
 """For the whole download: name look-up, connections, redirects and the picture."""
 
-MOST_REDIRECTS = 3
-LONGEST = 2_000
+MAX_REDIRECTS = 3
+MAX_ADDRESS_LENGTH = 2_000
 """Characters of an address. Checked first: parsing host names takes quadratic time."""
 
-LONGEST_NAME = 253
+MAX_HOST_LENGTH = 253
 """Characters of a host's name (RFC 1035, as written with dots)."""
 
-MOST_READS = 50_000
+MAX_READS = 50_000
 """Reads of one picture: 10 MB in pieces of 200 bytes. Small pieces take Python as long as large ones."""
 
 PORTS = frozenset({80, 443})
@@ -144,20 +144,20 @@ def fetch_patiently(address: str) -> bytes:
 
 def checked(address: str) -> str:
     """Validate an address by its text; returns it without its fragment. Raises `AddressRefused`."""
-    if len(address) > LONGEST:
+    if len(address) > MAX_ADDRESS_LENGTH:
         raise _no_address()
     address = address.strip()
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port
-        if len(host) <= LONGEST_NAME:
+        if len(host) <= MAX_HOST_LENGTH:
             host.encode("idna")
     except ValueError:  # brackets, a port that is no number, a label that is too long
         raise _no_address() from None
     if parts.scheme not in {"http", "https"}:
         raise AddressRefused(_("Only addresses that begin with https:// or http:// can be fetched."))
     odd = any(character.isspace() or character == "\\" or not character.isprintable() for character in address)
-    if not 0 < len(host) <= LONGEST_NAME or odd:
+    if not 0 < len(host) <= MAX_HOST_LENGTH or odd:
         raise _no_address()
     if "@" in parts.netloc:
         raise AddressRefused(_("Addresses with a user name or password cannot be used. Remove them."))
@@ -177,7 +177,7 @@ def _no_address() -> AddressRefused:
 
 
 def _not_public() -> NotPublic:
-    """For an address, or one that it leads to, that is not on the public internet, or whose name nobody has."""
+    """For a private address or an unknown name, also after a redirect."""
     return NotPublic(_("This address does not lead to a public web site. Check it, or upload the picture."))
 
 
@@ -209,12 +209,12 @@ def _follow(address: str, guard: Guard) -> bytes:
 
     try:
         with opened(guard) as session:
-            for _redirect in range(MOST_REDIRECTS + 1):
+            for _redirect in range(MAX_REDIRECTS + 1):
                 with session.get(address, stream=True, timeout=guard.seconds_left) as response:
                     onward = session.get_redirect_target(response)
                     if onward is None:
                         return _body(response, guard)
-                    if len(onward) > LONGEST:
+                    if len(onward) > MAX_ADDRESS_LENGTH:
                         raise _no_address()
                     address = checked(urljoin(address, onward))
     except FetchRefused:
@@ -224,7 +224,7 @@ def _follow(address: str, guard: Guard) -> bytes:
             raise _too_large() from error
         raise _explained(error, slow=isinstance(error, (Timeout, Silent)) or guard.over) from error
     raise RemoteRefused(
-        _("This address redirects more than %(count)d times. Use the final address.") % {"count": MOST_REDIRECTS}
+        _("This address redirects more than %(count)d times. Use the final address.") % {"count": MAX_REDIRECTS}
     )
 
 
@@ -274,7 +274,7 @@ def _body(response: Response, guard: Guard) -> bytes:
         raise _too_large()
     data = bytearray()
     # Nothing is decompressed, so few bytes cannot become many.
-    for _read in range(MOST_READS):
+    for _read in range(MAX_READS):
         chunk = _more(response.raw)
         data += chunk
         if not chunk:

@@ -50,7 +50,7 @@ THUMBNAIL_WIDTH = 480
 LARGE_WIDTH = 2 * THUMBNAIL_WIDTH
 """Pixels: for a product's page, and the grid on a phone's dense screen."""
 
-LEAST_GAIN = 1.25
+MIN_GAIN = 1.25
 """A large rendition is made if it is at least this many times as wide as the thumbnail."""
 
 THUMBNAIL_QUALITY = 82
@@ -409,7 +409,7 @@ def renditions(picture: Picture) -> Renditions:
 def has_large(width: int, height: int) -> bool:
     """Whether an original of this size gets a large rendition."""
     small, large = (rendition_size(width, height, limit)[0] for limit in (THUMBNAIL_WIDTH, LARGE_WIDTH))
-    return large >= LEAST_GAIN * small
+    return large >= MIN_GAIN * small
 
 
 def rendition_size(width: int, height: int, limit: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from rest_framework.views import exception_handler, set_rollback
 
 from catalogue.files import StorageError
 from catalogue.images import ImageRefused
-from catalogue.serializers import MOST_REPEATED, PROBLEM
+from catalogue.serializers import MAX_REPEATED, PROBLEM
 from search.exceptions import SearchError
 from search.web.statuses import image_headers, image_status, search_sentence, search_status, storage_sentence
 
@@ -127,7 +127,7 @@ def _named(detail: Any) -> list[dict[str, str]]:
     named: list[dict[str, str]] = []
     size = 0
     for field, text in islice(_flatten(detail), MOST_ERRORS):
-        error = {"field": _sound(field)[:MOST_REPEATED], "detail": _sound(text)[:LONGEST_ERROR]}
+        error = {"field": _sound(field)[:MAX_REPEATED], "detail": _sound(text)[:LONGEST_ERROR]}
         size += len(json.dumps(error, ensure_ascii=False).encode())
         if named and size > MOST_BYTES:
             break

@@ -17,9 +17,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.utils import html
 
-from catalogue.filters import MOST_VALUES
+from catalogue.filters import MAX_VALUES
 from catalogue.models import Brand, Product
-from catalogue.serializers import MOST_REPEATED, absolute, refuse_unknown
+from catalogue.serializers import MAX_REPEATED, absolute, refuse_unknown
 from catalogue.tree import CategoryTree
 from search.models import Query
 from search.reading.refinement import MOST_WISHES, Criteria, Refinement
@@ -140,12 +140,12 @@ class FiltersSerializer(serializers.Serializer[Any]):
 
     category = ManyField(
         child=serializers.CharField(max_length=200),
-        max_length=MOST_VALUES,
+        max_length=MAX_VALUES,
         required=False,
         help_text=_("Slugs; the categories below count too."),
     )
     brand = ManyField(
-        child=serializers.CharField(max_length=200), max_length=MOST_VALUES, required=False, help_text=_("Slugs.")
+        child=serializers.CharField(max_length=200), max_length=MAX_VALUES, required=False, help_text=_("Slugs.")
     )
     colour = ManyField(
         child=serializers.ChoiceField(
@@ -156,7 +156,7 @@ class FiltersSerializer(serializers.Serializer[Any]):
                 )
             },
         ),
-        max_length=MOST_VALUES,
+        max_length=MAX_VALUES,
         required=False,
     )
     price_min = PriceField(required=False, allow_null=True)
@@ -199,7 +199,7 @@ def known_skus(skus: Sequence[str]) -> None:
 
 def _known(slugs: list[str], known: set[str]) -> list[str]:
     if unknown := [slug for slug in slugs if slug not in known]:
-        names = ", ".join(unknown[:5])[:MOST_REPEATED]
+        names = ", ".join(unknown[:5])[:MAX_REPEATED]
         raise serializers.ValidationError(_("There is none called %(names)s.") % {"names": names})
     return slugs
 

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from catalogue.admin.products import MOST_DELETED
+from catalogue.admin.products import MAX_DELETED
 from catalogue.models import Product
 from tests import shop
 from tests.catalogue.staff import PRODUCTS, file, member, page
@@ -167,13 +167,13 @@ def test_a_long_list_is_deleted_together(admin_client: Client) -> None:
 def test_more_products_than_a_page_can_name_are_not_deleted(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("catalogue.admin.products.MOST_DELETED", 1)
+    monkeypatch.setattr("catalogue.admin.products.MAX_DELETED", 1)
     made = [shop.product(sku) for sku in "ab"]
     chosen = {"action": "delete_selected", "_selected_action": [product.pk for product in made]}
     shown = page(admin_client.post(PRODUCTS, {**chosen, "post": "yes"}, follow=True))
     assert "At most 1 products can be deleted at once." in shown
     assert Product.objects.count() == 2
-    assert MOST_DELETED < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    assert MAX_DELETED < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
 
 
 # Many photos at once ----------------------------------------------------------------------------------------

@@ -421,7 +421,7 @@ def test_a_sites_cookies_are_not_read(intranet: Web) -> None:
 
 
 def test_a_picture_in_too_many_pieces_is_refused(intranet: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "MOST_READS", 100)
+    monkeypatch.setattr(fetching, "MAX_READS", 100)
 
     def crumbs(request: BaseHTTPRequestHandler) -> None:
         request.protocol_version = "HTTP/1.1"
