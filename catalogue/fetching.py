@@ -145,7 +145,7 @@ def fetch_patiently(address: str) -> bytes:
 def checked(address: str) -> str:
     """Validate an address by its text; returns it without its fragment. Raises `AddressRefused`."""
     if len(address) > MAX_ADDRESS_LENGTH:
-        raise _no_address()
+        raise _invalid_address()
     address = address.strip()
     try:
         parts = urlsplit(address)
@@ -153,12 +153,12 @@ def checked(address: str) -> str:
         if len(host) <= MAX_HOST_LENGTH:
             host.encode("idna")
     except ValueError:  # brackets, a port that is no number, a label that is too long
-        raise _no_address() from None
+        raise _invalid_address() from None
     if parts.scheme not in {"http", "https"}:
         raise AddressRefused(_("Only addresses that begin with https:// or http:// can be fetched."))
     odd = any(character.isspace() or character == "\\" or not character.isprintable() for character in address)
     if not 0 < len(host) <= MAX_HOST_LENGTH or odd:
-        raise _no_address()
+        raise _invalid_address()
     if "@" in parts.netloc:
         raise AddressRefused(_("Addresses with a user name or password cannot be used. Remove them."))
     if port is not None and port < 1024 and port not in PORTS:  # noqa: PLR2004 - privileged ports
@@ -170,7 +170,7 @@ def _without_fragment(parts: SplitResult) -> str:
     return parts._replace(fragment="").geturl()
 
 
-def _no_address() -> AddressRefused:
+def _invalid_address() -> AddressRefused:
     return AddressRefused(
         _("This is not the address of a picture. Copy the whole address, as in https://shop.example/dress.jpg.")
     )
@@ -215,20 +215,20 @@ def _follow(address: str, guard: Guard) -> bytes:
                     if onward is None:
                         return _body(response, guard)
                     if len(onward) > MAX_ADDRESS_LENGTH:
-                        raise _no_address()
+                        raise _invalid_address()
                     address = checked(urljoin(address, onward))
     except FetchRefused:
         raise
     except (RequestException, HTTPError, OSError, ValueError) as error:
         if guard.full:
             raise _too_large() from error
-        raise _explained(error, slow=isinstance(error, (Timeout, Silent)) or guard.over) from error
+        raise _refusal(error, slow=isinstance(error, (Timeout, Silent)) or guard.over) from error
     raise RemoteRefused(
         _("This address redirects more than %(count)d times. Use the final address.") % {"count": MAX_REDIRECTS}
     )
 
 
-def _explained(error: Exception, *, slow: bool) -> FetchRefused:
+def _refusal(error: Exception, *, slow: bool) -> FetchRefused:
     """The error that explains a failed connection."""
     from requests.exceptions import InvalidURL
     from requests_hardened.ip_filter import InvalidIPAddress
@@ -238,7 +238,7 @@ def _explained(error: Exception, *, slow: bool) -> FetchRefused:
     if slow:
         return _slow()
     if isinstance(error, (InvalidURL, UnicodeError)):
-        return _no_address()
+        return _invalid_address()
     if lookup := _cause(error, socket.gaierror):
         refused = _not_public()
         # Unavailable name servers may answer later.
@@ -275,7 +275,7 @@ def _body(response: Response, guard: Guard) -> bytes:
     data = bytearray()
     # Nothing is decompressed, so few bytes cannot become many.
     for _read in range(MAX_READS):
-        chunk = _more(response.raw)
+        chunk = _read_available(response.raw)
         data += chunk
         if not chunk:
             return bytes(data)
@@ -286,6 +286,6 @@ def _body(response: Response, guard: Guard) -> bytes:
     raise _slow()
 
 
-def _more(raw: Any) -> bytes:
+def _read_available(raw: Any) -> bytes:
     """The bytes that have arrived, without waiting for a full chunk."""
     return bytes(raw.read1(_CHUNK, decode_content=False))

@@ -312,14 +312,14 @@ def reading(
             )
         )
     with ExitStack() as memory:
-        with _refusing_what_cannot_be_decoded(limits):
+        with _refusing_undecodable(limits):
             beside = kind.check(data, limits.max_pixels)
             source = kind.open(data)
             size = source.size
             limits.check_size(*size)
             if kind is _JPEG and short_side is not None:
                 source.draft(None, (2 * short_side, 2 * short_side))
-            memory.enter_context(_share(_memory(kind, source, beside, short_side), wait))
+            memory.enter_context(_reserve(_memory(kind, source, beside, short_side), wait))
             source.load()
             if kind is _HEIF:  # its header may differ from the decoded size
                 size = source.size
@@ -361,7 +361,7 @@ def _memory(kind: _Format, source: ImageFile.ImageFile, beside: int, short_side:
     return pixels * stored + beside + 4 * pixels // _reduction(source, short_side) ** 2
 
 
-def _share(amount: int, wait: float | None) -> AbstractContextManager[None]:
+def _reserve(amount: int, wait: float | None) -> AbstractContextManager[None]:
     """Take memory for a large picture: at least half of the budget, so that at most two are decoded at once."""
     return nullcontext() if amount <= _SMALL else _budget.taking(max(amount, MEMORY // 2), wait)
 
@@ -462,7 +462,7 @@ _UNDECODABLE = (
 
 
 @contextmanager
-def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
+def _refusing_undecodable(limits: Limits) -> Iterator[None]:
     """Turn errors of Pillow and libheif into a refusal. Use it around decoding only, to hide no bug."""
     try:
         yield

@@ -150,7 +150,7 @@ class Importer:
 
     def _accepted(self, records: Iterable[ProductRecord | Reject]) -> Generator[ProductRecord]:
         """The records that are not rejects. A SKU is taken once; later ones are rejected."""
-        with closing(_Seen()) as seen:
+        with closing(_SeenSkus()) as seen:
             for record in records:
                 if isinstance(record, Reject):
                     self._reject(record)
@@ -310,7 +310,7 @@ def _workers() -> int:
     return 2 * usable
 
 
-class _Seen:
+class _SeenSkus:
     """The SKUs of a source and their places, in a temporary SQLite database that uses a file when it grows."""
 
     def __init__(self) -> None:

@@ -149,7 +149,7 @@ class _TableSource(Source):
     def _photo(self, name: str) -> PhotoSource:
         if is_address(name):
             self._fetched += 1
-            return AddressedPhoto(name, patient=False) if self._fetched <= MAX_ADDRESSES else _OneTooMany(name)
+            return AddressedPhoto(name, patient=False) if self._fetched <= MAX_ADDRESSES else _TooManyAddresses(name)
         if is_photo_name(name):
             return StoredPhoto(name)
         return MissingPhoto(name) if self._archive is None else self._archive.photo(name)
@@ -161,7 +161,7 @@ class _TableSource(Source):
 
 
 @dataclass(frozen=True, slots=True)
-class _OneTooMany:
+class _TooManyAddresses:
     """A photo on the web beyond the number that a request has time for."""
 
     name: str
