@@ -129,9 +129,7 @@ class Limits:
     def from_settings(cls) -> Self:
         """The site's limits: IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS and IMAGE_MIN_SIDE."""
         return cls(
-            max_bytes=settings.IMAGE_MAX_BYTES,
-            max_pixels=settings.IMAGE_MAX_PIXELS,
-            min_side=settings.IMAGE_MIN_SIDE,
+            max_bytes=settings.IMAGE_MAX_BYTES, max_pixels=settings.IMAGE_MAX_PIXELS, min_side=settings.IMAGE_MIN_SIDE
         )
 
     def check_bytes(self, count: int) -> None:

@@ -35,11 +35,7 @@ MAX_EXIF = 1_000_000
 
 _CODED = {b"hvc1", b"av01"}
 _DERIVED = {b"grid", b"iden"}
-_ALPHA = (
-    b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha",
-    b"urn:mpeg:hevc:2015:auxid:1",
-    b"urn:mpeg:avc:2015:auxid:1",
-)
+_ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:avc:2015:auxid:1")
 
 
 def check(data: bytes, most_pixels: int) -> int:

@@ -130,11 +130,7 @@ class ImportCommand(BaseCommand):
                     shown.append(reject)
 
             importer = Importer(
-                reject=reject,
-                on_batch=self.batch_done,
-                batch=options["batch"],
-                workers=workers,
-                dry_run=dry_run,
+                reject=reject, on_batch=self.batch_done, batch=options["batch"], workers=workers, dry_run=dry_run
             )
             summary = importer.summary
             go_on = "run the same command again to continue."

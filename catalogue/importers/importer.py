@@ -201,12 +201,7 @@ class Importer:
 
     # Before the transaction ---------------------------------------------------------------------------------
 
-    def _drafts(
-        self,
-        batch: list[ProductRecord],
-        pool: ThreadPoolExecutor,
-        stored: list[str],
-    ) -> list[Draft]:
+    def _drafts(self, batch: list[ProductRecord], pool: ThreadPoolExecutor, stored: list[str]) -> list[Draft]:
         held: defaultdict[str, set[str]] = defaultdict(set)
         rows = ProductImage.objects.filter(product__sku__in=[record.sku for record in batch])
         for sku, sha256 in rows.order_by().values_list("product__sku", "sha256"):

@@ -47,8 +47,7 @@ def test_a_sku_is_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [{"width": 0}, {"sha256": "x"}, {"file": ""}, {"thumbnail": ""}, {"large": ""}, {"sha256": "A" * 64}],
+    "fields", [{"width": 0}, {"sha256": "x"}, {"file": ""}, {"thumbnail": ""}, {"large": ""}, {"sha256": "A" * 64}]
 )
 def test_the_database_keeps_the_rules_of_photos(fields: dict[str, Any]) -> None:
     sound = {"file": "f", "thumbnail": "t", "large": "t", "width": 1, "height": 1, "sha256": "0" * 64}

@@ -143,9 +143,7 @@ def test_a_storage_that_fails_half_way_says_how_far_it_came(monkeypatch: pytest.
 
 
 def test_any_storage_that_lists_its_files_will_do(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.STORAGES = settings.STORAGES | {
-        "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-    }
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
     image = shop.product("a", photo()).photos.get()
     default_storage.save(ORPHANS[0], ContentFile(b"x"))
     monkeypatch.setattr(remove_orphan_files, "ORPHANED_AFTER", timedelta(0))

@@ -396,9 +396,7 @@ def test_a_batch_is_tried_again_after_a_conflict() -> None:
     assert (Category.objects.count(), stored()) == (1, used())
 
 
-def test_a_product_that_was_just_created_is_compared(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_product_that_was_just_created_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = record("A", photo(0), photo(1), values={"title": "x", "category": ("C",)})
     write = Importer._write
 
