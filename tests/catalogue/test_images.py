@@ -158,15 +158,10 @@ def test_a_palette_with_an_alpha_for_each_colour_is_laid_on_white() -> None:
     assert difference(read, ((255, 255, 255), *QUADRANTS[1:])) <= 4
 
 
-def test_grey_with_alpha_is_laid_on_white() -> None:
-    image = Image.new("LA", (64, 64), (0, 255))
-    image.paste((0, 0), (0, 0, 32, 32))
-    assert difference(images.read(encoded(image, "PNG")).image, [(255,) * 3] + [(0,) * 3] * 3) == 0
-
-
-def test_one_bit_pictures_are_black_and_white() -> None:
-    image = Image.new("1", (64, 64), 0)
-    image.paste(1, (0, 0, 32, 32))
+@pytest.mark.parametrize(("mode", "black", "white"), [("LA", (0, 255), (0, 0)), ("1", 0, 1)])
+def test_grey_with_alpha_and_one_bit_are_read(mode: str, black: Any, white: Any) -> None:
+    image = Image.new(mode, (64, 64), black)
+    image.paste(white, (0, 0, 32, 32))
     assert difference(images.read(encoded(image, "PNG")).image, [(255,) * 3] + [(0,) * 3] * 3) == 0
 
 
