@@ -193,7 +193,9 @@ def test_a_workbook_is_imported_like_a_csv_table(admin_client: Client) -> None:
     assert (made.sku, made.price, made.stock) == ("1001", Decimal("0.30"), 4)
 
 
-def test_photos_come_from_the_zip_by_the_names_in_the_table(admin_client: Client, announced: list[list[int]]) -> None:
+def test_photos_in_the_zip_are_found_by_their_names_in_the_table(
+    admin_client: Client, announced: list[list[int]]
+) -> None:
     rows = table(["a", "Coat", "", "", "", "", "photos/front.jpg|back.jpg", "From the front|"])
     bring_in(admin_client, rows, zipped(front=photo("shirt"), back=photo("hat")))
     images = Product.objects.get().photos.all()

@@ -46,7 +46,7 @@ def test_the_queries_of_the_start_page_do_not_grow_with_the_products(admin_clien
     assert queries(lambda: admin_client.get(INDEX)) == few
 
 
-def test_an_empty_shop_says_what_to_do_next(admin_client: Client) -> None:
+def test_an_empty_shop_shows_first_steps(admin_client: Client) -> None:
     shown = page(admin_client.get(INDEX))
     assert "The shop is empty" in shown
     assert f'action="{DEMO}"' in shown

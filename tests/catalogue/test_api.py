@@ -59,7 +59,7 @@ def test_a_product_has_all_that_a_client_shows(client: Client) -> None:
     }
 
 
-def test_products_come_newest_first_in_pages_without_repeat(client: Client) -> None:
+def test_pages_list_the_newest_first_without_repeats(client: Client) -> None:
     now = timezone.now()
     for number in range(7):
         shop.product(f"p{number}", created=now - timedelta(hours=number))

@@ -418,7 +418,7 @@ def test_only_the_file_that_cannot_be_removed_is_logged(
     assert "s3:DeleteObject" in told
 
 
-def test_staff_are_told_why_a_photo_cannot_be_stored(
+def test_staff_see_why_a_photo_cannot_be_stored(
     admin_client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with failing(403, "AccessDenied") as url:

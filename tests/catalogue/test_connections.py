@@ -100,7 +100,7 @@ def admit() -> Iterator[Callable[[str], None]]:
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_what_is_on_the_public_internet_may_be_connected_to(admit: Callable[[str], None], address: str) -> None:
+def test_public_addresses_may_be_connected_to(admit: Callable[[str], None], address: str) -> None:
     admit(address)
     assert public(ip_address(address))
 

@@ -86,7 +86,7 @@ def dripping(request: BaseHTTPRequestHandler) -> None:
 
 
 @pytest.mark.parametrize("body", [endless, dripping])
-def test_a_redirect_is_followed_whatever_its_body_is(intranet: Web, body: Page) -> None:
+def test_a_redirect_is_followed_without_reading_its_body(intranet: Web, body: Page) -> None:
     def redirecting(request: BaseHTTPRequestHandler) -> None:
         request.send_response(302)
         request.send_header("Location", "/dress.jpg")
@@ -141,7 +141,7 @@ def test_requests_send_no_other_headers(intranet: Web, monkeypatch: pytest.Monke
     assert set(intranet.headers[0]) == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection"}
 
 
-def test_the_environments_proxy_is_not_asked(intranet: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_not_used(intranet: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert fetch(intranet.put("/dress.jpg", page(PICTURE))) == PICTURE

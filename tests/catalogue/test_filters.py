@@ -86,9 +86,7 @@ def test_criteria_survive_their_address(products: list[Product]) -> None:
         ("&".join(f"brand={n}" for n in range(MAX_VALUES + 1)), "brand", "Choose at most 50."),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_a_sentence(
-    products: list[Product], address: str, field: str, sentence: str
-) -> None:
+def test_invalid_parameters_are_refused(products: list[Product], address: str, field: str, sentence: str) -> None:
     form = read(address)
     assert list(form.errors) == [field]
     assert sentence in form.errors[field][0]
@@ -98,7 +96,7 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(
     ("word", "asked"),
     [("true", True), ("True", True), ("on", True), ("1", True), ("false", False), ("off", False), ("0", False)],
 )
-def test_what_is_in_stock_is_asked_by_the_words_of_a_yes(products: list[Product], word: str, asked: bool) -> None:
+def test_in_stock_accepts_the_usual_spellings(products: list[Product], word: str, asked: bool) -> None:
     form = read(f"in_stock={word}")
     assert form.is_valid()
     assert form.criteria.in_stock is asked

@@ -90,7 +90,7 @@ def test_every_format_is_read_whatever_its_name(kind: str) -> None:
     assert difference(picture.image, QUADRANTS) <= 12
 
 
-def test_the_content_type_and_extension_are_those_of_the_bytes() -> None:
+def test_content_type_and_extension_come_from_the_bytes() -> None:
     picture = images.read(encoded(drawn(), "WEBP"))
     assert (picture.content_type, picture.extension) == ("image/webp", ".webp")
 
@@ -126,9 +126,7 @@ def test_a_rotated_photo_at_reduced_scale_keeps_its_upright_size() -> None:
 
 
 @given(short_side=st.integers(1, 400), width=st.integers(40, 900), height=st.integers(40, 900))
-def test_a_reduced_scale_leaves_twice_the_short_side_or_all_there_is(
-    short_side: int, width: int, height: int
-) -> None:
+def test_a_reduced_scale_is_at_least_twice_the_short_side(short_side: int, width: int, height: int) -> None:
     picture = images.read(encoded(Image.new("RGB", (width, height))), short_side=short_side)
     assert min(picture.image.size) >= min(2 * short_side, width, height)
     assert (picture.width, picture.height) == (width, height)
@@ -332,7 +330,7 @@ def test_one_byte_too_many_does_not_read_as_the_limit_itself() -> None:
         b"\0",
     ],
 )
-def test_what_is_not_a_picture_or_of_another_format_is_refused(data: bytes) -> None:
+def test_unsupported_formats_are_refused(data: bytes) -> None:
     error = refused(data)
     assert isinstance(error, images.UnsupportedFormat)
     assert "JPEG" in str(error)
@@ -440,7 +438,7 @@ def test_limits_are_inclusive() -> None:
     assert images.read(data, limits=exact).image.size == (WIDTH, HEIGHT)
 
 
-def test_a_refusal_speaks_the_readers_language_of_numbers() -> None:
+def test_a_refusal_formats_numbers_in_the_readers_language() -> None:
     with translation.override("de"):
         assert "30.000 x 30.000" in str(refused(png_header(30_000, 30_000)))
 

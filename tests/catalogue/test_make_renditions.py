@@ -50,7 +50,7 @@ def test_a_photo_that_lacks_its_large_rendition_gets_it(django_capture_on_commit
     assert run() == "Renditions of 0 photos made.\n"
 
 
-def test_all_renditions_can_be_made_anew(django_capture_on_commit_callbacks: Any) -> None:
+def test_all_renditions_can_be_made_again(django_capture_on_commit_callbacks: Any) -> None:
     shop.product("a", LARGE, photo())
     before = set(ProductImage.objects.values_list("thumbnail", flat=True))
     with django_capture_on_commit_callbacks(execute=True):
@@ -90,7 +90,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, does: Callable[[], Any]) -> None:
     monkeypatch.setattr(files, "prepare", prepared)
 
 
-def test_what_staff_change_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_by_staff_during_the_run_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     image = old("a")
     meanwhile(monkeypatch, lambda: ProductImage.objects.update(alt="From the front", position=3))
     assert run() == "Renditions of 1 photos made.\n"
@@ -114,7 +114,7 @@ def test_a_photo_that_is_deleted_during_the_run_leaves_no_files(
     assert stored() == set()
 
 
-def test_a_photo_that_gets_another_picture_meanwhile_keeps_it(
+def test_a_photo_that_is_replaced_during_the_run_is_kept(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     image = old("a")

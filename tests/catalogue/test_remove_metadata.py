@@ -140,7 +140,7 @@ def test_an_original_that_has_no_metadata_keeps_its_name(client: Client) -> None
     assert b"".join(response.streaming_content) == photo()
 
 
-def test_what_is_interrupted_is_gone_on_with(
+def test_an_interrupted_run_is_continued(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     old("a")
@@ -172,7 +172,7 @@ def test_a_missing_original_is_named_and_the_others_are_done() -> None:
     assert list(ProductImage.objects.filter(stripped=True)) == [found]
 
 
-def test_a_photo_that_gets_another_picture_meanwhile_keeps_it(
+def test_a_photo_that_is_replaced_during_the_run_is_kept(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     old("a")

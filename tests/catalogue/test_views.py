@@ -239,7 +239,7 @@ def test_valid_filters_stay_active_beside_invalid_ones(client: Client) -> None:
     assert 'name="in_stock" value="true" checked' in shown
 
 
-def test_a_category_shows_what_is_below_it_and_the_way_there(client: Client) -> None:
+def test_a_category_page_shows_descendants_and_breadcrumbs(client: Client) -> None:
     clothes = shop.category("Clothes")
     shirts = shop.category("Shirts", clothes)
     shop.product("1", title="Red shirt", category=shop.category("Linen", shirts))
@@ -644,7 +644,7 @@ def test_prices_read_as_in_a_shop(amount: str, currency: str, words: str) -> Non
 
 
 @pytest.mark.parametrize(("amount", "typed"), [("49.50", "49.50"), ("1200.00", "1200"), ("100", "100"), (None, "")])
-def test_prices_in_fields_are_what_a_field_takes(amount: str | None, typed: str) -> None:
+def test_prices_in_form_fields_have_no_currency(amount: str | None, typed: str) -> None:
     assert plain_number(None if amount is None else Decimal(amount)) == typed
 
 

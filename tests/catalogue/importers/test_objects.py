@@ -42,7 +42,7 @@ def test_objects_become_categories_and_products_like_files_of_a_folder(s3: S3) -
     assert (status, summary["unchanged"]) == (0, 3)
 
 
-def test_what_cannot_be_read_fails_alone(s3: S3, settings: Any) -> None:
+def test_unreadable_objects_fail_alone(s3: S3, settings: Any) -> None:
     settings.IMAGE_MAX_BYTES = 5_000
     put(s3, good=small(1), words=b"just words", large=bytes(5_001))
     s3.client.put_object(Bucket=BUCKET, Key="incoming/list.txt", Body=b"x")
