@@ -1,4 +1,4 @@
-"""The admin's first page: figures of a filled shop, first steps of an empty one."""
+"""The admin's start page: figures, or first steps for an empty shop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list and the form of products: quick edits, filters, many photos at once, order."""
+"""The list and form of products: quick edits, actions, several photos at once, order."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def form(**fields: Any) -> dict[str, Any]:
 
 
 def rows(*products: Product, **values: Any) -> dict[str, Any]:
-    """What the list sends when it is saved, with these values in its first row: what was shown goes along."""
+    """The list's form with initial values, and these values in its first row."""
     sent: dict[str, Any] = {"form-TOTAL_FORMS": len(products), "form-INITIAL_FORMS": len(products), "_save": "Save"}
     for number, product in enumerate(products):
         row = {

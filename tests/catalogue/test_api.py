@@ -1,4 +1,4 @@
-"""Products by the API."""
+"""The API of products."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos in a bucket of S3: moto's server, the real boto3 and django-storages."""
+"""Photos in an S3 bucket: boto3 and django-storages with moto's server."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def save(name: str = "photos/ab/a.jpg", data: bytes = PICTURE) -> str:
     return default_storage.save(name, ContentFile(data))
 
 
-# What is stored ---------------------------------------------------------------------------------------------
+# Storing ---------------------------------------------------------------------------------------------
 
 
 def test_photos_are_stored_with_content_type_and_cache_control(s3: S3) -> None:
@@ -139,7 +139,7 @@ def test_missing_files_are_reported_as_missing(s3: S3) -> None:
     assert not default_storage.exists("photos/ab/none.jpg")
 
 
-# Addresses --------------------------------------------------------------------------------------------------
+# URLs --------------------------------------------------------------------------------------------------
 
 
 def test_a_photo_has_a_signed_url(s3: S3) -> None:
@@ -235,7 +235,7 @@ def test_the_content_security_policy_allows_the_bucket(
 ) -> None:
     for domain in ("", "d111.cloudfront.net"):
         use(s3.url, settings, monkeypatch, cloudfront_domain=domain)
-        # The middleware keeps the policy for as long as it lives: a client of its own begins anew.
+        # A new client, since the middleware caches the policy.
         policy = Client().get("/")["Content-Security-Policy"]
         images = re.findall(r"img-src ([^;]+)", policy)[0].split()
         assert s3.url in images
@@ -297,7 +297,7 @@ def test_originals_in_a_bucket_lose_their_metadata_too(
     assert client.get(f"/media/{again.file.name}").status_code == 302
 
 
-# What goes wrong --------------------------------------------------------------------------------------------
+# Errors --------------------------------------------------------------------------------------------
 
 
 def everything() -> list[Any]:
@@ -369,7 +369,7 @@ def test_without_credentials_pages_work_without_pictures(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     close()
-    settings.STORAGES = dict(settings.STORAGES)  # made anew, and so without those that were found before
+    settings.STORAGES = dict(settings.STORAGES)  # a new dict drops cached storages
     looked = []
     look = boto3.Session.get_credentials
     monkeypatch.setattr(boto3.Session, "get_credentials", lambda session: looked.append(1) or look(session))

@@ -1,4 +1,4 @@
-"""Where a connection may go: what is public, what is not though it looks so, and what the settings allow."""
+"""Which addresses may be connected to."""
 
 from __future__ import annotations
 

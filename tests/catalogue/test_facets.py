@@ -1,4 +1,4 @@
-"""Facets: each one's counts apply what the others ask, and not what it asks itself."""
+"""Facets: the counts of each one apply the other filters, not its own."""
 
 from __future__ import annotations
 

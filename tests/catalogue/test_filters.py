@@ -1,4 +1,4 @@
-"""Filters in addresses: what they mean, and what is refused with a sentence."""
+"""Filters in URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoding: what is taken comes out upright and in sRGB; what is not taken is refused in a sentence."""
+"""Decoding: accepted pictures become upright sRGB, others are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "BMP", "TIFF")
 
 
 def drawn(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
-    """Four quadrants of four colours, so that every turn and every mirroring can be told from the others."""
+    """Four quadrants of four colours, which differ in every orientation."""
     image = Image.new("RGB", (width, height))
     for at, colour in enumerate(QUADRANTS):
         x, y = at % 2 * width // 2, at // 2 * height // 2
@@ -78,7 +78,7 @@ def with_stated_size(jpeg: bytes, width: int, height: int) -> bytes:
     return jpeg[: at + 5] + struct.pack(">HH", height, width) + jpeg[at + 9 :]
 
 
-# What is taken
+# Accepted pictures
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -286,7 +286,7 @@ def test_no_metadata_stays_with_a_picture() -> None:
     assert not picture.image.getexif()
 
 
-# What is refused
+# Refused pictures
 
 
 def refused(data: bytes, **options: Any) -> images.ImageRefused:
@@ -487,7 +487,7 @@ def test_threads_read_the_same_pixels() -> None:
     assert together == alone
 
 
-# What is written
+# Written pictures
 
 
 def renditions(data: bytes) -> list[Image.Image]:

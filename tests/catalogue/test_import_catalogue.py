@@ -1,4 +1,4 @@
-"""The command: sources to catalogue, what it says, and its exit status."""
+"""The command import_catalogue: sources, output and exit status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from catalogue.models import Category, Product, ProductImage
 from tests.drawing import encoded, picture
 from tests.web import LOOPBACK, page, web
 
-#: The catalogue's own command: in the whole project, search's stands before it.
+#: The catalogue's own command, which search's replaces in the project.
 IMPORT = """
 import sys, django
 django.setup()
@@ -54,7 +54,7 @@ def shop(tmp_path: Path, settings: Any) -> Path:
 
 
 def run(source: Path | str, *options: str, command: ImportCommand | None = None) -> tuple[dict[str, Any], int, str]:
-    """The summary, the exit status, and what the person is told when it is not 0."""
+    """The summary, the exit status, and the error message."""
     out, status, told = io.StringIO(), 0, ""
     try:
         call_command(command or Command(), str(source), "--json", *options, stdout=out, stderr=io.StringIO())
@@ -260,7 +260,7 @@ class TestRefusals:
 
 
 class Listening(Command):
-    """Another app's command of the same name."""
+    """A subclass of another app."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -332,7 +332,7 @@ def _rows(tmp_path: Path, query: str) -> list[Any]:
 
 
 def _is_whole(tmp_path: Path, products: int) -> bool:
-    """Whether each product has its photo, and the storage the files of the photos and no others."""
+    """Whether each product has one photo, and the storage exactly the files of the photos."""
     names = {
         name for row in _rows(tmp_path, "SELECT file, thumbnail, large FROM catalogue_productimage") for name in row
     }

@@ -1,4 +1,4 @@
-"""Photos of an older version get the renditions that they lack."""
+"""The command make_renditions."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_missing_original_is_reported_and_other_renditions_are_made() -> None:
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, does: Callable[[], Any]) -> None:
-    """Let something happen after the photos were read and before the first one's renditions are stored."""
+    """Call something between reading the photos and storing the first one's renditions."""
     prepare, done = files.prepare, []
 
     def prepared(*args: Any, **options: Any) -> files.Prepared:

@@ -1,4 +1,4 @@
-"""Products and photos: rules that the database keeps, and files that come and go with their rows."""
+"""Products and photos: constraints, visibility, and the files of photos."""
 
 from __future__ import annotations
 

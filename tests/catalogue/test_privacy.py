@@ -1,4 +1,4 @@
-"""Whatever shoppers may not see yet, or any more, cannot be told from what the shop does not have."""
+"""Hidden products, photos, categories and brands look like missing ones."""
 
 from __future__ import annotations
 

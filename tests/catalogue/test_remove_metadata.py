@@ -1,4 +1,4 @@
-"""Originals of an older version lose their metadata, and are private until then."""
+"""The command remove_metadata: originals with metadata are private until it has run."""
 
 from __future__ import annotations
 

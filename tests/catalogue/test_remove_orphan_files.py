@@ -1,4 +1,4 @@
-"""Files that no photo uses are found and removed, and no others."""
+"""The command remove_orphan_files removes unused files and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The roles that come with the site, and what each of them meets in the admin."""
+"""The roles that come with the site, and their pages in the admin."""
 
 from __future__ import annotations
 

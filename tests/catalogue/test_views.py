@@ -1,4 +1,4 @@
-"""The shop's pages as visitors meet them."""
+"""The shop's pages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def images_of(shown: str) -> list[str]:
     return [tag.split(">")[0] for tag in shown.split("<img")[1:]]
 
 
-# Addresses --------------------------------------------------------------------------------------------------
+# URLs --------------------------------------------------------------------------------------------------
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n"), min_size=1))
@@ -393,7 +393,7 @@ def test_a_product_shows_its_colours_and_offers_the_search(client: Client) -> No
     assert '<button class="button" name="product" value="S-1">Find similar' in shown
 
 
-# What pages say of themselves -------------------------------------------------------------------------------
+# Metadata of pages -------------------------------------------------------------------------------
 
 
 def data(shown: str) -> dict[str, Any]:
@@ -501,7 +501,7 @@ def test_a_description_is_short_and_of_one_line(client: Client) -> None:
     assert len(described[0]) == 160
 
 
-# Queries to the database ------------------------------------------------------------------------------------
+# Queries ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("per_kind", [1, 3])
@@ -535,7 +535,7 @@ def test_the_queries_of_a_product_page_do_not_grow(
         assert 'id="similar"' in page(client, made.get_absolute_url())
 
 
-# Photos' files ----------------------------------------------------------------------------------------------
+# Files of photos ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("format_", "content_type"), [("JPEG", "image/jpeg"), ("WEBP", "image/webp")])
@@ -625,7 +625,7 @@ def test_an_unused_file_is_not_served(client: Client, settings: Any) -> None:
     assert client.get(image.file.url).status_code == 404
 
 
-# Words and frame --------------------------------------------------------------------------------------------
+# Prices and layout --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A zip of photos as a source: hostile ones are refused before anything is read."""
+"""A zip of photos as a source; hostile ones are refused before anything is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells of a table: what is taken, and what is said of what is not."""
+"""Cells and columns of a table."""
 
 from __future__ import annotations
 

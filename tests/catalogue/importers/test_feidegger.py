@@ -1,4 +1,4 @@
-"""FEIDEGGER's form, with photos of a server of the tests' own."""
+"""FEIDEGGER as a source, with photos on a local server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records into the catalogue: what is written, what is left alone, and what happens when it goes wrong."""
+"""The importer: what it writes, what it leaves alone, and errors."""
 
 from __future__ import annotations
 

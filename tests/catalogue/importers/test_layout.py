@@ -1,4 +1,4 @@
-"""What a path says of a product."""
+"""Products from paths of photos."""
 
 from __future__ import annotations
 

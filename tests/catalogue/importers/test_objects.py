@@ -64,7 +64,7 @@ def test_objects_are_read_batch_by_batch(s3: S3, monkeypatch: pytest.MonkeyPatch
     write = importer.Importer._write
 
     def writing(self: Any, drafts: Any) -> Any:
-        # The next batch's objects may go: nobody has read them yet.
+        # Objects of the next batch have not been read yet.
         if not seen:
             for name in ("c", "d"):
                 s3.client.delete_object(Bucket=BUCKET, Key=f"incoming/{name}.jpg")
