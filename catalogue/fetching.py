@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from http import HTTPStatus
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from django.conf import settings
 from django.utils import translation
@@ -163,10 +163,6 @@ def checked(address: str) -> str:
         raise AddressRefused(_("Addresses with a user name or password cannot be used. Remove them."))
     if port is not None and port < 1024 and port not in PORTS:  # noqa: PLR2004 - privileged ports
         raise AddressRefused(_("Port %(port)d cannot be used. Enter the address of a web site.") % {"port": port})
-    return _without_fragment(parts)
-
-
-def _without_fragment(parts: SplitResult) -> str:
     return parts._replace(fragment="").geturl()
 
 

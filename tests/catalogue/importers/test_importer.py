@@ -227,7 +227,7 @@ def test_dates_that_contradict_those_in_the_database_are_rejected() -> None:
 def test_a_repeated_sku_is_rejected() -> None:
     outcome = run(record("A"), replace(record("A", values={"title": "other"}), where="line 9"), batch=1)
     assert [(r.where, r.reason) for r in outcome.rejects] == [
-        ("line 9", "This SKU is already in line A. Take one of them out.")
+        ("line 9", "This SKU is already in line A. Remove one of them.")
     ]
     assert Product.objects.get().title == "Product A"
 
