@@ -169,7 +169,7 @@ def test_proxies_of_the_environment_are_not_used(intranet: Web, monkeypatch: pyt
         ("https://pictures.example/\x00", "Copy the whole address"),
         ("https://shop:secret@pictures.example/a.jpg", "password"),
         ("https://@pictures.example/a.jpg", "password"),
-        ("http://pictures.example:25/", "port 25"),
+        ("http://pictures.example:25/", "Port 25"),
     ],
 )
 def test_an_invalid_address_is_refused(address: str, words: str) -> None:
