@@ -83,7 +83,7 @@ def test_an_address_that_is_too_long_is_answered_and_not_cut(client: Client, acc
     address = "https://pictures.example/dress.jpg?" + 2_465 * "x"
     response = client.post("/search/", {"image_url": address}, headers={"accept": accepts})
     assert response.status_code == 422
-    assert "This is not the address of a picture. Copy it whole" in response.content.decode()
+    assert "This is not the address of a picture. Copy the whole address" in response.content.decode()
     assert accepts == "application/json" or address in response.content.decode()
 
 
@@ -342,8 +342,8 @@ def test_a_box_may_come_in_one_parameter_or_from_four_fields(client: Client, que
         ("colour_weight=nan", "Enter a number"),
         ("price_min=x", "Enter a number"),
         ("price_min=9&price_max=3", "above the highest"),
-        ("category=nothing", "There is none called nothing"),
-        ("colour=beautiful", "There is none called beautiful"),
+        ("category=nothing", "Unknown value: nothing"),
+        ("colour=beautiful", "Unknown value: beautiful"),
     ],
 )
 def test_a_choice_that_cannot_be_used_is_named_in_place(
