@@ -287,7 +287,7 @@ def test_who_gives_up_makes_way_for_those_behind() -> None:
 
 
 def test_memory_that_the_machine_does_not_have_is_no_fault_of_the_picture() -> None:
-    with pytest.raises(images.DecoderBusy), images._refusing_what_cannot_be_decoded(LIMITS):
+    with pytest.raises(images.DecoderBusy), images._refusing_undecodable(LIMITS):
         bytearray(1 << 62)
 
 
