@@ -101,7 +101,7 @@ def rebuild(
         if shared and runs.running(IndexRun.Kind.ROLLBACK):
             raise BuildRunning(_("The index goes back to its former version just now: try again when that is done."))
         if anew:
-            embedders[embedder_alias].ask_anew()
+            embedders[embedder_alias].refresh_manifest()
         ledger.ensure_live_version()
         began = timezone.now()
         wanted = draft(embedder_alias)
