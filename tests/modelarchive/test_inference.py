@@ -239,10 +239,13 @@ def test_the_manifest_is_there_when_it_is_asked_for(script: ModuleType, model_pa
         (b'{"predictions": []}', "without predictions"),
         (b'{"predictions": [[1.0, 2.0]]}', "row 0 does not have the model's 1280 numbers"),
         (b'{"predictions": [1.0]}', "row 0 does not have the model's 1280 numbers"),
-        (json.dumps({"predictions": [[1.0] * 1280, [math.nan] * 1280]}).encode(), "row 1 has something"),
-        (json.dumps({"predictions": [[math.inf] * 1280]}).encode(), "row 0 has something"),
-        (json.dumps({"predictions": [["1"] * 1280]}).encode(), "row 0 has something"),
-        (json.dumps({"predictions": [[True] * 1280]}).encode(), "row 0 has something"),
+        (
+            json.dumps({"predictions": [[1.0] * 1280, [math.nan] * 1280]}).encode(),
+            "row 1 has a value that is not a finite number",
+        ),
+        (json.dumps({"predictions": [[math.inf] * 1280]}).encode(), "row 0 has a value that is not a finite number"),
+        (json.dumps({"predictions": [["1"] * 1280]}).encode(), "row 0 has a value that is not a finite number"),
+        (json.dumps({"predictions": [[True] * 1280]}).encode(), "row 0 has a value that is not a finite number"),
     ],
 )
 def test_a_malformed_answer_of_tensorflow_serving_is_an_error(
