@@ -14,7 +14,7 @@ from tests.interpreter import ROOT, python
 
 APPS = ("resilience", "jobs", "catalogue", "search", "evaluation", "demo", "visualsearch")
 #: what of the model server may know the site: fine-tuning on its catalogue
-KNOWING = {"endpoint/finetune.py", "endpoint/photos.py"}
+KNOWING = {"endpoint/photos.py", "endpoint/training.py"}
 HEAVY = (
     "openvino",
     "faiss",
