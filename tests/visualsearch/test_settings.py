@@ -1,37 +1,42 @@
-"""The settings, read in fresh processes as a start reads them."""
+"""The settings, by the environment that they are read from."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
 
 from tests.interpreter import ROOT, python
 from visualsearch.environment import Environment
 
 
-def start(code: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run code with these variables and no others that settings look at."""
+def environment(data_dir: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """These variables and no others that settings look at."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ}
-    environment = kept | {"DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": "visualsearch.settings"} | variables
-    return python("-c", code, environment=environment)
+    return kept | {"DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": "visualsearch.settings"} | variables
+
+
+def start(code: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh process, which reads the settings as a start does."""
+    return python("-c", code, environment=environment(data_dir, variables))
 
 
 def settings(data_dir: Path, *names: str, **variables: str) -> Any:
-    """The values of these settings."""
-    code = (
-        "import json\nfrom django.conf import settings\n"
-        f"print(json.dumps([getattr(settings, name) for name in {names!r}], default=str))"
-    )
-    done = start(code, data_dir, **variables)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    """The values of these settings, as JSON would have them."""
+    with mock.patch.dict(os.environ, environment(data_dir, variables), clear=True):
+        module = vars(global_settings) | runpy.run_path(str(ROOT / "visualsearch" / "settings.py"))
+    return json.loads(json.dumps([module[name] for name in names], default=str))
 
 
 def test_nothing_has_to_be_set(tmp_path: Path) -> None:
@@ -87,9 +92,8 @@ def test_only_a_proxy_that_is_counted_may_say_that_a_request_came_by_https(tmp_p
     name = "SECURE_PROXY_SSL_HEADER"
     assert settings(tmp_path, name, HTTPS="yes", NUM_PROXIES="1") == [["HTTP_X_FORWARDED_PROTO", "https"]]
     assert settings(tmp_path, name, NUM_PROXIES="1") == [None]
-    done = start("import django; django.setup()", tmp_path, HTTPS="yes")
-    assert done.returncode != 0
-    assert "NUM_PROXIES is 0: set NUM_PROXIES to the number of proxies" in done.stderr.splitlines()[-1]
+    with pytest.raises(ImproperlyConfigured, match="NUM_PROXIES is 0: set NUM_PROXIES to the number of proxies"):
+        settings(tmp_path, HTTPS="yes")
 
 
 # The model --------------------------------------------------------------------------------------------------
@@ -159,9 +163,8 @@ def test_photos_and_pictures_go_to_a_bucket_where_one_is_named(tmp_path: Path) -
 
 def test_an_endpoint_and_a_package_at_once_stop_the_start(tmp_path: Path) -> None:
     both = {"SAGEMAKER_ENDPOINT_NAME": "shop-model", "EMBEDDER_PACKAGE": str(tmp_path)}
-    done = start("import django; django.setup()", tmp_path, **both)
-    assert done.returncode != 0
-    assert "both name a model: set one" in done.stderr.splitlines()[-1]
+    with pytest.raises(ImproperlyConfigured, match="both name a model: set one"):
+        settings(tmp_path, **both)
 
 
 def test_a_wrong_name_of_an_endpoint_fails_the_check(tmp_path: Path) -> None:
@@ -271,12 +274,8 @@ def test_checks_load_no_client_of_opensearch(tmp_path: Path) -> None:
 def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_its_variable(
     tmp_path: Path, name: str, value: str, hint: str
 ) -> None:
-    done = start("import django; django.setup()", tmp_path, **{name: value})
-    assert done.returncode != 0
-    said = done.stderr.strip().splitlines()[-1]
-    assert "ImproperlyConfigured: The environment variable" in said
-    assert f" {name} " in said
-    assert hint in said
+    with pytest.raises(ImproperlyConfigured, match=f"The environment variable .*{name} .*{re.escape(hint)}"):
+        settings(tmp_path, **{name: value})
 
 
 def test_a_data_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
