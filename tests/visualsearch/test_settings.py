@@ -16,6 +16,9 @@ from unittest import mock
 import pytest
 from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
 
 from tests.interpreter import ROOT, python
 from visualsearch.environment import Environment
@@ -168,10 +171,9 @@ def test_an_endpoint_and_a_package_at_once_stop_the_start(tmp_path: Path) -> Non
 
 
 def test_a_wrong_name_of_an_endpoint_fails_the_check(tmp_path: Path) -> None:
-    code = "import django; django.setup()\nfrom django.core.management import call_command; call_command('check')"
-    done = start(code, tmp_path, SAGEMAKER_ENDPOINT_NAME="https://shop.example")
-    assert done.returncode != 0
-    assert "is no name of an endpoint" in done.stderr
+    (found,) = settings(tmp_path, "EMBEDDERS", SAGEMAKER_ENDPOINT_NAME="https://shop.example")
+    with override_settings(EMBEDDERS=found), pytest.raises(SystemCheckError, match="is no name of an endpoint"):
+        call_command("check")
 
 
 def test_the_index_is_in_memory_where_nothing_says_otherwise(tmp_path: Path) -> None:
@@ -229,10 +231,9 @@ def test_opensearch_takes_new_indexes_beside_the_one_in_memory(tmp_path: Path) -
 def test_an_opensearch_that_cannot_be_used_fails_the_check(
     tmp_path: Path, variables: dict[str, str], sentence: str
 ) -> None:
-    code = "import django; django.setup()\nfrom django.core.management import call_command; call_command('check')"
-    done = start(code, tmp_path, **variables)
-    assert done.returncode != 0
-    assert sentence in done.stderr
+    (found,) = settings(tmp_path, "VECTOR_INDEXES", **variables)
+    with override_settings(VECTOR_INDEXES=found), pytest.raises(SystemCheckError, match=sentence):
+        call_command("check")
 
 
 def test_checks_load_no_client_of_opensearch(tmp_path: Path) -> None:
