@@ -42,7 +42,7 @@ def settings(data_dir: Path, *names: str, **variables: str) -> Any:
     return json.loads(json.dumps([module[name] for name in names], default=str))
 
 
-def test_nothing_has_to_be_set(tmp_path: Path) -> None:
+def test_every_setting_has_a_default(tmp_path: Path) -> None:
     databases, debug, hosts, storages = settings(tmp_path, "DATABASES", "DEBUG", "ALLOWED_HOSTS", "STORAGES")
     assert databases["default"]["NAME"] == str(tmp_path / "db.sqlite3")
     assert databases["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
@@ -91,7 +91,7 @@ def test_https_makes_cookies_and_redirects_secure(tmp_path: Path) -> None:
     assert settings(tmp_path, *names) == [False, False, False, 0]
 
 
-def test_only_a_proxy_that_is_counted_may_say_that_a_request_came_by_https(tmp_path: Path) -> None:
+def test_only_counted_proxies_may_forward_the_https_scheme(tmp_path: Path) -> None:
     name = "SECURE_PROXY_SSL_HEADER"
     assert settings(tmp_path, name, HTTPS="yes", NUM_PROXIES="1") == [["HTTP_X_FORWARDED_PROTO", "https"]]
     assert settings(tmp_path, name, NUM_PROXIES="1") == [None]
@@ -118,7 +118,7 @@ def test_the_model_is_in_process_where_nothing_says_otherwise(tmp_path: Path) ->
     assert embedders(tmp_path, SAGEMAKER_ENDPOINT_NAME=" ", EMBEDDER_PACKAGE="") == {"default": IN_PROCESS}
 
 
-def test_another_variant_leaves_the_installed_one_for_the_index_that_it_has_built(tmp_path: Path) -> None:
+def test_another_variant_keeps_the_installed_one_for_its_index(tmp_path: Path) -> None:
     found = embedders(tmp_path, EMBEDDER_VARIANT="lite1")
     assert found == {"default": ("OpenVinoEmbedder", {"variant": "lite1"}), "efficientnet-lite0": IN_PROCESS}
 
@@ -272,7 +272,7 @@ def test_checks_load_no_client_of_opensearch(tmp_path: Path) -> None:
         ("TIME_ZONE", "Mars/Base", "Europe/Paris"),
     ],
 )
-def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_its_variable(
+def test_an_invalid_value_stops_the_start_and_names_its_variable(
     tmp_path: Path, name: str, value: str, hint: str
 ) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"The environment variable .*{name} .*{re.escape(hint)}"):
@@ -317,13 +317,13 @@ def test_a_password_may_hold_signs_that_are_escaped() -> None:
         "postgresql://shop:hunter2@db",
     ],
 )
-def test_a_wrong_database_address_is_refused_without_telling_its_password(url: str) -> None:
+def test_an_invalid_database_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="environment variable DATABASE_URL") as refused:
         Environment({"DATABASE_URL": url}).database("DATABASE_URL")
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_wrong_address_of_a_server_is_refused_without_telling_its_password() -> None:
+def test_an_invalid_server_url_is_refused_without_its_password() -> None:
     for url in (
         "ftp://shop:secret@search.example",
         "https://shop:secret@",
@@ -355,7 +355,7 @@ def test_redis_is_the_broker_and_the_cache_with_keys_of_its_own(tmp_path: Path) 
         "redis://:secret@db/shop",
     ],
 )
-def test_a_wrong_address_of_redis_is_refused_without_telling_its_password(url: str) -> None:
+def test_an_invalid_redis_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="environment variable REDIS_URL") as refused:
         Environment({"REDIS_URL": url}).redis("REDIS_URL")
     assert "secret" not in str(refused.value)
@@ -387,7 +387,7 @@ def test_other_rates_are_refused(rate: str) -> None:
 @pytest.mark.parametrize(
     ("value", "truth"), [("1", True), ("TRUE", True), ("on", True), ("0", False), ("No", False), ("", True)]
 )
-def test_truth_has_a_few_spellings(value: str, truth: bool) -> None:
+def test_booleans_have_several_spellings(value: str, truth: bool) -> None:
     assert Environment({"T": value}).truth("T", default=True) is truth
 
 
