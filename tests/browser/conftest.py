@@ -1,4 +1,5 @@
-"""The real server and a real browser. Each is started once, for all tests; each test has contexts of its own.
+"""The real server and a real browser. Each is started once, for all tests. Tests share contexts that were cleaned
+between them (`visits`).
 
 The process of the tests never opens the shop's database: what a test needs there is put there by a command of its own
 process (`furnishing`), so these tests go together with all others in any order.
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from benchmarks.browser import DESK, PHONE, BrowserMissing, browser, chromium
 from benchmarks.server import ALONE, Site
@@ -147,12 +148,21 @@ def chrome(browser_installed: None) -> Iterator[Browser]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def idle_contexts() -> dict[str, BrowserContext]:
+    """Contexts that earlier tests have left, by their options."""
+    return {}
+
+
 @pytest.fixture
 def visits(
-    chrome: Browser, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    chrome: Browser,
+    idle_contexts: dict[str, BrowserContext],
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Visits]:
     name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[:60]
-    opened = request.node.stash[_visits] = Visits(chrome, name, tmp_path_factory)
+    opened = request.node.stash[_visits] = Visits(chrome, idle_contexts, name, tmp_path_factory)
     yield opened
     opened.close()
 
@@ -185,12 +195,6 @@ def phone(open_page: Opener) -> Page:
 def no_script(open_page: Opener) -> Page:
     """A page at a desk whose browser runs no scripts."""
     return open_page(**DESK, java_script_enabled=False)
-
-
-@pytest.fixture(params=["", "/ja"], ids=["en", "ja"])
-def language(request: pytest.FixtureRequest) -> str:
-    """What addresses begin with in each language: `page.goto(f"{language}/products/")`."""
-    return str(request.param)
 
 
 @pytest.fixture(scope="session")

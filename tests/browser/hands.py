@@ -26,7 +26,6 @@ MARKED = """() => {
     });
     return [name, marked || element === document.body];
 }"""
-FOCUSED = "element => element === document.activeElement"
 STEPS = 8
 """Places that a dragging mouse or finger passes on its way."""
 
@@ -40,13 +39,13 @@ def tab_to(target: Locator, *, at_most: int = 60, key: str = "Tab") -> Locator:
     The target is named as a screen reader names it: `page.get_by_role("button", name="Search")`.
     """
     page = target.page
-    passed = []
+    focused = target.and_(page.locator(":focus"))
     for _ in range(at_most):
         page.keyboard.press(key)
-        if target.count() and target.first.evaluate(FOCUSED):
+        if focused.count():
             return target
-        passed.append(page.evaluate("(document.activeElement?.innerText || document.activeElement?.name || '?')"))
-    raise AssertionError(f"{at_most} times {key} did not reach {target}. It passed: {passed}")
+    where = page.evaluate("document.activeElement?.outerHTML.slice(0, 120)")
+    raise AssertionError(f"{at_most} times {key} did not reach {target}. The focus is on {where}")
 
 
 def press(target: Locator, key: str = "Enter", *, at_most: int = 60) -> None:

@@ -55,9 +55,9 @@ class Shop:
         )
 
     def huge_photo(self) -> Path:
-        """The first product's photo as a phone would take it: twelve million pixels with grain, some megabytes."""
-        large = Image.open(self.photo_of(self.products[0])).convert("RGB").resize((3000, 4000))
-        grain = np.random.default_rng(0).integers(-8, 9, (4000, 3000, 1))
+        """The first product's photo as a phone would take it: millions of pixels with grain, some megabytes."""
+        large = Image.open(self.photo_of(self.products[0])).convert("RGB").resize((2400, 3200))
+        grain = np.random.default_rng(0).integers(-8, 9, (3200, 2400, 1))
         grainy = (np.asarray(large).astype(np.int16) + grain).clip(0, 255).astype(np.uint8)
         return self._file("huge.jpg", drawing.encoded(Image.fromarray(grainy), quality=90))
 

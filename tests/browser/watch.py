@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
 
@@ -24,6 +26,12 @@ class Watch:
         self.troubles: list[str] = []
         self._expected: set[int] = set()
         self._contexts: list[BrowserContext] = []
+        self._notes: dict[Any, Callable[[Any], None]] = {
+            "console": self._console,
+            "weberror": self._error,
+            "requestfailed": self._failed,
+            "response": self._response,
+        }
 
     def expects(self, *statuses: int) -> None:
         """Answers with these statuses are what this test is about."""
@@ -31,10 +39,14 @@ class Watch:
 
     def over(self, context: BrowserContext) -> None:
         self._contexts.append(context)
-        context.on("console", self._console)
-        context.on("weberror", self._error)
-        context.on("requestfailed", self._failed)
-        context.on("response", self._response)
+        for event, note in self._notes.items():
+            context.on(event, note)
+
+    def end(self) -> None:
+        """Note nothing more."""
+        for context in self._contexts:
+            for event, note in self._notes.items():
+                context.remove_listener(event, note)
 
     def verify(self) -> None:
         """Raises AssertionError if anything went wrong so far."""
