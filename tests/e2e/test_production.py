@@ -19,7 +19,7 @@ from tests.drawing import photo
 from tests.e2e.stack import PREFIX, Stack, eventually, photos
 
 ALIAS = "lookalike"
-"""What leads to the live version's index, for whoever looks at the cluster from outside."""
+"""The alias of the live version's index in the cluster."""
 ADD = "/admin/catalogue/product/add/"
 
 

@@ -44,7 +44,7 @@ def _in_a_table(settings: Any) -> None:
 
 
 def put(key: str, value: str) -> None:
-    """Write into the table as whoever can write into the database."""
+    """Write into the table directly, as anyone with access to the database can."""
     cache.set(key, 0)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE cache SET value = %s WHERE cache_key = %s", [value, cache.make_key(key)])

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """No product can be asked for; the questions that were asked all the same."""
+    """The database is unreachable; the queries that were tried."""
     asked: list[str] = []
 
     def broken(*args: Any) -> None:

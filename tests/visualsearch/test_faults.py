@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for products, or for the index, meets a mistake of ours."""
+    """Requests for products or the index raise an unexpected error."""
 
     def fail(*_arguments: Any) -> Any:
         raise ZeroDivisionError

@@ -22,7 +22,7 @@ async def settled() -> None:
 
 
 class Requests:
-    """Requests that hold a thread until they are told to end."""
+    """Requests that hold a thread until the test ends them."""
 
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
