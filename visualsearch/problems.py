@@ -76,9 +76,9 @@ def handler(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
         if not is_for_shoppers(error):
             logger.warning("An API request could not be answered: %s: %s", type(error).__name__, error)
     elif isinstance(error, RecursionError):
-        body = problem(HTTPStatus.BAD_REQUEST, _("This is nested too deeply. See /api/docs/ for what to send."))
+        body = problem(HTTPStatus.BAD_REQUEST, _("The body is nested too deeply. See /api/docs/ for what to send."))
     elif isinstance(error, SuspiciousOperation):
-        body = problem(HTTPStatus.BAD_REQUEST, _("This has too many parts. See /api/docs/ for what to send."))
+        body = problem(HTTPStatus.BAD_REQUEST, _("The body has too many parts. See /api/docs/ for what to send."))
     elif isinstance(error, exceptions.ValidationError):
         errors = _named(error.detail)
         detail = " ".join(f"{e['field']}: {e['detail']}" if e["field"] else e["detail"] for e in errors)
