@@ -96,7 +96,7 @@ def test_what_is_written_on_a_card_begins_its_longer_name() -> None:
         (("of such products", "More"), "More like this"),
         (("of such products", "Less"), "Less like this"),
         ((None, "Similar"), "Similar products"),
-        ((None, "Liked"), "Liked: take it back"),
+        ((None, "Liked"), "Liked: undo"),
     ):
         assert found[None, long].startswith(found[short])
 

@@ -24,7 +24,7 @@ def titles(page: Page) -> list[str]:
 
 def weight(page: Page) -> Locator:
     """The slider between style and colour."""
-    return page.get_by_role("slider", name="What counts more")
+    return page.get_by_role("slider", name="Match by")
 
 
 def picture(page: Page) -> Locator:

@@ -124,7 +124,7 @@ def test_results_for_a_product(desk: Page, shop: Shop) -> None:
 def test_results_with_nothing_alike(desk: Page, shop: Shop, ask: Ask) -> None:
     ask(desk, shop.noise())
     accessibility.check(desk)
-    desk.get_by_text("Show the closest all the same").click()
+    desk.get_by_text("Show the closest matches anyway").click()
     accessibility.check(desk)
 
 

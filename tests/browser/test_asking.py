@@ -16,7 +16,7 @@ from tests.browser.watch import Watch
 
 def shows_results(page: Page) -> None:
     page.wait_for_url("**/search/*-*/")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Products like your picture")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Products similar to your picture")
     assert cards(page).count() > 0
 
 
@@ -190,10 +190,10 @@ def test_the_address_of_a_picture_is_searched_with(
     page: Page = request.getfixturevalue(opened)
     page.goto("/search/")
     photo = page.request.get("/api/v1/products/").json()["results"][0]["photos"][0]["url"]
-    field = page.get_by_label("Or give the address of a picture")
+    field = page.get_by_label("Or paste an image link")
     watch.expects(422)
     field.fill("http://10.0.0.1/dress.jpg")
-    page.get_by_role("button", name="Use this picture").click()
+    page.get_by_role("button", name="Search by link").click()
     expect(page.get_by_role("alert").filter(has_text="public web site")).to_be_visible()
     expect(field).to_be_focused()
     expect(field).to_have_value("http://10.0.0.1/dress.jpg")
@@ -205,17 +205,17 @@ def test_the_address_of_a_picture_is_searched_with(
 def test_the_button_shows_that_an_image_link_is_being_fetched(desk: Page) -> None:
     desk.goto("/search/")
     desk.evaluate("addEventListener('submit', event => event.preventDefault())")  # an answer that does not come
-    field = desk.get_by_label("Or give the address of a picture")
+    field = desk.get_by_label("Or paste an image link")
     field.fill("https://pictures.example/dress.jpg")
-    desk.get_by_role("button", name="Use this picture").click()
+    desk.get_by_role("button", name="Search by link").click()
     expect(desk.get_by_role("button", name="Fetching the picture…")).to_be_disabled()
     expect(desk.get_by_role("status").filter(has_text="Fetching the picture…")).to_have_count(1)
     desk.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-    expect(desk.get_by_role("button", name="Use this picture")).to_be_enabled()
+    expect(desk.get_by_role("button", name="Search by link")).to_be_enabled()
     expect(desk.get_by_role("status").filter(has_text="Fetching the picture…")).to_have_count(0)
-    desk.get_by_role("button", name="Use this picture").click()
+    desk.get_by_role("button", name="Search by link").click()
     field.press_sequentially("?large")
-    expect(desk.get_by_role("button", name="Use this picture")).to_be_enabled()
+    expect(desk.get_by_role("button", name="Search by link")).to_be_enabled()
 
 
 @pytest.mark.parametrize("opened", ["desk", "no_script"])
@@ -255,7 +255,7 @@ def test_a_picture_like_nothing_gets_a_plain_answer_first(desk: Page, shop: Shop
     expect(desk.get_by_role("heading", level=1)).to_have_text("Nothing in the shop looks like this picture")
     expect(cards(desk).first).to_be_hidden()
     accessibility.check(desk)
-    desk.get_by_text("Show the closest all the same").click()
+    desk.get_by_text("Show the closest matches anyway").click()
     expect(cards(desk).first).to_be_visible()
     accessibility.check(desk)
 

@@ -49,7 +49,7 @@ def test_a_sold_out_product_says_so(desk: Page) -> None:
 def test_a_hidden_product_is_not_found(desk: Page, watch: Watch) -> None:
     watch.expects(404)
     desk.goto(f"/products/{furnishing.HIDDEN}/")
-    expect(desk.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+    expect(desk.get_by_role("heading", level=1)).to_have_text("Page not found")
 
 
 @pytest.mark.parametrize("width", [390, 360, 320])

@@ -135,7 +135,7 @@ def test_choices_that_leave_nothing_offer_the_way_out(desk: Page) -> None:
     most = desk.get_by_role("textbox", name="To", exact=True)
     most.fill("0.01")
     most.press("Enter")
-    expect(desk.get_by_role("heading", name="Nothing matches all of this")).to_be_visible()
+    expect(desk.get_by_role("heading", name="Nothing matches all your choices")).to_be_visible()
     desk.locator("main .nothing").get_by_role("link", name="Clear all").click()
     expect(lists.cards(desk)).not_to_have_count(0)
 

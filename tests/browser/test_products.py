@@ -117,20 +117,20 @@ def test_a_product_is_searched_with(opened: str, request: pytest.FixtureRequest)
     page.goto(DEMO)
     page.get_by_role("button", name="Find similar").click()
     page.wait_for_url("**/search/*-*/")
-    expect(results.heading(page)).to_have_text("Products like this one")
+    expect(results.heading(page)).to_have_text("Similar products")
     assert results.cards(page).count() > 0
 
 
 def test_a_product_is_searched_with_by_keyboard(desk: Page) -> None:
     desk.goto(DEMO)
     hands.press(desk.get_by_role("button", name="Find similar"))
-    expect(results.heading(desk)).to_have_text("Products like this one")
+    expect(results.heading(desk)).to_have_text("Similar products")
     accessibility.check(desk)
 
 
 def test_a_product_without_photos_says_so_and_offers_no_search(desk: Page) -> None:
     desk.goto(f"/products/{furnishing.WITHOUT_PHOTO}/")
-    expect(desk.get_by_text("There is no photo of this product yet.")).to_be_visible()
+    expect(desk.get_by_text("This product has no photo yet.")).to_be_visible()
     expect(desk.get_by_role("button", name="Find similar")).to_have_count(0)
 
 

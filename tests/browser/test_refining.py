@@ -68,8 +68,8 @@ def test_a_search_is_shaped_without_scripts(no_script: Page, ask: Ask) -> None:
 def test_filters_that_leave_nothing_offer_the_way_out(desk: Page, ask: Ask) -> None:
     ask(desk)
     desk.goto(f"{desk.url}?price_max=1")
-    expect(results.heading(desk)).to_have_text("No product matches these choices")
-    results.choices(desk).get_by_role("link", name="Take away: Up to 1").click()
+    expect(results.heading(desk)).to_have_text("No products match your filters")
+    results.choices(desk).get_by_role("link", name="Remove: Up to 1").click()
     expect(results.cards(desk)).not_to_have_count(0)
 
 
@@ -79,7 +79,7 @@ def test_a_wish_is_kept_in_the_address_and_taken_back(word: str, wish: str, desk
     desk.get_by_role("link", name=word).nth(2).click()
     desk.wait_for_url(re.compile(rf"[?&]{wish}=DEMO-"))
     expect(results.choices(desk)).to_have_count(1)
-    results.choices(desk).get_by_role("link", name="Take away").click()
+    results.choices(desk).get_by_role("link", name="Remove").click()
     expect(results.choices(desk)).to_have_count(0)
     desk.go_back()
     expect(results.choices(desk)).to_have_count(1)
@@ -168,7 +168,7 @@ def test_choices_are_taken_back_one_by_one_or_together(desk: Page, ask: Ask) -> 
     ask(desk)
     plain = desk.url
     desk.goto(f"{plain}?in_stock=true&price_max=80&dislike=DEMO-0003")
-    chips = results.choices(desk).get_by_role("link", name="Take away")
+    chips = results.choices(desk).get_by_role("link", name="Remove")
     expect(chips).to_have_count(3)
     chips.first.click()
     expect(chips).to_have_count(2)

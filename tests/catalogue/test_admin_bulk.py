@@ -56,7 +56,7 @@ def test_the_preview_shows_before_and_after_and_writes_nothing(admin_client: Cli
     made = [shop.product("a", price="10.00"), shop.product("b", price="8.00"), shop.product("c")]
     shown = page(ask(admin_client, made, "preview", price_change="set", price="8"))
     assert "2 products will change" in shown
-    assert "One is as you want it already." in shown
+    assert "One needs no change." in shown
     assert "<del>10.00</del>" in shown
     assert "<ins>8.00</ins>" in shown
     assert prices() == [Decimal(10), Decimal(8), None]

@@ -161,7 +161,7 @@ def test_bad_rows_are_listed_and_good_ones_imported(admin_client: Client) -> Non
 def test_without_changes_there_is_nothing_to_confirm(admin_client: Client) -> None:
     shop.product("a", title="Coat")
     response = look(admin_client, table(["a", "Coat"], header=HEADER[:2]))
-    assert "There is nothing to import" in page(response)
+    assert "Nothing to import" in page(response)
     assert 'name="upload"' not in page(response)
     assert kept() == []
 

@@ -59,7 +59,7 @@ def test_editors_see_first_steps_and_viewers_whom_to_ask() -> None:
     shown = page(member(VIEWER).get(INDEX))
     assert DEMO not in shown
     assert IMPORT not in shown
-    assert "Ask whoever edits the catalogue" in shown
+    assert "Ask a catalogue editor" in shown
 
 
 def test_staff_without_catalogue_permissions_see_no_figures() -> None:

@@ -199,7 +199,7 @@ def test_a_branch_of_a_category_keeps_the_other_filters(client: Client) -> None:
 def test_an_empty_list_offers_to_clear_the_filters(client: Client) -> None:
     shop.product("1", price=5)
     shown = page(client, "/products/?price_min=10")
-    assert "Nothing matches all of this" in shown
+    assert "Nothing matches all your choices" in shown
     assert "0 products" in shown
     assert shown.count("Clear all") == 2
 
@@ -656,7 +656,7 @@ def test_pages_can_be_walked_by_landmarks(client: Client) -> None:
 
 def test_a_missing_page_offers_the_search(client: Client) -> None:
     missing = page(client, "/nothing/here/", 404)
-    assert "There is nothing here" in missing
+    assert "Page not found" in missing
     assert 'name="image"' in missing
 
 

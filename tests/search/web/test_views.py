@@ -58,7 +58,7 @@ def links(shown: str, words: str) -> list[str]:
 
 def without(shown: str) -> list[str]:
     """The addresses that take a choice away."""
-    return [unescape(address) for address in re.findall(r'<a href="([^"]+)"[^>]*aria-label="Take away', shown)]
+    return [unescape(address) for address in re.findall(r'<a href="([^"]+)"[^>]*aria-label="Remove', shown)]
 
 
 # Asking -----------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def test_a_product_can_be_searched_with(client: Client, products: list[Product])
     response = client.post("/search/", {"product": "hat-red-0"})
     assert response.status_code == 303
     shown = page(client, response["Location"])
-    assert "Products like this one" in shown
+    assert "Similar products" in shown
     assert titles(shown)[0].startswith("Product hat-red")
     assert "Product hat-red-0" not in titles(shown)
     assert "Delete my picture" not in shown
@@ -313,9 +313,9 @@ def test_several_values_of_a_filter_admit_each(client: Client, query: Query) -> 
 
 def test_filters_that_nothing_meets_can_be_taken_away(client: Client, query: Query) -> None:
     shown = page(client, f"{query.get_absolute_url()}?price_min=9999")
-    assert "No product matches" in shown
+    assert "No products match" in shown
     assert without(shown) == [query.get_absolute_url()]
-    assert 'aria-label="Take away: From 9,999"' in shown
+    assert 'aria-label="Remove: From 9,999"' in shown
 
 
 def test_the_slider_shapes_the_results(client: Client, query: Query) -> None:
