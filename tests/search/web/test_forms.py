@@ -84,4 +84,4 @@ def test_a_box_that_is_none_is_refused(box: str) -> None:
 @pytest.mark.django_db
 def test_nobody_likes_that_many_products() -> None:
     many = "&".join(f"like={number}" for number in range(MOST_WISHES + 1))
-    assert read(many).errors == {"like": ["Name at most 20."]}
+    assert read(many).errors == {"like": ["Choose at most 20."]}
