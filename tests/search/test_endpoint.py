@@ -55,7 +55,7 @@ PASSING: dict[str, tuple[scripted.Fault, str]] = {
     "numbers in words": (scripted.text, "rows of numbers"),
     "HTML": (scripted.html, "not JSON"),
     "another model": (scripted.another_model, "rebuild_index"),
-    "no model": (scripted.without_model, "which model"),
+    "no model": (scripted.without_model, "without the model's fingerprint"),
 }
 
 

@@ -284,7 +284,7 @@ class SageMakerEmbedder(Embedder):
         """The n rows of an answer, normalised to unit length. Raises EmbedderError for anything else."""
         model = answer.get("model")
         if not isinstance(model, str) or not model:
-            raise self._bad_answer(_("an answer without the model's fingerprint"))
+            raise self._bad_answer(_("JSON without the model's fingerprint"))
         if model != manifest.fingerprint:
             self._discovery.forget()
             raise EmbedderError(
