@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-_DEEPEST = 50
+_MAX_LEVELS = 50
 """Levels of nesting. Deeper values could be stored but not shown, as Python limits recursion."""
 
 
@@ -14,7 +14,7 @@ def checked(value: object) -> dict[str, Any]:
     """The value, if it is valid for a product's attributes. Raises ValueError."""
     if not isinstance(value, dict):
         raise ValueError("Attributes must be a JSON object.")  # noqa: TRY004 - bad input, not a bug
-    if "\0" in "".join(_texts(value, _DEEPEST)):
+    if "\0" in "".join(_texts(value, _MAX_LEVELS)):
         raise ValueError("PostgreSQL stores no NUL.")
     # NaN, infinity and lone surrogates are not JSON.
     json.dumps(value, allow_nan=False, ensure_ascii=False).encode()

@@ -31,7 +31,7 @@ from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 
 from catalogue.files import CONTENT_TYPES, StorageUnavailable
-from catalogue.s3 import client, config, explained, refused
+from catalogue.s3 import client, client_error, config, explained
 from resilience.breaker import Breaker
 
 logger = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ logger = logging.getLogger(__name__)
 RENDITIONS = "thumbnails/"
 """The folder that CloudFront may serve: it holds renditions only."""
 
-MOST_ADDRESSES = 20_000
+MAX_ADDRESSES = 20_000
 """Signed URLs that a process caches, half a kilobyte each."""
 
-MOST_DELETED = 1_000
+MAX_DELETED = 1_000
 """Files that S3 deletes with one request."""
 
 LOOK_AGAIN = 10.0
@@ -127,7 +127,7 @@ class _Bucket(S3Storage):  # type: ignore[misc]
             return modified
 
 
-def _began(seconds: int) -> int:
+def _period_start(seconds: int) -> int:
     """The start of the current period, in seconds since 1970.
 
     A URL is valid for `seconds` from the start, and in use for half of that, so any page's URLs are valid for the
@@ -141,7 +141,7 @@ class _PeriodAuth(S3SigV4QueryAuth):  # type: ignore[misc]
     """botocore's signature of a URL, dated to the start of the period, so that all processes give the same URL."""
 
     def _modify_request_before_signing(self, request: Any) -> None:
-        began = datetime.fromtimestamp(_began(self._expires), UTC)
+        began = datetime.fromtimestamp(_period_start(self._expires), UTC)
         request.context["timestamp"] = began.strftime(SIGV4_TIMESTAMP)
         super()._modify_request_before_signing(request)
 
@@ -166,7 +166,7 @@ class PhotoBucket(_Bucket):
         super().__init__(**options)
         self.cloudfront_domain = cloudfront_domain
         self.public_endpoint_url = public_endpoint_url
-        self._addresses = lru_cache(MOST_ADDRESSES)(self._address)
+        self._addresses = lru_cache(MAX_ADDRESSES)(self._address)
         self._credentials = Breaker(LOOK_AGAIN)
 
     def get_object_parameters(self, name: str) -> dict[str, Any]:
@@ -185,8 +185,8 @@ class PhotoBucket(_Bucket):
         keys = {self._normalize_name(clean_name(name)): name for name in names}
         left: dict[str, OSError] = {}
         listed = list(keys)
-        for start in range(0, len(listed), MOST_DELETED):
-            objects = [{"Key": key} for key in listed[start : start + MOST_DELETED]]
+        for start in range(0, len(listed), MAX_DELETED):
+            objects = [{"Key": key} for key in listed[start : start + MAX_DELETED]]
             try:
                 with explained(self.bucket_name):
                     answer = self.connection.meta.client.delete_objects(
@@ -196,7 +196,7 @@ class PhotoBucket(_Bucket):
                 return left | {keys[key]: error for key in listed[start:]}
             for fault in answer.get("Errors", ()):
                 name = keys[fault["Key"]]
-                refusal = refused(ClientError({"Error": fault}, "DeleteObjects"), self.bucket_name, name)
+                refusal = client_error(ClientError({"Error": fault}, "DeleteObjects"), self.bucket_name, name)
                 if not isinstance(refusal, FileNotFoundError):
                     left[name] = refusal
         return left
@@ -208,7 +208,7 @@ class PhotoBucket(_Bucket):
         key = self._normalize_name(name)
         if self.cloudfront_domain and name.startswith(RENDITIONS):
             return f"https://{self.cloudfront_domain}/{filepath_to_uri(key)}"
-        return str(self._addresses(key, _began(self.querystring_expire), self._access_key()))
+        return str(self._addresses(key, _period_start(self.querystring_expire), self._access_key()))
 
     def _address(self, key: str, began: int, access_key: str) -> str:
         """`access_key` is part of the cache's key: when a role's credentials expire, so do the URLs they signed."""

@@ -35,7 +35,7 @@ OVERHEAD = 200_000
 PROCESSOR_SECONDS = 1.0
 """Of one fetch. A picture of 10 MB takes 0.1 s, but a site can make Python read millions of empty lines."""
 
-MOST_INFORMATIONAL = 3
+MAX_INFORMATIONAL = 3
 """Answers "100 Continue" before the real one. No request here asks for any."""
 
 _UNICAST = ip_network("2000::/3")
@@ -122,7 +122,7 @@ class Guard:
 
 def public(address: Address) -> bool:
     """Whether an address is on the public internet and embeds no other address."""
-    address = _plain(address)
+    address = _without_mapping(address)
     if any(address in network for network in _EXCLUDED):
         return False
     if isinstance(address, IPv6Address):
@@ -132,10 +132,10 @@ def public(address: Address) -> bool:
 
 def allowed(address: Address) -> bool:
     """Whether the settings allow this private address."""
-    return any(_plain(address) in network for network in settings.FETCH_PRIVATE_ADDRESSES)
+    return any(_without_mapping(address) in network for network in settings.FETCH_PRIVATE_ADDRESSES)
 
 
-def _plain(address: Address) -> Address:
+def _without_mapping(address: Address) -> Address:
     """The IPv4 address within an IPv4-mapped IPv6 address; others as they are."""
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
@@ -173,7 +173,7 @@ class _Session(HTTPSession):  # type: ignore[misc]
         return iter(())
 
 
-class _Counted(io.RawIOBase):
+class _CountedStream(io.RawIOBase):
     """Counts a connection's bytes before they are parsed: `http.client` reads any number of lines."""
 
     def __init__(self, raw: io.RawIOBase, guard: Guard) -> None:
@@ -193,25 +193,25 @@ class _Counted(io.RawIOBase):
         super().close()
 
 
-class _Answer(HTTPResponse):
+class _Response(HTTPResponse):
     """Counts its bytes and limits informational answers."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Counted(self.fp.detach(), _guard.get()))
+        self.fp = io.BufferedReader(_CountedStream(self.fp.detach(), _guard.get()))
         self._informational = 0
 
     def _read_status(self) -> tuple[str, int, str]:
         version, status, reason = super()._read_status()  # type: ignore[misc]
         if status == CONTINUE:
             self._informational += 1
-            if self._informational > MOST_INFORMATIONAL:
+            if self._informational > MAX_INFORMATIONAL:
                 raise HTTPException("too many informational answers")
         return version, status, reason
 
 
-class _Guarded(HTTPConnection):
-    response_class = _Answer
+class _GuardedConnection(HTTPConnection):
+    response_class = _Response
 
     def _new_conn(self) -> socket.socket:
         connection = super()._new_conn()
@@ -230,16 +230,16 @@ class _Guarded(HTTPConnection):
         return response
 
 
-class _GuardedTls(_Guarded, HTTPSConnection):
+class _GuardedTlsConnection(_GuardedConnection, HTTPSConnection):
     pass
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Guarded
+    ConnectionCls = _GuardedConnection
 
 
 class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _GuardedTls
+    ConnectionCls = _GuardedTlsConnection
 
 
 class _Adapter(IPFilterAdapter):  # type: ignore[misc]

@@ -16,41 +16,41 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 
-MOST_PASSES = 25
+MAX_PASSES = 25
 """Samples of all scans of a JPEG, times `max_pixels`. Decoders take about 1 ns per sample, so about a second at 50
 million pixels. A camera's JPEG has one scan of 1.5 to 3 samples per pixel; libjpeg's progressive ones have 14 in
 colour and 24 in CMYK (`jpeg_simple_progression`)."""
 
-MOST_SCANS = 500
+MAX_SCANS = 500
 """Scans of one JPEG, however small: each has a header and tables too."""
 
-MOST_SEGMENTS = 2_000
+MAX_SEGMENTS = 2_000
 """Segments of a JPEG. Each has at most 64 kB, so an ordinary 10 MB file has at most 150, besides its scans."""
 
-MOST_FILLING = 64_000
+MAX_FILLING = 64_000
 """Bytes between the first segments of a JPEG, which Pillow reads one by one."""
 
-MOST_BYTES_A_PIXEL = 4
+MAX_BYTES_PER_PIXEL = 4
 """Bytes of the unpacked rows of a PNG or TIFF, times `max_pixels`: 50 million pixels with transparency, or 25 million
 with four channels of 16 bits."""
 
-MOST_CHUNKS = 10_000
+MAX_CHUNKS = 10_000
 """Chunks of a PNG. Encoders write chunks of at least 8 kB (libpng's default): 1,250 in 10 MB."""
 
-MOST_PACKED = 64
+MAX_PACKED = 64
 """Compressed chunks of a PNG besides its pixels: a profile and texts. Editors write fewer than ten. Pillow unpacks up
 to 1 MB of each, in 3 ms, and does not count profiles or texts with a wrong checksum."""
 
-MOST_BLOCKS = 50_000
+MAX_BLOCKS = 50_000
 """Blocks of a GIF before its first frame, of up to 255 bytes each. Ordinary files have some tens."""
 
-MOST_RUNS = 3_000_000
+MAX_RUNS = 3_000_000
 """Pixels and bytes of a run-length encoded BMP, which Pillow decodes in Python at up to 180 ns each."""
 
-MOST_VALUES = 50_000
+MAX_VALUES = 50_000
 """Values of a TIFF's field, such as strips or tiles, except plain bytes."""
 
-MOST_FIELDS = 2_000
+MAX_FIELDS = 2_000
 """Fields of a directory of TIFF or EXIF."""
 
 
@@ -112,7 +112,7 @@ def _check_scans(data: bytes, most_pixels: int, samples: int = 0) -> tuple[int, 
         if scans == 0:
             filling += found.start() - at
         segments += 1
-        if segments > MOST_SEGMENTS or filling > MOST_FILLING:
+        if segments > MAX_SEGMENTS or filling > MAX_FILLING:
             raise Costly(f"{segments} segments of a JPEG, {filling} bytes between them")
         at = found.end()
         if marker in {_SOI, _EOI}:
@@ -132,7 +132,7 @@ def _check_scans(data: bytes, most_pixels: int, samples: int = 0) -> tuple[int, 
             scans += 1
             names = header[1 : 1 + 2 * header[0] : 2]
             samples += frame.samples(names)
-            if scans > MOST_SCANS or samples > MOST_PASSES * most_pixels:
+            if scans > MAX_SCANS or samples > MAX_PASSES * most_pixels:
                 raise Costly(f"{scans} scans of a JPEG over {samples} samples", frame.size)
             if frame.progressive or len(names) < len(frame.components):
                 memory = 2 * frame.samples(bytes(frame.components))
@@ -155,15 +155,15 @@ def check_png(data: bytes, most_pixels: int) -> int:
     while at + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
         chunks += 1
-        if chunks > MOST_CHUNKS:
-            raise Costly(f"more than {MOST_CHUNKS} chunks of a PNG")
+        if chunks > MAX_CHUNKS:
+            raise Costly(f"more than {MAX_CHUNKS} chunks of a PNG")
         packed += name in _PACKED
-        if packed > MOST_PACKED:
-            raise Costly(f"more than {MOST_PACKED} compressed chunks beside the pixels of a PNG")
+        if packed > MAX_PACKED:
+            raise Costly(f"more than {MAX_PACKED} compressed chunks beside the pixels of a PNG")
         if name == b"IHDR":
             width, height, bits, colour = struct.unpack_from(">IIBB", data, at + 8)
             row = 1 + (width * bits * _SAMPLES[colour] + 7) // 8
-            if row * height > MOST_BYTES_A_PIXEL * most_pixels + height:
+            if row * height > MAX_BYTES_PER_PIXEL * most_pixels + height:
                 raise Costly(f"rows of {row * height} bytes of a PNG", (width, height))
         at += 12 + length
     return 0
@@ -181,14 +181,14 @@ def check_gif(data: bytes, most_pixels: int) -> int:
     while data[at] not in {_FRAME, _TRAILER}:
         if data[at] == _EXTENSION:
             at += 1
-            while (length := data[at + 1]) and blocks <= MOST_BLOCKS:
+            while (length := data[at + 1]) and blocks <= MAX_BLOCKS:
                 at += 1 + length
                 blocks += 1
             at += 1
         at += 1
         blocks += 1
-        if blocks > MOST_BLOCKS:
-            raise Costly(f"more than {MOST_BLOCKS} blocks of a GIF")
+        if blocks > MAX_BLOCKS:
+            raise Costly(f"more than {MAX_BLOCKS} blocks of a GIF")
     return 0
 
 
@@ -203,7 +203,7 @@ _RLE = {1, 2}
 def check_bmp(data: bytes, most_pixels: int) -> int:
     """Bound a BMP with run-length encoding."""
     size, width, height, _planes, _bits, compression = struct.unpack_from("<IiiHHI", data, 14)
-    if size >= _INFO_HEADER and compression in _RLE and abs(width * height) + len(data) > MOST_RUNS:
+    if size >= _INFO_HEADER and compression in _RLE and abs(width * height) + len(data) > MAX_RUNS:
         raise Costly(f"a run-length encoded BMP of {len(data)} bytes", (width, abs(height)))
     return 0
 
@@ -242,12 +242,12 @@ class _Directory:
         entry, inline = ("HHQ", 8) if big else ("HHI", 4)
         start = at + struct.calcsize(order + ("Q" if big else "H"))
         (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
-        if count > MOST_FIELDS:
+        if count > MAX_FIELDS:
             raise Costly(f"{count} fields of a TIFF's directory")
         step = struct.calcsize(order + entry) + inline
         for place in range(start, start + step * count, step):
             tag, kind, values = struct.unpack_from(order + entry, data, place)
-            if kind not in _PLAIN and values > MOST_VALUES:
+            if kind not in _PLAIN and values > MAX_VALUES:
                 raise Costly(f"{values} values of a TIFF's field {tag}")
             value = place + step - inline
             if values * _BYTES.get(kind, 1) > inline:
@@ -259,7 +259,7 @@ class _Directory:
         for tag in tags:
             if tag in self._fields:
                 kind, count, at = self._fields[tag]
-                count = min(count, MOST_VALUES)
+                count = min(count, MAX_VALUES)
                 return struct.unpack_from(f"{self._order}{count}{_INTEGERS[kind]}", self._data, at)
         return ()
 
@@ -293,7 +293,7 @@ def check_tiff(data: bytes, most_pixels: int) -> int:
     down = down or min(height, fields.first(_ROWS, height))
     part = (across * depth + 7) // 8 * down
     whole = part * -(-width // across) * -(-height // down)
-    if whole > (MOST_BYTES_A_PIXEL + 1) * most_pixels:  # tiles may cross the edges
+    if whole > (MAX_BYTES_PER_PIXEL + 1) * most_pixels:  # tiles may cross the edges
         raise Costly(f"{whole} bytes in the strips or tiles of a TIFF", (width, height))
     if compression == _JPEG_COMPRESSION:
         _check_jpegs(data, fields, most_pixels)

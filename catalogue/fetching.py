@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from http import HTTPStatus
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from django.conf import settings
 from django.utils import translation
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 SECONDS = 10.0
 """For the whole download: name look-up, connections, redirects and the picture."""
 
-MOST_REDIRECTS = 3
-LONGEST = 2_000
+MAX_REDIRECTS = 3
+MAX_ADDRESS_LENGTH = 2_000
 """Characters of an address. Checked first: parsing host names takes quadratic time."""
 
-LONGEST_NAME = 253
+MAX_HOST_LENGTH = 253
 """Characters of a host's name (RFC 1035, as written with dots)."""
 
-MOST_READS = 50_000
+MAX_READS = 50_000
 """Reads of one picture: 10 MB in pieces of 200 bytes. Small pieces take Python as long as large ones."""
 
 PORTS = frozenset({80, 443})
@@ -141,40 +141,36 @@ def _is_temporary(error: BaseException) -> bool:
 
 def checked(address: str) -> str:
     """Validate an address by its text; returns it without its fragment. Raises `AddressRefused`."""
-    if len(address) > LONGEST:
-        raise _no_address()
+    if len(address) > MAX_ADDRESS_LENGTH:
+        raise _invalid_address()
     address = address.strip()
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port
-        if len(host) <= LONGEST_NAME:
+        if len(host) <= MAX_HOST_LENGTH:
             host.encode("idna")
     except ValueError:  # brackets, a port that is no number, a label that is too long
-        raise _no_address() from None
+        raise _invalid_address() from None
     if parts.scheme not in {"http", "https"}:
         raise AddressRefused(_("Only addresses that begin with https:// or http:// can be fetched."))
     odd = any(character.isspace() or character == "\\" or not character.isprintable() for character in address)
-    if not 0 < len(host) <= LONGEST_NAME or odd:
-        raise _no_address()
+    if not 0 < len(host) <= MAX_HOST_LENGTH or odd:
+        raise _invalid_address()
     if "@" in parts.netloc:
         raise AddressRefused(_("Addresses with a user name or password cannot be used. Remove them."))
     if port is not None and port < 1024 and port not in PORTS:  # noqa: PLR2004 - privileged ports
         raise AddressRefused(_("Port %(port)d cannot be used. Enter the address of a web site.") % {"port": port})
-    return _without_fragment(parts)
-
-
-def _without_fragment(parts: SplitResult) -> str:
     return parts._replace(fragment="").geturl()
 
 
-def _no_address() -> AddressRefused:
+def _invalid_address() -> AddressRefused:
     return AddressRefused(
         _("This is not the address of a picture. Copy the whole address, as in https://shop.example/dress.jpg.")
     )
 
 
 def _not_public() -> NotPublic:
-    """For an address, or one that it leads to, that is not on the public internet, or whose name nobody has."""
+    """For a private address or an unknown name, also after a redirect."""
     return NotPublic(_("This address does not lead to a public web site. Check it, or upload the picture."))
 
 
@@ -206,26 +202,26 @@ def _follow(address: str, guard: Guard) -> bytes:
 
     try:
         with opened(guard) as session:
-            for _redirect in range(MOST_REDIRECTS + 1):
+            for _redirect in range(MAX_REDIRECTS + 1):
                 with session.get(address, stream=True, timeout=guard.seconds_left) as response:
                     onward = session.get_redirect_target(response)
                     if onward is None:
                         return _body(response, guard)
-                    if len(onward) > LONGEST:
-                        raise _no_address()
+                    if len(onward) > MAX_ADDRESS_LENGTH:
+                        raise _invalid_address()
                     address = checked(urljoin(address, onward))
     except FetchRefused:
         raise
     except (RequestException, HTTPError, OSError, ValueError) as error:
         if guard.full:
             raise _too_large() from error
-        raise _explained(error, slow=isinstance(error, (Timeout, Silent)) or guard.over) from error
+        raise _refusal(error, slow=isinstance(error, (Timeout, Silent)) or guard.over) from error
     raise RemoteRefused(
-        _("This address redirects more than %(count)d times. Use the final address.") % {"count": MOST_REDIRECTS}
+        _("This address redirects more than %(count)d times. Use the final address.") % {"count": MAX_REDIRECTS}
     )
 
 
-def _explained(error: Exception, *, slow: bool) -> FetchRefused:
+def _refusal(error: Exception, *, slow: bool) -> FetchRefused:
     """The error that explains a failed connection."""
     from requests.exceptions import InvalidURL
     from requests_hardened.ip_filter import InvalidIPAddress
@@ -235,7 +231,7 @@ def _explained(error: Exception, *, slow: bool) -> FetchRefused:
     if slow:
         return _slow()
     if isinstance(error, (InvalidURL, UnicodeError)):
-        return _no_address()
+        return _invalid_address()
     if lookup := _cause(error, socket.gaierror):
         refused = _not_public()
         # Unavailable name servers may answer later.
@@ -271,8 +267,8 @@ def _body(response: Response, guard: Guard) -> bytes:
         raise _too_large()
     data = bytearray()
     # Nothing is decompressed, so few bytes cannot become many.
-    for _read in range(MOST_READS):
-        chunk = _more(response.raw)
+    for _read in range(MAX_READS):
+        chunk = _read_available(response.raw)
         data += chunk
         if not chunk:
             return bytes(data)
@@ -283,6 +279,6 @@ def _body(response: Response, guard: Guard) -> bytes:
     raise _slow()
 
 
-def _more(raw: Any) -> bytes:
+def _read_available(raw: Any) -> bytes:
     """The bytes that have arrived, without waiting for a full chunk."""
     return bytes(raw.read1(_CHUNK, decode_content=False))

@@ -69,10 +69,10 @@ def prepare(data: bytes, sha256: str = "", *, wait: float | None = None) -> Prep
     stripped = metadata.without_metadata(data, picture.format, picture.orientation)
     stored = [
         ("file", photo_name(sha256, picture.extension), data if stripped is None else stripped),
-        ("thumbnail", thumbnail_name(sha256), made.thumbnail),
+        ("thumbnail", f"thumbnails/{sha256[:2]}/{sha256}.jpg", made.thumbnail),
     ]
     if made.large is not None:
-        stored.append(("large", large_name(sha256), made.large))
+        stored.append(("large", f"thumbnails/{sha256[:2]}/{sha256}-{images.LARGE_WIDTH}.jpg", made.large))
     return Prepared(sha256, picture.width, picture.height, tuple(stored), stripped is not None)
 
 
@@ -90,14 +90,6 @@ def digest(name: str) -> str:
     """The digest of the received bytes, from the name of the original; empty for any other name."""
     match = _PHOTO_NAME.fullmatch(name)
     return match[1] if match else ""
-
-
-def thumbnail_name(digest: str) -> str:
-    return f"thumbnails/{digest[:2]}/{digest}.jpg"
-
-
-def large_name(digest: str) -> str:
-    return f"thumbnails/{digest[:2]}/{digest}-{images.LARGE_WIDTH}.jpg"
 
 
 def remove(names: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from catalogue.models import Brand, Product, ProductQuerySet
 from catalogue.tree import CategoryTree
 
 #: Values of one parameter; nobody chooses more by hand.
-MOST_VALUES = 50
+MAX_VALUES = 50
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ManyField(forms.Field):
 
     widget = forms.MultipleHiddenInput
 
-    def __init__(self, *, most: int = MOST_VALUES, **options: Any) -> None:
+    def __init__(self, *, most: int = MAX_VALUES, **options: Any) -> None:
         super().__init__(**options)
         self.most = most
 

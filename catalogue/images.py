@@ -50,7 +50,7 @@ THUMBNAIL_WIDTH = 480
 LARGE_WIDTH = 2 * THUMBNAIL_WIDTH
 """Pixels: for a product's page, and the grid on a phone's dense screen."""
 
-LEAST_GAIN = 1.25
+MIN_GAIN = 1.25
 """A large rendition is made if it is at least this many times as wide as the thumbnail."""
 
 THUMBNAIL_QUALITY = 82
@@ -129,9 +129,7 @@ class Limits:
     def from_settings(cls) -> Self:
         """The site's limits: IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS and IMAGE_MIN_SIDE."""
         return cls(
-            max_bytes=settings.IMAGE_MAX_BYTES,
-            max_pixels=settings.IMAGE_MAX_PIXELS,
-            min_side=settings.IMAGE_MIN_SIDE,
+            max_bytes=settings.IMAGE_MAX_BYTES, max_pixels=settings.IMAGE_MAX_PIXELS, min_side=settings.IMAGE_MIN_SIDE
         )
 
     def check_bytes(self, count: int) -> None:
@@ -312,14 +310,14 @@ def reading(
             )
         )
     with ExitStack() as memory:
-        with _refusing_what_cannot_be_decoded(limits):
+        with _refusing_undecodable(limits):
             beside = kind.check(data, limits.max_pixels)
             source = kind.open(data)
             size = source.size
             limits.check_size(*size)
             if kind is _JPEG and short_side is not None:
                 source.draft(None, (2 * short_side, 2 * short_side))
-            memory.enter_context(_share(_memory(kind, source, beside, short_side), wait))
+            memory.enter_context(_reserve(_memory(kind, source, beside, short_side), wait))
             source.load()
             if kind is _HEIF:  # its header may differ from the decoded size
                 size = source.size
@@ -361,7 +359,7 @@ def _memory(kind: _Format, source: ImageFile.ImageFile, beside: int, short_side:
     return pixels * stored + beside + 4 * pixels // _reduction(source, short_side) ** 2
 
 
-def _share(amount: int, wait: float | None) -> AbstractContextManager[None]:
+def _reserve(amount: int, wait: float | None) -> AbstractContextManager[None]:
     """Take memory for a large picture: at least half of the budget, so that at most two are decoded at once."""
     return nullcontext() if amount <= _SMALL else _budget.taking(max(amount, MEMORY // 2), wait)
 
@@ -409,7 +407,7 @@ def renditions(picture: Picture) -> Renditions:
 def has_large(width: int, height: int) -> bool:
     """Whether an original of this size gets a large rendition."""
     small, large = (rendition_size(width, height, limit)[0] for limit in (THUMBNAIL_WIDTH, LARGE_WIDTH))
-    return large >= LEAST_GAIN * small
+    return large >= MIN_GAIN * small
 
 
 def rendition_size(width: int, height: int, limit: int) -> tuple[int, int]:
@@ -462,7 +460,7 @@ _UNDECODABLE = (
 
 
 @contextmanager
-def _refusing_what_cannot_be_decoded(limits: Limits) -> Iterator[None]:
+def _refusing_undecodable(limits: Limits) -> Iterator[None]:
     """Turn errors of Pillow and libheif into a refusal. Use it around decoding only, to hide no bug."""
     try:
         yield

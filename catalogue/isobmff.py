@@ -14,32 +14,28 @@ from dataclasses import dataclass, field
 
 from catalogue.containers import Costly
 
-MOST_CODED = 1.25
+MAX_CODED = 1.25
 """Coded pixels of all pictures decoded for one, times `max_pixels`: tiles may cross the edge of a grid. Transparency
 is a picture of its own, so a picture with it may have 5/8 of the pixels."""
 
-MOST_ITEMS = 2_000
+MAX_ITEMS = 2_000
 """Items of a file. A phone's picture of 50 million pixels is a grid of about 200 tiles and some metadata."""
 
-MOST_BOXES = 10_000
+MAX_BOXES = 10_000
 """Boxes of a file."""
 
-MOST_STEPS = 50_000
+MAX_STEPS = 50_000
 """Items, properties, extents and coded units (NAL or OBU) of a file, in all."""
 
-MOST_DEPTH = 3
+MAX_DEPTH = 3
 """Levels of pictures made of others: a grid may be turned (`iden`), rarely more."""
 
-MOST_EXIF = 1_000_000
+MAX_EXIF = 1_000_000
 """Bytes of EXIF, which decoders read when they open a file."""
 
 _CODED = {b"hvc1", b"av01"}
 _DERIVED = {b"grid", b"iden"}
-_ALPHA = (
-    b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha",
-    b"urn:mpeg:hevc:2015:auxid:1",
-    b"urn:mpeg:avc:2015:auxid:1",
-)
+_ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:avc:2015:auxid:1")
 
 
 def check(data: bytes, most_pixels: int) -> int:
@@ -104,8 +100,8 @@ class _Meta:
             if end < start:
                 raise ValueError("a box that is shorter than its header")
             self._boxes += 1
-            if self._boxes > MOST_BOXES:
-                raise Costly(f"more than {MOST_BOXES} boxes")
+            if self._boxes > MAX_BOXES:
+                raise Costly(f"more than {MAX_BOXES} boxes")
             yield name, data[start:end]
             at = end
 
@@ -128,8 +124,8 @@ class _Meta:
     def _item(self, number: int) -> _Item:
         self._step()
         item = self._items[number]
-        if len(self._items) > MOST_ITEMS:
-            raise Costly(f"more than {MOST_ITEMS} items")
+        if len(self._items) > MAX_ITEMS:
+            raise Costly(f"more than {MAX_ITEMS} items")
         return item
 
     def _read_extents(self, box: bytes) -> None:
@@ -183,8 +179,8 @@ class _Meta:
 
     def check(self) -> int:
         exif = [item for item in self._items.values() if item.kind == b"Exif"]
-        if sum(len(piece) for item in exif for piece in item.extents) > MOST_EXIF:
-            raise Costly(f"more than {MOST_EXIF} bytes of EXIF")
+        if sum(len(piece) for item in exif for piece in item.extents) > MAX_EXIF:
+            raise Costly(f"more than {MAX_EXIF} bytes of EXIF")
         try:
             self._add(self._primary, 0)
         except Costly as costly:
@@ -195,7 +191,7 @@ class _Meta:
     def _add(self, number: int, depth: int) -> None:
         """Count an item and everything that is decoded for it, as often as it is decoded."""
         self._step()
-        if depth > MOST_DEPTH:
+        if depth > MAX_DEPTH:
             raise Costly("pictures made of pictures made of pictures")
         if number not in self._items:
             raise ValueError("a picture that is not there")
@@ -215,7 +211,7 @@ class _Meta:
         pictures, pixels = (self._av1 if item.kind == b"av01" else self._hevc)(item, coded)
         width, height = item.size
         self._pixels += max(pictures, 1) * max(pixels, width * height)
-        if self._pixels > MOST_CODED * self._most_pixels:
+        if self._pixels > MAX_CODED * self._most_pixels:
             raise Costly(f"{self._pixels} coded pixels")
         if self._bytes > len(self._data):
             raise Costly("pictures that share their bytes")
@@ -264,8 +260,8 @@ class _Meta:
 
     def _step(self) -> None:
         self._steps += 1
-        if self._steps > MOST_STEPS:
-            raise Costly(f"more than {MOST_STEPS} items, properties, pieces and units")
+        if self._steps > MAX_STEPS:
+            raise Costly(f"more than {MAX_STEPS} items, properties, pieces and units")
 
 
 @dataclass

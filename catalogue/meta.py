@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from catalogue.models import Category, Product, ProductImage
 
 #: Characters of a description that search engines show.
-LONGEST_DESCRIPTION = 160
+MAX_DESCRIPTION = 160
 #: Languages as Open Graph names them, with a territory.
 LOCALES = {"en": "en_US", "ja": "ja_JP"}
 #: These could end a script element or start another.
@@ -70,7 +70,7 @@ def describe(
     alternates["x-default"] = alternates[settings.LANGUAGE_CODE]
     return Meta(
         title=title,
-        description=Truncator(" ".join(description.split())).chars(LONGEST_DESCRIPTION),
+        description=Truncator(" ".join(description.split())).chars(MAX_DESCRIPTION),
         canonical=canonical,
         alternates=alternates,
         image=request.build_absolute_uri(lasting(photo)) if photo else "",

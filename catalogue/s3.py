@@ -83,15 +83,17 @@ def explained(bucket: str, name: str = "") -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise refused(error, bucket, name) from error
+        raise client_error(error, bucket, name) from error
     except Boto3Error as error:  # wraps S3's own error of an upload
         cause = error.__cause__ or error.__context__
-        raise (refused(cause, bucket, name) if isinstance(cause, ClientError) else _away(error)) from error
+        raise (
+            client_error(cause, bucket, name) if isinstance(cause, ClientError) else _connection_error(error)
+        ) from error
     except BotoCoreError as error:
-        raise _away(error) from error
+        raise _connection_error(error) from error
 
 
-def refused(error: ClientError, bucket: str, name: str) -> OSError:
+def client_error(error: ClientError, bucket: str, name: str) -> OSError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     values = {"bucket": bucket, "code": code or status}
@@ -101,7 +103,7 @@ def refused(error: ClientError, bucket: str, name: str) -> OSError:
         )
     if code in _MISSING:
         return FileNotFoundError(name)
-    if (sentence := _of_this_file(code, status)) is not None:
+    if (sentence := _file_message(code, status)) is not None:
         return StorageRefused(sentence % values)
     if code in _BAD_CREDENTIALS:
         return StorageUnavailable(_("S3 does not accept these credentials (%(code)s). Renew them.") % values)
@@ -116,7 +118,7 @@ def refused(error: ClientError, bucket: str, name: str) -> OSError:
     )
 
 
-def _of_this_file(code: str, status: int) -> str | None:
+def _file_message(code: str, status: int) -> str | None:
     """The message for an error of this one file; None if it concerns the whole bucket."""
     if code in _DENIED:
         return _(
@@ -134,7 +136,7 @@ def _of_this_file(code: str, status: int) -> str | None:
     return None
 
 
-def _away(error: Exception) -> StorageUnavailable:
+def _connection_error(error: Exception) -> StorageUnavailable:
     if isinstance(error, _NO_CREDENTIALS):
         return StorageUnavailable(
             _(

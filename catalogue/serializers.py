@@ -14,7 +14,7 @@ from catalogue.models import Brand, Category, Product, ProductImage
 #: The media type of problem details.
 PROBLEM = "application/problem+json"
 
-MOST_REPEATED = 100
+MAX_REPEATED = 100
 """Characters of an unknown name that an error repeats."""
 
 
@@ -94,7 +94,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     """Raise ValidationError for unknown names, so that a typo is noticed."""
     if unknown := sorted(set(given) - set(known)):
         sentence = _("Unknown field. Known fields: %(names)s") % {"names": ", ".join(known)}
-        raise serializers.ValidationError({name[:MOST_REPEATED]: sentence for name in unknown[:5]})
+        raise serializers.ValidationError({name[:MAX_REPEATED]: sentence for name in unknown[:5]})
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], type[ProblemSerializer]]:

@@ -26,7 +26,7 @@ from catalogue.tiles import tiles
 from catalogue.tree import CategoryTree
 
 NEWEST = 10
-LONGEST_PAGE_NUMBER = 9
+MAX_PAGE_DIGITS = 9
 REDIRECT_KEPT = 300
 """Seconds: half of the shortest time that a signed address may be good for (`AWS_QUERYSTRING_EXPIRE`)."""
 
@@ -78,7 +78,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _list(request: HttpRequest, tree: CategoryTree, shown_category: Category | None) -> HttpResponse:
     number = request.GET.get("page", "1")
-    if not (number.isascii() and number.isdecimal() and len(number) <= LONGEST_PAGE_NUMBER):
+    if not (number.isascii() and number.isdecimal() and len(number) <= MAX_PAGE_DIGITS):
         raise Http404
     form = ListForm(request.GET)
     address = shown_category.get_absolute_url() if shown_category else reverse("catalogue:products")

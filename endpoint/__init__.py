@@ -1,4 +1,4 @@
 """The model server: Keras -> SavedModel -> package -> Amazon SageMaker, or a server of one's own with its contract.
 
-Nothing here imports the site but `finetune` and `photos`.
+Nothing here imports the site but `photos` and `training`.
 """

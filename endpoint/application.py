@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 _PING_SECONDS = 1.5
-"""How long a ping waits for a model that has failed: SageMaker waits for 2 s."""
+"""How long a ping waits for a model that has failed; SageMaker waits for 2 s."""
 
 _DRAINED_BYTES = 64_000_000
 """Of a refused request with more, or of unknown length, the rest is not read: its connection is closed."""
@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Limits:
-    """What one server takes."""
+    """The limits of one server."""
 
     #: requests that are admitted at a time
     requests: int = 64
@@ -70,7 +70,7 @@ class Limits:
 class Application:
     """An ASGI application that serves one model; it is loaded in the background when the application starts.
 
-    load: gives the engine. It is called in a thread; what it raises is kept in `failure`.
+    load: returns the engine. It is called in a thread; its exception is kept in `failure`.
     batch, wait: see `Batcher`.
     name: the endpoint's; None takes any.
     """
@@ -114,7 +114,7 @@ class Application:
         await self._routes(scope, receive, send)
 
     def stop(self) -> None:
-        """Admit nothing more, and say so to pings; what is admitted is answered."""
+        """Refuse new requests and pings; admitted requests are still answered."""
         self._stopping = True
 
     @asynccontextmanager
@@ -175,7 +175,7 @@ class Application:
         except Fault as fault:
             response = _refusal(request, fault, name)
         except ClientDisconnect:
-            # Nobody reads it; the status is the one that web servers write into their logs.
+            # Nobody reads it; web servers log this status.
             response = Response(status_code=499)
         except Exception:
             logger.exception("A request failed")
@@ -195,7 +195,7 @@ class Application:
         with self._admission():
             try:
                 async with asyncio.timeout(self.limits.seconds) as limit:
-                    # What stops from here on has admitted this one, and answers it.
+                    # From here on the request is admitted, and answered even if the server stops.
                     work = self._rows(batcher, size, await self._body(request), content_type)
                     rows = await _unless_gone(request, work)
             except TimeoutError as error:
@@ -252,10 +252,10 @@ class Application:
             try:
                 squares = await asyncio.shield(work)
             finally:
-                # Cancelling stops no thread: until this one has left its image the body is there, and counts.
+                # A thread cannot be cancelled: until it has decoded its image, the body stays in memory and counts.
                 abandoned.set()
                 await asyncio.wait([work])
-        del body  # as large as the squares, and may wait for long
+        del body  # as large as the squares, which may wait for long
         try:
             return await batcher.embed(squares)
         except Exception as error:
@@ -276,7 +276,7 @@ class Application:
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What the work gives; it is cancelled, and ClientDisconnect raised, when the client goes."""
+    """The result of the work; if the client disconnects, cancel it and raise ClientDisconnect."""
     answer = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_gone(request))
     try:
@@ -297,14 +297,14 @@ async def _gone(request: Request) -> None:
 
 def _refusal(request: Request, fault: Fault, name: str | None) -> Response:
     response = faults.plain(fault) if name is None else faults.runtime(fault, name)
-    # What is short is read and thrown away: a client that is still sending sees the answer only then.
+    # A short body is read and discarded: a client that is still sending sees the answer only then.
     if not 0 <= _declared_bytes(request) <= _DRAINED_BYTES:
         response.headers["Connection"] = "close"
     return response
 
 
 def _declared_bytes(request: Request) -> int:
-    """-1 of a body that says no length, as chunked ones do."""
+    """-1 if the request names no length, as chunked ones do."""
     try:
         return int(request.headers.get("content-length", -1))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The networks of Keras Applications that a package can be made of, without their classifier."""
+"""The networks of Keras Applications that packages are made from, without their classifier."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Architecture:
     size: int
     #: channels of its last feature map
     dimensions: int
-    #: the layer that its last block comes after: all blocks of the smallest feature map, or the last with its top
+    #: the layer before its last block: all blocks of the smallest feature map, or the last one and the top
     trunk: str
 
     def backbone(self, weights: str | None, size: int | None = None) -> keras.Model:

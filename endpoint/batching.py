@@ -47,9 +47,9 @@ class _Picture:
 
 
 class Batcher:
-    """Hands pictures to the model in their order, as many at a time as are there.
+    """Passes pictures to the model in order, as many at a time as are waiting.
 
-    An idle model starts at once. What arrives while it is busy waits, and is its next batch.
+    An idle model starts at once. Pictures that arrive while it is busy are its next batch.
 
     size: the most pictures of a batch.
     wait: seconds that a batch that is not full waits for more.
@@ -85,7 +85,7 @@ class Batcher:
                 self._drop()
 
     async def room(self) -> None:
-        """Wait until fewer pictures wait than four batches need: there is no use in decoding more."""
+        """Block while four batches of pictures wait: decoding more would not help."""
         while len(self._pending) >= 4 * self._size:
             self._taken.clear()
             await self._taken.wait()

@@ -1,7 +1,7 @@
 """Encoded images -> the squares that the model sees, pixel for pixel as the package's own graph decodes them.
 
-JPEG, PNG, BMP and GIF (its first frame), as TensorFlow reads them: what a file says of its orientation, colour
-profile or transparency is not looked at. An image of the model's size is taken as it is, another one is squashed.
+JPEG, PNG, BMP and GIF (its first frame), as TensorFlow reads them: orientation, colour profile and
+transparency are ignored. An image of the model's size is taken as it is, another one is squashed.
 Safe to call from several threads; no setting of Pillow's is changed.
 """
 
@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from modelarchive.inference import Refused
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF")
-"""What every TensorFlow of a container decodes, too; newer ones take WebP, which callers must not lean on."""
+"""Formats that TensorFlow in every container decodes; newer versions also read WebP, which not all containers do."""
 
 PIXELS = 50_000_000
 """The most pixels of an image; each takes up to 9 bytes while it is decoded and squashed, so 450 MB."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SEED = 0
 DOWNLOAD_TIMEOUT = 30.0
-"""Seconds without a sign of life after which a download is given up; Keras by itself waits for ever."""
+"""Seconds without data after which a download is abandoned; Keras itself waits for ever."""
 
 _LIBRARIES = ("tensorflow-cpu", "tensorflow", "keras", "numpy")
 
@@ -53,9 +53,9 @@ def backbone(architecture: str, weights: str, seed: int = SEED, size: int | None
             keras.utils.set_random_seed(seed)
             return known.backbone(None, size)
         if weights == "imagenet":
-            with _giving_up_after(DOWNLOAD_TIMEOUT):
+            with _default_timeout(DOWNLOAD_TIMEOUT):
                 return known.backbone(weights, size)
-        # Made before the file is read, so that what Keras finds wrong now is the file's fault.
+        # Built before the file is read, so that later errors are the file's.
         model = known.backbone(None, size)
     except Exception as error:
         if weights != "imagenet" or isinstance(error, ValueError):
@@ -75,7 +75,7 @@ def backbone(architecture: str, weights: str, seed: int = SEED, size: int | None
 
 
 def check_output(output: Path) -> None:
-    """Make the folder that a package is to be written to; before the work, not after it. Raises ExportError."""
+    """Make the output folder and check that it is writable, before the work. Raises ExportError."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output):
@@ -133,7 +133,7 @@ def digest(model: keras.Model) -> str:
 
 
 def summary(path: Path) -> str:
-    """A line on the package that was written, for the person who had it made."""
+    """One line that describes the package that was written."""
     manifest = archive.read_manifest(path)
     return (
         f"{path} ({path.stat().st_size / 1e6:.0f} MB): {manifest.fingerprint}, "
@@ -149,7 +149,7 @@ def _save_graph(model: keras.Model, architecture: str, pooling: Pooling, folder:
 
     target = folder / archive.VERSION
     saved = graph.Graph(model, ARCHITECTURES[architecture], pooling)
-    # Without gradients, which nobody asks of a served model: to trace them takes as long as all the rest.
+    # Without gradients, which serving does not need: to trace them takes as long as all the rest.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(saved, str(target), signatures=saved.signatures, options=options)
     whole = saved_model_pb2.SavedModel.FromString((target / "saved_model.pb").read_bytes())
@@ -157,7 +157,7 @@ def _save_graph(model: keras.Model, architecture: str, pooling: Pooling, folder:
     signatures[graph.SERVING].CopyFrom(signatures[graph.PIXELS])
     del signatures[graph.PIXELS]
     (folder / archive.PIXELS).write_bytes(whole.SerializeToString(deterministic=True))
-    # Its checksums name the model already; the random number beside them would make each archive another.
+    # A random number in it would make every archive different; its checksums name the model already.
     printed = target / "fingerprint.pb"
     named = fingerprint_pb2.FingerprintDef.FromString(printed.read_bytes())
     named.uuid = str(named.saved_model_checksum)
@@ -175,8 +175,8 @@ def _libraries() -> dict[str, str]:
 
 
 @contextmanager
-def _giving_up_after(seconds: float) -> Iterator[None]:
-    """Set the time-out of connections that set none themselves, for a while."""
+def _default_timeout(seconds: float) -> Iterator[None]:
+    """Set the default time-out of connections."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -191,7 +191,7 @@ def _unwritable(output: Path, error: OSError) -> ExportError:
 
 
 def _first_line(error: BaseException, most: int = 300) -> str:
-    """Keras's reasons may go on for pages."""
+    """Keras's messages may be pages long."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return first if len(first) <= most else f"{first[:most]} ..."
 

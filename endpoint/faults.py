@@ -1,4 +1,4 @@
-"""What the server answers where it has no rows, in its own words and in those of SageMaker's runtime.
+"""The server's error answers, in its own form and in that of SageMaker's runtime.
 
 | fault | /invocations | /endpoints/NAME/invocations, and what boto3 makes of it |
 |---|---|---|
@@ -28,11 +28,11 @@ ACCOUNT = "000000000000"
 """Stands where the runtime names an account and its region's log."""
 
 RETRY_AFTER = "1"
-"""Seconds until another try is worth it: a few batches."""
+"""Seconds until a retry makes sense: a few batches."""
 
 
 class Fault(Exception):
-    """A request without rows; a sentence for the client."""
+    """A request that gets no rows; a sentence for the client."""
 
     #: on /invocations
     status: int
@@ -51,7 +51,7 @@ class Refused(Fault):
 
 
 class ModelFailed(Fault):
-    """The engine failed, or answered with what is no number."""
+    """The engine failed, or its answer was not numbers."""
 
     status = 500
 
@@ -73,7 +73,7 @@ class BodyTooLarge(Fault):
 
 
 class Unavailable(Fault):
-    """Worth another try in a moment."""
+    """The client may retry in a moment."""
 
     status = 503
     error = "ServiceUnavailable"
@@ -81,7 +81,7 @@ class Unavailable(Fault):
 
 
 class Overloaded(Unavailable):
-    """As many requests as are admitted are being answered."""
+    """The limit of concurrent requests is reached."""
 
 
 class TooSlow(Unavailable):
@@ -89,7 +89,7 @@ class TooSlow(Unavailable):
 
 
 class Stopping(Unavailable):
-    """The server was told to stop."""
+    """The server is shutting down."""
 
 
 class NotReady(Unavailable):

@@ -1,4 +1,4 @@
-"""The graph of a package: a network with what comes before and after it, and its two signatures."""
+"""The graph of a package: decoding, preprocessing, network and pooling, with two signatures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Graph(tf.Module):
     def __init__(self, backbone: keras.Model, architecture: Architecture, pooling: Pooling) -> None:
         super().__init__()
         size = backbone.input_shape[1]
-        # Listed plainly, and the model out of TensorFlow's sight: OpenVINO finds variables by these names alone.
+        # A plain list, while the model itself is no attribute: OpenVINO finds variables only by these names.
         self.weights = [variable.value for variable in backbone.weights]
 
         def from_pixels(pixels: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def pooled(features: Any, pooling: Pooling) -> Any:
     height, width = features.shape[1:3]
     weight = tf.constant(centre_weight(height, width)[None, :, :, None])
     squares = tf.reduce_sum(weight * tf.square(features), axis=[1, 2])
-    # A root has no slope at 0, where a channel is that nothing excites: in training it would make weights NaN.
+    # The root's slope is infinite at 0, the value of a channel that nothing excites: weights would become NaN.
     excited = squares > 0
     return tf.where(excited, tf.sqrt(tf.where(excited, squares, 1.0)), 0.0)
 
@@ -65,7 +65,7 @@ def _square(data: Any, size: int) -> Any:
 
     JPEG, PNG, GIF (its first frame) and BMP of 24 bits, as TensorFlow decodes them (2.21 takes WebP as well, which
     `decoding` refuses): grey becomes RGB, 16 bits become 8, transparency is dropped and the colours beneath it stay,
-    and neither orientation nor a colour profile is looked at. Whoever wants more decodes first. An image that cannot
+    orientation and colour profile are ignored. Callers that want more decode first. An image that cannot
     be decoded fails the whole batch.
     """
     picture = tf.cond(

@@ -1,4 +1,4 @@
-"""What the server counts and times, for Prometheus."""
+"""The server's metrics, for Prometheus."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_PHOTOS = 5
-"""Products that a class needs, so that some can be learnt from, some say when to stop, and some are held out."""
+"""Products that a class needs, for training, for early stopping and to hold out."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"})
 
@@ -59,7 +59,7 @@ class Photos:
         return len(self.labels)
 
     def parts(self, shares: tuple[float, ...], seed: int) -> list[NDArray[np.intp]]:
-        """Rows dealt at random into a part for each share and one for the rest, class by class.
+        """Split the rows at random, class by class, into a part for each share and one for the rest.
 
         Of each class every part has at least one product, and the photos of a product stay together.
         """
@@ -76,7 +76,7 @@ class Photos:
 
 
 def folder_sources(folder: Path) -> list[Source]:
-    """The photos of a folder that holds one folder for each class; each stands for a product of its own.
+    """The photos of a folder that holds one folder for each class; each photo counts as a product.
 
     Raises PhotosError.
     """
@@ -99,7 +99,7 @@ def folder_sources(folder: Path) -> list[Source]:
 def catalogue_sources() -> list[Source]:
     """The photos of the site's catalogue; its categories are the classes. Sets Django up.
 
-    A category of few products counts as the one above it; what is still too small then is left out. Raises
+    A category with few products counts as its parent; categories that are still too small are left out. Raises
     PhotosError.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "visualsearch.settings")
@@ -134,7 +134,7 @@ def _catalogue_sources() -> list[Source]:
     while True:
         count = Counter(category.values())
         small = {label for label, products in count.items() if products < LEAST_PHOTOS and parents[label]}
-        # From the bottom up: one that small ones lie under may become large enough with them.
+        # From the bottom up: a parent may become large enough with its small children.
         lowest = small - {above for label in small for above in _above(label, parents)}
         if not lowest:
             break
@@ -164,7 +164,7 @@ def _above(label: int | None, parents: Mapping[int | None, int | None]) -> Itera
 
 @contextmanager
 def prepared(sources: list[Source], size: int, progress: Callable[[], object]) -> Iterator[Photos]:
-    """Read and prepare photos, each once; `progress` is told of each.
+    """Read and prepare photos, each once; `progress` is called for each.
 
     The squares are in a file of their own, which is removed in the end: memory does not grow with their number.
     Raises PhotosError.
@@ -178,7 +178,7 @@ def prepared(sources: list[Source], size: int, progress: Callable[[], object]) -
         read: list[Source] = []
         skipped: dict[str, str] = {}
         with ThreadPoolExecutor(_THREADS) as threads:
-            # Some at a time: what is told to stop then stops soon.
+            # In chunks, so that Ctrl-C takes effect soon.
             for start in range(0, len(sources), _AT_A_TIME):
                 some = sources[start : start + _AT_A_TIME]
                 for source, square in zip(some, threads.map(prepare, some), strict=True):
@@ -209,7 +209,7 @@ _NEEDS_SITE = (
 
 
 def _preparation(size: int) -> Callable[[Source], NDArray[np.uint8] | str]:
-    """What makes of a source its square, or the reason why there is none."""
+    """The function that turns a source into its square, or into the reason why it cannot."""
     try:
         from django.conf import settings
 

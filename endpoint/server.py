@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from endpoint.application import Application
 
 KEEP_ALIVE_SECONDS = 75
-"""How long an idle connection stays: longer than clients keep theirs, so that it is they who close."""
+"""How long an idle connection stays: longer than clients keep theirs, so that the client closes it."""
 
 
 class Server(uvicorn.Server):
-    """Says when the model is there, ends when it cannot be loaded, and stops without losing what was admitted.
+    """Announces a loaded model, ends when loading fails, and answers all admitted requests before it stops.
 
     grace: seconds that admitted requests are waited for. SageMaker kills a container 30 s after SIGTERM.
     """
@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._application.stop()
         end = time.monotonic() + self._grace
-        # The door stays open meanwhile, so that pings and new requests are told to go elsewhere.
+        # It keeps listening meanwhile, so that pings and new requests get a 503.
         while self._application.admitted and not self.force_exit and time.monotonic() < end:
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     from endpoint.application import Application, Limits
 
-    # Images of that size are refused; there is no need of a line in the log as well.
+    # Images of that size are refused anyway; the log needs no warning.
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
     def load() -> engines.Engine:
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )
-    # uvicorn stops at SIGTERM, and would then have it end the process as if nothing had been finished.
+    # uvicorn shuts down at SIGTERM and raises the signal again afterwards, which must not end the process.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         Server(config, application, options.grace).run()
@@ -120,22 +120,22 @@ def _parser() -> argparse.ArgumentParser:
     add("engine", "openvino", "what runs the model", choices=get_args(engines.EngineName))
     add("precision", "auto", "auto is bf16 where that is faster", choices=get_args(engines.Precision))
     add("threads", "0", "threads of the model; 0 is one per core", type=_number(0))
-    add("host", "127.0.0.1", "the address that is listened at")
-    add("port", "8080", "0 takes a free one", type=_number(0))
-    add("name", None, "the only endpoint name that the runtime's address takes; any without", metavar="NAME")
-    add("batch", "16", "the most images of a batch", type=_number(1))
-    add("wait", "0", "milliseconds that a batch which is not full waits for more", type=_seconds, metavar="MS")
-    add("queue", "64", "requests that are admitted at a time; others are refused", type=_number(1))
+    add("host", "127.0.0.1", "the address to listen on")
+    add("port", "8080", "0 chooses a free one", type=_number(0))
+    add("name", None, "the only endpoint name that is accepted; by default all are", metavar="NAME")
+    add("batch", "16", "the maximum of images in a batch", type=_number(1))
+    add("wait", "0", "milliseconds that an incomplete batch waits for more images", type=_seconds, metavar="MS")
+    add("queue", "64", "concurrent requests; others are refused", type=_number(1))
     add("body-bytes", str(inference.BODY_BYTES), "bytes of a request", type=_number(1))
-    add("timeout", "60", "seconds until a request is given up", type=_seconds)
-    add("grace", "25", "seconds that admitted requests have when the server is told to stop", type=_seconds)
+    add("timeout", "60", "seconds until a request times out", type=_seconds)
+    add("grace", "25", "seconds that admitted requests have when the server stops", type=_seconds)
     return parser
 
 
 def _number(least: int) -> Any:
     def number(text: str) -> int:
         if int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text} is too little; at least {least}")
+            raise argparse.ArgumentTypeError(f"{text} is too small; at least {least}")
         return int(text)
 
     return number
@@ -143,7 +143,7 @@ def _number(least: int) -> Any:
 
 def _seconds(text: str) -> float:
     if not 0 <= float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no length of time")
+        raise argparse.ArgumentTypeError(f"{text} is not a duration")
     return float(text)
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow's start, for command lines: without the notes that say nothing to the person who runs them."""
+"""Starting TensorFlow for a command line, without its notes that mean nothing to users."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 _NOTES = re.compile(
     r"^(WARNING: All log messages before absl::InitializeLog|I0000 |\d{4}-\d\d-\d\d \S+ I |To enable the following)"
@@ -18,25 +18,20 @@ _NOTES = re.compile(
 def start() -> None:
     """Import TensorFlow and run its first operation.
 
-    `TF_CPP_MIN_LOG_LEVEL` alone does not hold back what is written before absl is initialised; a level that was set
-    in the environment holds, and with 0 everything is shown.
+    `TF_CPP_MIN_LOG_LEVEL` alone does not suppress what is written before absl is initialised. A level that is set in
+    the environment is kept; with 0 everything is shown.
     """
     quiet = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1") != "0"
-    with _notes_left_out() if quiet and "tensorflow" not in sys.modules else _as_it_is():
+    with _without_notes() if quiet and "tensorflow" not in sys.modules else nullcontext():
         import tensorflow as tf
 
         tf.constant(0) + tf.constant(0)
-        tf.get_logger().setLevel("WARNING")  # it tells of each asset written
+        tf.get_logger().setLevel("WARNING")  # it reports each asset written
 
 
 @contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _notes_left_out() -> Iterator[None]:
-    """Collect what is written to the process's standard error, by libraries too; pass on all but notes in the end."""
+def _without_notes() -> Iterator[None]:
+    """Collect the process's standard error, also of libraries, and at the end write all but the notes."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as collected:
         terminal = os.dup(2)

@@ -111,7 +111,7 @@ class Job(models.Model):
     #: Whether staff asked a worker for it. Otherwise a process records what it does itself.
     asked = models.BooleanField(default=False)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    created = models.DateTimeField(_("asked for"), default=timezone.now)
+    created = models.DateTimeField(_("requested"), default=timezone.now)
     started = models.DateTimeField(_("started"), null=True)
     ended = models.DateTimeField(_("ended"), null=True)
     #: The process that runs it, and until when no other may take it over.

@@ -36,7 +36,7 @@ _SHAPE = '{"instances": [{"b64": "..."}]}'
 
 
 class Refused(ValueError):
-    """A request that cannot be answered, whoever answers: a status (400, 413, 415) and a sentence for the client."""
+    """A request that cannot be answered: a status (400, 413, 415) and a sentence for the client."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(status, sentence)
@@ -100,7 +100,7 @@ def wants_manifest(custom_attributes: str | None) -> bool:
 
 
 def too_large(limit: int) -> Refused:
-    """What is said of a body of more than `limit` bytes."""
+    """The refusal of a body of more than `limit` bytes."""
     return Refused(413, f"The body is larger than {limit:,} bytes. Send fewer or smaller images.")
 
 
@@ -115,7 +115,7 @@ def _instances(body: bytes) -> list[Any]:
     try:
         request = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Refused(400, f"The body is no JSON: {error}. Send {_SHAPE}.") from error
+        raise Refused(400, f"The body is not JSON: {error}. Send {_SHAPE}.") from error
     if not isinstance(request, dict) or set(request) != {"instances"}:
         raise Refused(400, f"The body has to be an object with “instances” and nothing else: {_SHAPE}.")
     instances = request["instances"]
@@ -149,7 +149,7 @@ def _rows(content: bytes, dimensions: int) -> list[list[float]]:
         if not isinstance(row, list) or len(row) != dimensions:
             raise RuntimeError(f"TensorFlow Serving's row {index} does not have the model's {dimensions} numbers.")
         if not all(type(number) in {int, float} and math.isfinite(number) for number in row):
-            raise RuntimeError(f"TensorFlow Serving's row {index} has something that is no finite number.")
+            raise RuntimeError(f"TensorFlow Serving's row {index} has a value that is not a finite number.")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What a model package says of itself; it travels in the package and names the space of the model's vectors."""
+"""The description of a model, kept in its package; its fingerprint names the space of the model's vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?|[0-9a-f]{64}")
 
 
 class ManifestError(ValueError):
-    """A text that is no manifest."""
+    """The text is not a manifest."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Manifest:
     dimensions: int
     #: GRAPH_VERSION when the package was made
     graph: int = GRAPH_VERSION
-    #: what it was made with, name -> version; not in the fingerprint
+    #: versions of the libraries that made it; not in the fingerprint
     libraries: dict[str, str] = field(default_factory=dict)
-    #: what was measured of it, such as retrieval before and after fine-tuning; not in the fingerprint
+    #: measurements, such as retrieval before and after fine-tuning; not in the fingerprint
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -48,7 +48,7 @@ class Manifest:
         return f"{self.architecture}-{self.size}-{self.weights[:12]}-g{self.graph}-{self.pooling}"
 
     def to_json(self) -> str:
-        """All of it, and the fingerprint, for readers that cannot import this; `from_json` does not look at that."""
+        """All fields and, for readers that cannot import this module, the fingerprint; `from_json` ignores it."""
         return json.dumps({**asdict(self), "fingerprint": self.fingerprint}, indent=2, sort_keys=True)
 
     @classmethod
@@ -57,18 +57,18 @@ class Manifest:
         try:
             return cls.from_dict(json.loads(text))
         except (ValueError, RecursionError) as error:
-            raise ManifestError(f"This is no manifest of a model: {error}") from error
+            raise ManifestError(f"This is not the manifest of a model: {error}") from error
 
     @classmethod
     def from_dict(cls, values: object) -> Self:
-        """A manifest of its JSON object; unknown names are passed over. Raises ManifestError."""
+        """A manifest from its JSON object; unknown names are ignored. Raises ManifestError."""
         if not isinstance(values, dict):
             raise ManifestError("A manifest is a JSON object.")
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         try:
             manifest = cls(**known)
         except TypeError as error:
-            raise ManifestError(f"The manifest lacks something: {error}.") from error
+            raise ManifestError(f"The manifest is incomplete: {error}.") from error
         texts = (manifest.architecture, manifest.weights, manifest.pooling)
         numbers = (manifest.size, manifest.dimensions, manifest.graph)
         if not all(isinstance(text, str) and _NAME.fullmatch(text) for text in texts):

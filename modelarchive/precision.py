@@ -1,4 +1,4 @@
-"""What OpenVINO computes in on this processor, for the server's engine and for the site's own model alike."""
+"""Which precision OpenVINO uses on this processor, for the model server and for the site's own model."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     import openvino as ov
 
 Precision = Literal["auto", "f32", "bf16"]
-"""auto is bf16 where that is the faster (`prefers_bf16`)."""
+"""auto is bf16 where that is faster (`prefers_bf16`)."""
 
 
 class PrecisionError(ValueError):
-    """The processor does not have what is wanted; a sentence."""
+    """The processor lacks the precision that was asked for; a sentence."""
 
 
 def configuration(core: ov.Core, precision: Precision, threads: int) -> dict[str, str]:
-    """How a model is compiled: one batch at a time on all cores, for somebody waits; large ones keep them busy too.
+    """OpenVINO's options: one batch at a time on all cores, since somebody waits for it.
 
     threads: of one batch; 0 is one per core. Raises PrecisionError.
     """
@@ -51,7 +51,7 @@ def _offered(core: ov.Core) -> list[str]:
 
 
 def _flags() -> frozenset[str]:
-    """What Linux says the first processor can do; nothing elsewhere."""
+    """The features of the first processor on Linux; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -53,7 +53,7 @@ def embedder_of(version: IndexVersion) -> Embedder:
     if trouble is not None:
         raise trouble
     for embedder in remote:
-        embedder.doubt()
+        embedder.mark_stale()
     raise SpaceMismatch(
         _(
             "The index was built with the model %(built)s, but %(model)s is configured. Run "

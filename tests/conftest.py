@@ -1,4 +1,4 @@
-"""What every test stands on: its own folders for files, and a cache that forgets."""
+"""Fixtures of every test: its own folders, an empty cache, and servers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = [
     "redis_url",
 ]
 
-# How long one example may take is no property of the code where a machine is shared; CI's own profile stays below.
+# No deadline for one example: on a shared machine its time says nothing about the code.
 hypothesis.register_profile(
     "tests", hypothesis.default, deadline=None, max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100"))
 )
@@ -54,7 +54,7 @@ hypothesis.load_profile("tests")
 def _own_folders(
     settings: Any, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Files of a test go to its own folder; nothing of a developer's DATA_DIR is touched."""
+    """Keep a test's files in its own folder, away from a developer's DATA_DIR."""
     folder: Path = tmp_path_factory.mktemp("data")
     settings.MEDIA_ROOT = folder / "media"
     settings.STATIC_ROOT = folder / "static"
@@ -68,7 +68,7 @@ def _own_folders(
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     monkeypatch.setattr(Query._meta.get_field("picture"), "storage", storages["queries"])
-    # Whoever wants a broker says so.
+    # Tests that need a broker set it.
     settings.REDIS_URL = ""
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.VECTOR_INDEX = "default"
@@ -78,26 +78,19 @@ def _own_folders(
             "OPTIONS": {"folder": folder / "indexes"},
         }
     }
-    # A request leaves its language to the thread; addresses made by a test are those of the site's own.
-    with translation.override(settings.LANGUAGE_CODE):
-        yield
+    # A request leaves its language active in the thread; the next test begins in the site's own.
+    translation.deactivate()
+    yield
+    translation.deactivate()
     cache.clear()
     throttling.forget()
     if buckets := sys.modules.get("tests.moto"):
         buckets.close()
 
 
-@pytest.fixture(autouse=True)
-def _own_language() -> Iterator[None]:
-    """A request leaves its language active in the process; the next test begins in the site's own."""
-    translation.deactivate()
-    yield
-    translation.deactivate()
-
-
 @pytest.fixture
 def no_nul(db: None) -> Iterator[None]:
-    """The database refuses to be asked for a NUL, whichever it is, as PostgreSQL does."""
+    """Any database refuses NUL in a parameter, as PostgreSQL does."""
 
     def refuse(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
         if any(isinstance(value, str) and "\0" in value for value in parameters or ()):

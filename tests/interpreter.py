@@ -1,4 +1,4 @@
-"""Python in a process of its own, for what only a fresh one shows."""
+"""Runs Python in a fresh process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def python(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run it in the project's folder, with this process's environment unless another is given."""
+    """Run Python in the project's folder, with this process's environment by default."""
     return subprocess.run(  # noqa: S603
         [sys.executable, *arguments],
         cwd=ROOT,

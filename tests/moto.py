@@ -121,7 +121,7 @@ def answering(status: int, body: bytes) -> Iterator[str]:
                 self.wfile.write(body)
 
         def log_message(self, *arguments: Any) -> None:
-            """Nobody reads it."""
+            """Write no log."""
 
     for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
         setattr(Handler, f"do_{method}", Handler.answer)

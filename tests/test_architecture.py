@@ -14,7 +14,7 @@ from tests.interpreter import ROOT, python
 
 APPS = ("resilience", "jobs", "catalogue", "search", "evaluation", "demo", "visualsearch")
 #: what of the model server may know the site: fine-tuning on its catalogue
-KNOWING = {"endpoint/finetune.py", "endpoint/photos.py"}
+KNOWING = {"endpoint/photos.py", "endpoint/training.py"}
 HEAVY = (
     "openvino",
     "faiss",
@@ -97,7 +97,7 @@ LAYERS = [
 ]
 
 
-def test_packages_of_search_import_downwards_alone() -> None:
+def test_packages_of_search_import_only_downwards() -> None:
     level = {name: number for number, layer in enumerate(LAYERS) for name in layer}
     entry_points = {"apps", "checks", "management", "migrations", "receivers", "tasks", "urls", "worker", "__init__"}
     wrong = []
@@ -119,7 +119,7 @@ def test_the_folder_of_search_fits_on_a_screen() -> None:
     assert len(list((ROOT / "search").glob("*.py"))) <= 12
 
 
-def test_search_takes_of_the_evaluation_its_measures_alone() -> None:
+def test_search_imports_only_metrics_from_evaluation() -> None:
     wrong = [
         (str(path), name)
         for app in ("catalogue", "search")
@@ -170,7 +170,7 @@ def test_catalogue_and_queries_are_prepared_by_the_same_function() -> None:
         assert ("pictures", "square") not in set(calls(tree)), path
 
 
-def test_embeddings_are_read_by_their_version_alone() -> None:
+def test_embeddings_are_read_only_by_version() -> None:
     """So no caller compares rows of different models or colours; one place writes them, and one deletes orphans."""
     others = {
         (str(path), name)
@@ -182,7 +182,7 @@ def test_embeddings_are_read_by_their_version_alone() -> None:
     assert others == {("search/writing/embedding.py", "bulk_create"), ("search/lifecycle/upkeep.py", "filter")}
 
 
-def test_no_module_is_a_drawer_for_everything() -> None:
+def test_no_module_has_a_vague_name() -> None:
     vague = {"utils", "helpers", "services", "common", "misc"}
     assert [
         str(path) for app in (*APPS, "endpoint", "modelarchive") for path, _tree in modules(app) if path.stem in vague

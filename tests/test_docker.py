@@ -93,7 +93,7 @@ def test_a_container_runs_as_sagemaker_starts_it_and_not_as_root(path: Path) -> 
     assert arguments(path, "ARG") == ["RUN_AS=endpoint"]
 
 
-def test_the_site_s_container_is_not_root_and_writes_to_its_data_folder_alone() -> None:
+def test_the_site_s_container_is_not_root_and_writes_only_to_its_data() -> None:
     path = ROOT / "docker" / "site.Dockerfile"
     (user,) = arguments(path, "USER")
     assert int(user) > 0
@@ -118,7 +118,7 @@ def test_images_copy_what_dockerignore_lets_through() -> None:
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_compose_runs_the_site_s_processes_as_they_are_tried_without_docker() -> None:
+def test_compose_runs_the_same_processes_as_the_procfile() -> None:
     services = compose()["services"]
     site = {name: service for name, service in services.items() if service.get("image") == "lookalike-site"}
     tried = processes(ROOT / "deploy" / "Procfile.production")
@@ -135,7 +135,7 @@ def test_compose_hardens_what_this_project_has_made() -> None:
             assert service["security_opt"] == ["no-new-privileges:true"], name
 
 
-def test_compose_has_no_secret_of_its_own_and_publishes_to_this_machine_alone() -> None:
+def test_compose_has_no_secrets_and_publishes_only_to_localhost() -> None:
     text = COMPOSE.read_text(encoding="utf-8")
     assert {"SECRET_KEY", "POSTGRES_PASSWORD", "S3_SECRET_KEY"} == set(re.findall(r"\$\{(\w+):\?", text))
     example = (COMPOSE.parent / "compose.env.example").read_text(encoding="utf-8")

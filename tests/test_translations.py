@@ -258,7 +258,7 @@ def test_the_back_office_speaks_japanese(admin_client: Client, query: Query, add
     assert left_in_english(answer) == []
 
 
-def test_the_door_of_the_back_office_speaks_japanese(client: Client, db: None) -> None:
+def test_the_admin_login_speaks_japanese(client: Client, db: None) -> None:
     answer = client.get("/ja/admin/login/")
     assert "ログイン" in shown(answer)
     assert left_in_english(answer) == []
@@ -271,7 +271,7 @@ def test_permissions_and_roles_are_named_in_japanese(admin_client: Client, admin
     assert "Can change" not in text
 
 
-def test_the_page_of_a_breakdown_speaks_both_languages() -> None:
+def test_the_error_page_speaks_both_languages() -> None:
     page = get_template("500.html").render()
     assert "Something went wrong" in page
     assert "エラーが発生しました" in page
@@ -316,7 +316,7 @@ def links(page: str, code: str) -> list[str]:
     return [unescape(re.search(r'href="([^"]*)"', tag)[1]) for tag in tags]  # type: ignore[index]
 
 
-def test_the_way_to_the_other_language_leads_to_the_same_page(client: Client, products: list[Product]) -> None:
+def test_the_language_link_leads_to_the_same_page(client: Client, products: list[Product]) -> None:
     page = client.get("/products/?brand=acme&sort=price_up&q=a%26b").content.decode()
     assert links(page, "ja")[-1] == "/ja/products/?brand=acme&sort=price_up&q=a%26b"
     back = client.get(links(page, "ja")[-1]).content.decode()
@@ -325,7 +325,7 @@ def test_the_way_to_the_other_language_leads_to_the_same_page(client: Client, pr
     assert links(page, "ja")[0] == "http://testserver/ja/products/"
 
 
-def test_an_address_that_leads_nowhere_offers_the_first_page_in_the_other_language(client: Client, db: None) -> None:
+def test_a_missing_page_links_to_the_other_language_s_home_page(client: Client, db: None) -> None:
     assert links(client.get("/nothing/here/").content.decode(), "ja") == ["/ja/"]
     assert links(client.get("/ja/nothing/here/").content.decode(), "en") == ["/"]
 

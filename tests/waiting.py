@@ -1,4 +1,4 @@
-"""Waiting for what other threads and processes do."""
+"""Waits for other threads and processes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 
 PATIENCE = 60.0
-"""Seconds for what takes a moment, on a busy machine."""
+"""Seconds to wait, on a busy machine."""
 
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE, pause: float = 0.02) -> float:
-    """Wait until something is so, and say how long that took; it is looked at every `pause` seconds."""
+    """Wait until the condition holds, checking every `pause` seconds. Return the seconds that it took."""
     began = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds, "It did not come about."
+        assert time.monotonic() - began < seconds, f"The condition did not hold within {seconds} seconds."
         time.sleep(pause)
     return time.monotonic() - began

@@ -1,4 +1,4 @@
-"""Somebody else's site: a real server on the loopback whose pages a test decides."""
+"""Another web site: a real server on the loopback interface, with pages that a test defines."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from threading import Thread
 from typing import Any
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
-"""What `FETCH_PRIVATE_ADDRESSES` has to be for a test to fetch from here."""
+"""The value of `FETCH_PRIVATE_ADDRESSES` that lets a test fetch from here."""
 
 Page = Callable[[BaseHTTPRequestHandler], None]
 
 
 def page(body: bytes = b"", *, status: int = 200, kind: str | None = "image/jpeg", **headers: str) -> Page:
-    """An answer; `Content_Length` of the headers may lie."""
+    """A page with this response; the header `Content_Length` may be wrong."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
@@ -38,7 +38,7 @@ def redirect(address: str, status: int = 302) -> Page:
 
 @dataclass
 class Web:
-    """Paths and what is there; a list is answered from in turn, its last for good."""
+    """Serves pages by path. The pages of a list answer in turn; the last one stays."""
 
     url: str
     pages: dict[str, Page | list[Page]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Web:
     """Of each request."""
 
     def put(self, path: str, *pages: Page) -> str:
-        """Put a page there; its address."""
+        """Serve these pages at a path, and return the URL."""
         self.pages[path] = list(pages)
         return self.url + path
 
@@ -69,14 +69,14 @@ def web() -> Iterator[Web]:
             site.answer(self)
 
         def log_message(self, *arguments: Any) -> None:
-            """Nobody reads it."""
+            """Write no log."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         block_on_close = False
 
         def handle_error(self, *arguments: Any) -> None:
-            """Who asked has gone, as the tests have them do."""
+            """Clients disconnect on purpose in tests."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         site = Web(f"http://127.0.0.1:{server.server_port}")

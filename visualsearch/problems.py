@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.views import exception_handler, set_rollback
 
-from catalogue.serializers import MOST_REPEATED, PROBLEM
+from catalogue.serializers import MAX_REPEATED, PROBLEM
 from search.web.errors import DATABASE_ERRORS, answer_to, is_for_shoppers
 
 logger = logging.getLogger(__name__)
@@ -76,9 +76,9 @@ def handler(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
         if not is_for_shoppers(error):
             logger.warning("An API request could not be answered: %s: %s", type(error).__name__, error)
     elif isinstance(error, RecursionError):
-        body = problem(HTTPStatus.BAD_REQUEST, _("This is nested too deeply. See /api/docs/ for what to send."))
+        body = problem(HTTPStatus.BAD_REQUEST, _("The body is nested too deeply. See /api/docs/ for what to send."))
     elif isinstance(error, SuspiciousOperation):
-        body = problem(HTTPStatus.BAD_REQUEST, _("This has too many parts. See /api/docs/ for what to send."))
+        body = problem(HTTPStatus.BAD_REQUEST, _("The body has too many parts. See /api/docs/ for what to send."))
     elif isinstance(error, exceptions.ValidationError):
         errors = _named(error.detail)
         detail = " ".join(f"{e['field']}: {e['detail']}" if e["field"] else e["detail"] for e in errors)
@@ -114,7 +114,7 @@ def _named(detail: Any) -> list[dict[str, str]]:
     named: list[dict[str, str]] = []
     size = 0
     for field, text in islice(_flatten(detail), MOST_ERRORS):
-        error = {"field": _sound(field)[:MOST_REPEATED], "detail": _sound(text)[:LONGEST_ERROR]}
+        error = {"field": _sound(field)[:MAX_REPEATED], "detail": _sound(text)[:LONGEST_ERROR]}
         size += len(json.dumps(error, ensure_ascii=False).encode())
         if named and size > MOST_BYTES:
             break

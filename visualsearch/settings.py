@@ -279,7 +279,7 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
-# The admin's page before many rows are deleted names each of them (`catalogue.admin.MOST_DELETED`).
+# The admin's page before many rows are deleted names each of them (`catalogue.admin.products.MAX_DELETED`).
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_100
 
 # A picture's address is asked for by this machine: of what is not public only these may be asked.

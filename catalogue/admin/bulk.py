@@ -14,11 +14,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import transaction
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import (
-    UnfoldAdminDecimalFieldWidget,
-    UnfoldAdminSelectWidget,
-    UnfoldAdminSplitDateTimeWidget,
-)
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminSplitDateTimeWidget
 
 from catalogue.importers.cells import MAX_PRICE
 from catalogue.models import Brand, Category, Product, ProductQuerySet
@@ -142,11 +138,10 @@ class BulkEditForm(forms.Form):
         """Set the new values without saving; returns the changes."""
         changed = []
         for product in products:
-            before = {name: getattr(product, name) for name in self._wanted(product, now)}
             fields = {
-                name: (before[name], value)
+                name: (before, value)
                 for name, value in self._wanted(product, now).items()
-                if before[name] != value
+                if (before := getattr(product, name)) != value
             }
             for name, (_before, value) in fields.items():
                 setattr(product, name, value)

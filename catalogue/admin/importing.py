@@ -23,8 +23,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from catalogue.admin import values
 from catalogue.importers import columns, jobs
-from catalogue.importers.budget import ProcessorBudget
-from catalogue.importers.importer import Importer, Summary
+from catalogue.importers.importer import Importer, ProcessorBudget, Summary
 from catalogue.importers.records import Difference, Reject, SourceRefused
 from catalogue.importers.uploads import MAX_PHOTOS, MAX_TABLE_BYTES, TABLES, Upload, UploadGone
 from catalogue.models import ImportJob, Product

@@ -49,7 +49,7 @@ COVERS = 12
 DEMO_PRODUCTS = 24
 """Drawn within a request, in about five seconds. The command `load_demo` makes more."""
 
-MOST_DELETED = 20_000
+MAX_DELETED = 20_000
 """Products deleted at once. The confirmation has a field for each, within `DATA_UPLOAD_MAX_NUMBER_FIELDS`."""
 
 
@@ -233,8 +233,8 @@ class ProductAdmin(ImportPages, ImportExportMixin, ExportActionMixin, ModelAdmin
     @admin.action(description=delete_selected.short_description, permissions=["delete"])  # type: ignore[attr-defined]
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
         """Django's action, if its confirmation is small enough to be submitted."""
-        if queryset.count() > MOST_DELETED:
-            limit = number_format(MOST_DELETED, force_grouping=True)
+        if queryset.count() > MAX_DELETED:
+            limit = number_format(MAX_DELETED, force_grouping=True)
             text = gettext("At most %s products can be deleted at once. Filter the list.") % limit
             self.message_user(request, text, messages.WARNING)
             return None

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from catalogue.importers.cells import category_path
 from catalogue.models import Product
 
-_LONGEST = 80
+_MAX_LENGTH = 80
 """Characters shown of a text."""
 
 
@@ -47,4 +47,4 @@ def rows(fields: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, str]]:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 1]}…"

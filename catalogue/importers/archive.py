@@ -22,6 +22,7 @@ from catalogue.importers.records import (
     PhotoSource,
     ProductRecord,
     Reject,
+    Source,
     SourceRefused,
     UnreadablePhoto,
 )
@@ -45,13 +46,11 @@ _ENCRYPTED = 0x1
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-class ArchiveSource:
+class ArchiveSource(Source):
     """The photos of a zip, sorted by name.
 
     A folder around everything is ignored if it has the archive's name (`shop.zip` -> `shop/...`).
     """
-
-    far = False
 
     def __init__(
         self, path: Path, max_expanded: int = MAX_EXPANDED_BYTES, name: str = "", max_entries: int = MAX_ENTRIES

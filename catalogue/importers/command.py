@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TextIO, TypeVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,9 +20,9 @@ from django.db import DatabaseError
 from django.utils import timezone
 from tqdm import tqdm
 
+from catalogue.importers.cells import as_text
 from catalogue.importers.importer import BATCH, Importer, Summary
 from catalogue.importers.records import ProductRecord, Reject
-from catalogue.importers.rejects import RejectsFile
 
 T = TypeVar("T")
 
@@ -43,6 +45,44 @@ def positive(text: str) -> int:
 def printable(text: str) -> str:
     """A text that is safe for a terminal: characters that do not print are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+JSON_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+
+
+class RejectsFile:
+    """A CSV file, or JSON Lines if its suffix says so, created at the first reject. No cell runs as a formula."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: TextIO | None = None
+        self._write: Callable[[dict[str, str]], object]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, reject: Reject) -> None:
+        """Write a reject. Raises OSError."""
+        if self._file is None:
+            self._open()
+        self._write(asdict(reject))
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # File names need not be Unicode; others are escaped.
+        file = self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        if self.path.suffix.lower() in JSON_SUFFIXES:
+            self._write = lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        else:
+            writer = csv.DictWriter(file, [field.name for field in fields(Reject)])
+            writer.writeheader()
+            self._write = lambda row: writer.writerow({name: as_text(cell) for name, cell in row.items()})
 
 
 class ImportCommand(BaseCommand):
@@ -90,11 +130,7 @@ class ImportCommand(BaseCommand):
                     shown.append(reject)
 
             importer = Importer(
-                reject=reject,
-                on_batch=self.batch_done,
-                batch=options["batch"],
-                workers=workers,
-                dry_run=dry_run,
+                reject=reject, on_batch=self.batch_done, batch=options["batch"], workers=workers, dry_run=dry_run
             )
             summary = importer.summary
             go_on = "run the same command again to continue."

@@ -17,7 +17,7 @@ from typing import Any
 
 from catalogue.fetching import is_address
 from catalogue.importers.cells import is_unicode
-from catalogue.importers.records import AddressedPhoto, ProductRecord, Reject, SourceRefused
+from catalogue.importers.records import AddressedPhoto, ProductRecord, Reject, Source, SourceRefused
 from catalogue.models import Product
 
 CATEGORY = ("Kleider",)
@@ -33,7 +33,7 @@ _ASKED = 500
 """Products in one query."""
 
 
-class FeideggerSource:
+class FeideggerSource(Source):
     """The dresses of a release, in the order of the file."""
 
     far = True
@@ -63,9 +63,6 @@ class FeideggerSource:
             whole = set(Product.objects.filter(sku__in=skus, photos__isnull=False).values_list("sku", flat=True))
             for record in batch:
                 yield record if isinstance(record, Reject) or record.sku not in whole else _without_photo(record)
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def sku(url: str) -> str:

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catalogue.importers import layout
-from catalogue.importers.records import FilePhoto, ProductRecord, Reject, SourceRefused
+from catalogue.importers.records import FilePhoto, ProductRecord, Reject, Source, SourceRefused
 from catalogue.importers.taxonomy import MAX_LEVELS
 
 
-class FolderSource:
+class FolderSource(Source):
     """Walks a folder sorted by name, with one directory listing in memory at a time."""
-
-    far = False
 
     def __init__(self, folder: Path) -> None:
         """Raises `SourceRefused` if the folder cannot be listed."""
@@ -27,9 +25,6 @@ class FolderSource:
 
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
         return self._walk(())
-
-    def close(self) -> None:
-        """Nothing to close."""
 
     def _walk(self, parts: tuple[str, ...]) -> Iterator[ProductRecord | Reject]:
         try:

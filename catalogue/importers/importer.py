@@ -13,11 +13,12 @@ import os
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from threading import Lock
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -26,9 +27,8 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from catalogue import files, images
-from catalogue.importers.budget import ProcessorBudget
 from catalogue.importers.changes import Changes, Content, Draft, compare
-from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject, StoredPhoto
+from catalogue.importers.records import Difference, PhotoSource, ProductRecord, Reject, SourceRefused, StoredPhoto
 from catalogue.importers.taxonomy import Taxonomy
 from catalogue.models import ProductImage, remove_unused
 
@@ -63,6 +63,37 @@ class Summary:
     @property
     def photos_per_second(self) -> float:
         return self.photos / self.seconds if self.seconds else 0.0
+
+
+class BudgetSpent(SourceRefused):
+    """An import has used all of its processor time."""
+
+
+class ProcessorBudget:
+    """Processor seconds of all threads of one import."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.spent = 0.0
+        self._lock = Lock()
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Count the processor time of a block. Raises `BudgetSpent` if nothing is left when it begins."""
+        if self.spent >= self.seconds:
+            raise BudgetSpent(
+                _(
+                    "This takes more than %(limit)d seconds of processor time, too much for a web page. Split the "
+                    "files, or import them with the command import_catalogue."
+                )
+                % {"limit": self.seconds}
+            )
+        start = time.thread_time()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.spent += time.thread_time() - start
 
 
 class Importer:
@@ -122,7 +153,7 @@ class Importer:
 
     def _accepted(self, records: Iterable[ProductRecord | Reject]) -> Generator[ProductRecord]:
         """The records that are not rejects. A SKU is taken once; later ones are rejected."""
-        with closing(_Seen()) as seen:
+        with closing(_SeenSkus()) as seen:
             for record in records:
                 if isinstance(record, Reject):
                     self._reject(record)
@@ -173,12 +204,7 @@ class Importer:
 
     # Before the transaction ---------------------------------------------------------------------------------
 
-    def _drafts(
-        self,
-        batch: list[ProductRecord],
-        pool: ThreadPoolExecutor,
-        stored: list[str],
-    ) -> list[Draft]:
+    def _drafts(self, batch: list[ProductRecord], pool: ThreadPoolExecutor, stored: list[str]) -> list[Draft]:
         held: defaultdict[str, set[str]] = defaultdict(set)
         rows = ProductImage.objects.filter(product__sku__in=[record.sku for record in batch])
         for sku, sha256 in rows.order_by().values_list("product__sku", "sha256"):
@@ -286,7 +312,7 @@ def _workers() -> int:
     return 2 * usable
 
 
-class _Seen:
+class _SeenSkus:
     """The SKUs of a source and their places, in a temporary SQLite database that uses a file when it grows."""
 
     def __init__(self) -> None:

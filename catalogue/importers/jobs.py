@@ -11,8 +11,7 @@ from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from catalogue.importers.budget import ProcessorBudget
-from catalogue.importers.importer import BATCH, Importer, Summary
+from catalogue.importers.importer import BATCH, Importer, ProcessorBudget, Summary
 from catalogue.importers.records import Difference, Reject, Source, SourceRefused
 from catalogue.importers.uploads import Upload, UploadGone
 from catalogue.models import ImportJob, Product

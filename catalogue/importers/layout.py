@@ -60,8 +60,7 @@ def record(parts: tuple[str, ...], photo: PhotoSource) -> ProductRecord | Reject
 def too_deep(parts: tuple[str, ...]) -> Reject:
     """The reject of a photo or folder that is nested too deep."""
     return Reject(
-        shown(parts),
-        _("This is nested more than %(limit)d folders deep. Move it up.") % {"limit": MAX_LEVELS},
+        shown(parts), _("This is nested more than %(limit)d folders deep. Move it up.") % {"limit": MAX_LEVELS}
     )
 
 

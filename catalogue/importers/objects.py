@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from catalogue.files import StorageError, StorageRefused
 from catalogue.images import Limits
 from catalogue.importers import layout
-from catalogue.importers.records import ProductRecord, Reject, SourceRefused, UnreadablePhoto
+from catalogue.importers.records import ProductRecord, Reject, Source, SourceRefused, UnreadablePhoto
 
 SCHEME = "s3://"
 
 
-class ObjectsSource:
+class ObjectsSource(Source):
     """The objects below a prefix, sorted by key, with one page of a thousand names in memory at a time."""
 
     far = True

@@ -88,20 +88,19 @@ class Difference:
         return not (self.created or self.fields or photos)
 
 
-class Source(Protocol):
+class Source:
     """An open source with a valid structure."""
 
-    @property
-    def far(self) -> bool:
-        """Whether its photos are downloaded, which takes time but little processor time."""
+    far = False
+    """Whether its photos are downloaded, which takes time but little processor time."""
+    total = 0
+    """The expected number of records and rejects."""
 
-    @property
-    def total(self) -> int:
-        """The expected number of records and rejects."""
+    def __iter__(self) -> Iterator[ProductRecord | Reject]:
+        raise NotImplementedError
 
-    def __iter__(self) -> Iterator[ProductRecord | Reject]: ...
-
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release what the source holds open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,15 @@ from django.utils.translation import gettext_lazy
 from catalogue.fetching import is_address
 from catalogue.importers import columns
 from catalogue.importers.cells import is_unicode
-from catalogue.importers.records import AddressedPhoto, FilePhoto, PhotoSource, ProductRecord, Reject, SourceRefused
+from catalogue.importers.records import (
+    AddressedPhoto,
+    FilePhoto,
+    PhotoSource,
+    ProductRecord,
+    Reject,
+    Source,
+    SourceRefused,
+)
 
 DELIMITERS = ",;\t"
 MAX_LINE = 1_000_000
@@ -30,7 +38,7 @@ MAX_BLANK = 1_000_000
 _NOT_UTF8 = gettext_lazy("This line is not UTF-8. Save the table as UTF-8 (in Excel: CSV UTF-8) and import it again.")
 
 
-class CsvSource:
+class CsvSource(Source):
     """A CSV table with a header, separated by commas, semicolons or tabs.
 
     `photo` finds the photo of a name in the table; by default photos are in the table's folder.
@@ -66,9 +74,6 @@ class CsvSource:
             file.readline(MAX_HEADER)
             for number, cells in self._rows(file):
                 yield self._record(_("line %(number)d") % {"number": number}, cells)
-
-    def close(self) -> None:
-        """Nothing to close."""
 
     def _rows(self, file: TextIO) -> Iterator[tuple[int, list[str] | None]]:
         """The number of the first line and the cells of each row that is not blank; None for an unreadable row."""
@@ -150,10 +155,8 @@ class _Lines:
         return self._number + 1
 
 
-class JsonLinesSource:
+class JsonLinesSource(Source):
     """A JSON object per line, with column names as keys."""
-
-    far = False
 
     def __init__(self, path: Path) -> None:
         """Raises `SourceRefused` if the first line has unknown keys."""
@@ -168,9 +171,6 @@ class JsonLinesSource:
     def __iter__(self) -> Iterator[ProductRecord | Reject]:
         for where, line in self._lines():
             yield self._record(where, line)
-
-    def close(self) -> None:
-        """Nothing to close."""
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         with _open(self.path) as file:

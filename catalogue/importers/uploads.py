@@ -159,7 +159,7 @@ class Upload:
                 storage.delete(f"{self.token}/{name}")
 
 
-class _TableSource:
+class _TableSource(Source):
     """A table whose photos are in the uploaded zip, in the shop already, or on the web."""
 
     def __init__(self, path: Path, archive: ArchiveSource | None) -> None:
@@ -183,7 +183,7 @@ class _TableSource:
     def _photo(self, name: str) -> PhotoSource:
         if is_address(name):
             self._fetched += 1
-            return AddressedPhoto(name, patient=False) if self._fetched <= MAX_ADDRESSES else _OneTooMany(name)
+            return AddressedPhoto(name, patient=False) if self._fetched <= MAX_ADDRESSES else _TooManyAddresses(name)
         if is_photo_name(name):
             return StoredPhoto(name)
         return MissingPhoto(name) if self._archive is None else self._archive.photo(name)
@@ -195,7 +195,7 @@ class _TableSource:
 
 
 @dataclass(frozen=True, slots=True)
-class _OneTooMany:
+class _TooManyAddresses:
     """A photo on the web beyond the number that a request has time for."""
 
     name: str

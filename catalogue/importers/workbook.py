@@ -18,14 +18,14 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from catalogue.importers import columns, xlsx
-from catalogue.importers.records import ProductRecord, Reject, SourceRefused
+from catalogue.importers.records import ProductRecord, Reject, Source, SourceRefused
 from catalogue.importers.tabular import PhotoOf, in_folder, record, too_many_rows
 
 MAX_WAIT = 120
 """Seconds to wait for the reading process: `xlsx.MAX_SECONDS` of processor time on a busy machine."""
 
 
-class WorkbookSource:
+class WorkbookSource(Source):
     """The rows of a workbook's first sheet.
 
     A separate process reads it (`xlsx`) into a temporary file, which `close` removes. Formulas have the values that

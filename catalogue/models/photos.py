@@ -18,7 +18,7 @@ from catalogue.signals import announce
 
 M = TypeVar("M", bound=models.Model)
 
-MOST_NAMES = 500
+MAX_NAMES = 500
 """File names in one query: databases limit the number of its parameters."""
 
 
@@ -262,8 +262,8 @@ def unused(names: Iterable[str]) -> set[str]:
     names = set(names) - {""}
     used: set[str] = set()
     listed = sorted(names)
-    for start in range(0, len(listed), MOST_NAMES):
-        asked = listed[start : start + MOST_NAMES]
+    for start in range(0, len(listed), MAX_NAMES):
+        asked = listed[start : start + MAX_NAMES]
         for column in files.COLUMNS:
             used.update(ProductImage.objects.filter(**{f"{column}__in": asked}).values_list(column, flat=True))
     return names - used

@@ -12,11 +12,11 @@ from modelarchive.manifest import Manifest
 
 
 class EngineError(Exception):
-    """A model cannot be loaded, or cannot answer; a sentence."""
+    """A model cannot be loaded or cannot answer; a sentence."""
 
 
 class Engine(ABC):
-    """A loaded model. It is asked from one thread at a time and uses all cores by itself."""
+    """A loaded model. One thread at a time calls it; it uses all cores by itself."""
 
     name: ClassVar[str]
     #: what it computes in: "f32" or "bf16"
@@ -32,15 +32,15 @@ class Engine(ABC):
         """
         size = self.manifest.size
         if squares.shape[1:] != (size, size, 3) or squares.dtype != np.uint8:
-            raise ValueError(f"uint8 (n, {size}, {size}, 3) is embedded, not {squares.dtype} {squares.shape}.")
+            raise ValueError(f"uint8 (n, {size}, {size}, 3) is expected, not {squares.dtype} {squares.shape}.")
         rows = self._rows(squares)
         if rows.shape != (len(squares), self.manifest.dimensions):
             raise EngineError(
                 f"The model answers {rows.shape} to {len(squares)} images, but its manifest says that it has "
-                f"{self.manifest.dimensions} dimensions: make the package anew."
+                f"{self.manifest.dimensions} dimensions: export the package again."
             )
         return rows
 
     @abstractmethod
     def _rows(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed; the array may be the engine's own, and written over by the next call. Raises EngineError."""
+        """Embed; the next call may overwrite the returned array. Raises EngineError."""

@@ -28,7 +28,7 @@ class OpenVinoEngine(Engine):
         try:
             config = configuration(core, precision, threads)
         except PrecisionError as error:
-            raise EngineError(f"{error} Take --precision auto or f32.") from error
+            raise EngineError(f"{error} Use --precision auto or f32.") from error
         self.precision = config["INFERENCE_PRECISION_HINT"]
         graph = package.graph()
         try:

@@ -20,7 +20,7 @@ class TensorFlowEngine(Engine):
 
     def __init__(self, package: ModelArchive, precision: Precision = "auto", threads: int = 0) -> None:
         if precision == "bf16":
-            raise EngineError("TensorFlow computes in f32 here: take --precision auto, or --engine openvino.")
+            raise EngineError("TensorFlow computes in f32 here: use --precision auto, or --engine openvino.")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf
 
@@ -29,7 +29,7 @@ class TensorFlowEngine(Engine):
             try:
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
             except RuntimeError as error:
-                raise EngineError("TensorFlow has begun already, and takes no other number of threads.") from error
+                raise EngineError("TensorFlow has already started, and its number of threads is fixed.") from error
         try:
             self._model = tf.saved_model.load(str(package.saved_model))
             self._embed = self._model.signatures["pixels"]

@@ -99,7 +99,7 @@ def rebuild(
     options = {"model": embedder_alias, "force": force}
     with jobs.recorded(IndexJob.Kind.REBUILD, progress, job, options) as report:
         if refresh:
-            embedders[embedder_alias].ask_anew()
+            embedders[embedder_alias].refresh_manifest()
         ledger.ensure_live_version()
         wanted = draft(embedder_alias)
         version = _unfinished(wanted)

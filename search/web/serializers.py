@@ -16,7 +16,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.utils import html
 
-from catalogue.filters import MOST_VALUES, FilterForm
+from catalogue.filters import MAX_VALUES, FilterForm
 from catalogue.serializers import absolute, refuse_unknown
 from search.models import Query
 from search.reading.refinement import MOST_WISHES
@@ -127,12 +127,12 @@ class FiltersSerializer(serializers.Serializer[Any]):
 
     category = ManyField(
         child=serializers.CharField(max_length=200),
-        max_length=MOST_VALUES,
+        max_length=MAX_VALUES,
         required=False,
         help_text=_("Slugs; includes subcategories."),
     )
     brand = ManyField(
-        child=serializers.CharField(max_length=200), max_length=MOST_VALUES, required=False, help_text=_("Slugs.")
+        child=serializers.CharField(max_length=200), max_length=MAX_VALUES, required=False, help_text=_("Slugs.")
     )
     colour = ManyField(
         child=serializers.ChoiceField(
@@ -143,7 +143,7 @@ class FiltersSerializer(serializers.Serializer[Any]):
                 )
             },
         ),
-        max_length=MOST_VALUES,
+        max_length=MAX_VALUES,
         required=False,
     )
     price_min = PriceField(required=False, allow_null=True)

@@ -27,7 +27,7 @@ def test_what_costs_too_much_is_refused_before_it_does(shop: Shop, name: str) ->
     assert visits.failures == []
 
 
-def test_large_pictures_share_a_bounded_memory_and_the_rest_is_told_to_come_again(shop: Shop) -> None:
+def test_large_pictures_share_bounded_memory_and_others_retry_later(shop: Shop) -> None:
     times, make = ATTACKS["float TIFF of 50 MP, 9 at once"]
     cost, visits, responses = attack(shop, times, make)
     assert {response.status for response in responses} == {HTTPStatus.CREATED, HTTPStatus.SERVICE_UNAVAILABLE}

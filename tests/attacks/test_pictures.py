@@ -126,7 +126,7 @@ PHONE = images.Limits()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-def test_the_progressive_jpegs_that_encoders_write_are_taken_at_the_limit_of_pixels(mode: str) -> None:
+def test_ordinary_progressive_jpegs_are_accepted_at_the_pixel_limit(mode: str) -> None:
     data = encoded(Image.new(mode, (SIDE, SIDE)), "JPEG", progressive=True, subsampling=0)
 
     assert images.read(data, limits=LIMITS).width == SIDE
@@ -211,9 +211,7 @@ def test_who_waits_is_served_once_others_are_done(large: bytes, read: Callable[[
     assert done[0].width == 4_000
 
 
-def test_of_many_photos_that_staff_send_a_busy_decoder_keeps_the_large_ones_waiting_alone(
-    large: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_busy_decoder_refuses_only_large_photos_of_staff(large: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "STAFF_WAIT", 0.01)
     small = encoded(Image.new("RGB", (64, 64)), "JPEG")
     uploads = [SimpleUploadedFile("large.tif", large), SimpleUploadedFile("small.jpg", small)]
@@ -286,8 +284,8 @@ def test_who_gives_up_makes_way_for_those_behind() -> None:
     second.join(PATIENCE)
 
 
-def test_memory_that_the_machine_does_not_have_is_no_fault_of_the_picture() -> None:
-    with pytest.raises(images.DecoderBusy), images._refusing_what_cannot_be_decoded(LIMITS):
+def test_lack_of_memory_is_not_blamed_on_the_picture() -> None:
+    with pytest.raises(images.DecoderBusy), images._refusing_undecodable(LIMITS):
         bytearray(1 << 62)
 
 

@@ -1,4 +1,5 @@
-"""The real server and a real browser. Each is started once, for all tests; each test has contexts of its own.
+"""The real server and a real browser. Each is started once, for all tests. Tests share contexts that were cleaned
+between them (`visits`).
 
 The process of the tests never opens the shop's database: what a test needs there is put there by a command of its own
 process (`furnishing`), so these tests go together with all others in any order.
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from benchmarks.browser import DESK, PHONE, BrowserMissing, browser, chromium
 from benchmarks.server import ALONE, Site
@@ -31,7 +32,7 @@ _visits = pytest.StashKey[Visits]()
 expect.set_options(timeout=PATIENCE)
 
 
-# How these tests stand among the others ---------------------------------------------------------------------------
+# Hooks --------------------------------------------------------------------------------------------------------------
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -40,13 +41,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick tests first. And while Playwright runs, Django takes this thread for an asynchronous one."""
+    """Run the other tests first: while Playwright runs, Django takes this thread for an asynchronous one."""
     items.sort(key=lambda item: HERE in item.path.parents)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Trouble in a page fails the test that met it."""
+    """Errors in a page fail its test."""
     result = yield
     if visits := pyfuncitem.stash.get(_visits, None):
         visits.watch.verify()
@@ -55,7 +56,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep what the pages of a failed test looked like, and say where."""
+    """Keep screenshots and traces of a failed test, and name their folder."""
     report = yield
     visits = item.stash.get(_visits, None)
     if visits and report.when == "call" and report.failed:
@@ -73,7 +74,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def browser_installed() -> None:
-    """Before anything slow is done for nothing."""
+    """Skip, or fail on CI, before anything slow is set up."""
     try:
         chromium()
     except BrowserMissing as error:
@@ -84,7 +85,7 @@ def browser_installed() -> None:
 
 @pytest.fixture(scope="session")
 def prepared(browser_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A site that was never opened: its database is made and its static files are gathered once, for all shops."""
+    """A site with a migrated database and collected static files, which all shops are copied from."""
     site = Site(tmp_path_factory.mktemp("prepared") / "data", ALONE)
     site.data_dir.mkdir()
     site.prepare()
@@ -92,7 +93,7 @@ def prepared(browser_installed: None, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def another(prepared: Site, folder: Path, **variables: str) -> Site:
-    """A site of its own that begins as the prepared one."""
+    """A copy of the prepared site."""
     shutil.copytree(prepared.data_dir, folder / "data")
     return Site(folder / "data", {**ALONE, **variables})
 
@@ -113,7 +114,7 @@ def shop(prepared: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture(scope="session")
 def empty_shop(prepared: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A shop without products or index, with an account for whoever opens it."""
+    """A shop without products or index, with a superuser."""
     folder = tmp_path_factory.mktemp("empty-shop")
     site = another(prepared, folder)
     site.run("-m", "tests.browser.furnishing", "superuser")
@@ -123,7 +124,7 @@ def empty_shop(prepared: Site, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def new_shop(prepared: Site, tmp_path: Path) -> Iterator[Shop]:
-    """The same for one test alone, which may fill it; with its worker."""
+    """An empty shop with a worker, for one test, which may fill it."""
     site = another(prepared, tmp_path)
     site.run("-m", "tests.browser.furnishing", "superuser")
     with site.serve(worker=True, logs=tmp_path) as server:
@@ -132,7 +133,7 @@ def new_shop(prepared: Site, tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.fixture(scope="session")
 def strict_shop(prepared: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A shop without products where one may search once an hour."""
+    """A shop without products that allows one search per hour."""
     folder = tmp_path_factory.mktemp("strict-shop")
     with another(prepared, folder, SEARCH_RATE="1/hour").serve(logs=folder) as server:
         yield Shop(server, folder)
@@ -147,25 +148,34 @@ def chrome(browser_installed: None) -> Iterator[Browser]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def idle_contexts() -> dict[str, BrowserContext]:
+    """Contexts that earlier tests have left, by their options."""
+    return {}
+
+
 @pytest.fixture
 def visits(
-    chrome: Browser, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    chrome: Browser,
+    idle_contexts: dict[str, BrowserContext],
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Visits]:
     name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[:60]
-    opened = request.node.stash[_visits] = Visits(chrome, name, tmp_path_factory)
+    opened = request.node.stash[_visits] = Visits(chrome, idle_contexts, name, tmp_path_factory)
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def watch(visits: Visits) -> Watch:
-    """What is watched in this test's pages: `watch.expects(404)` lets such answers pass."""
+    """Collects errors of this test's pages: `watch.expects(404)` accepts such responses."""
     return visits.watch
 
 
 @pytest.fixture
 def open_page(visits: Visits, shop: Shop) -> Opener:
-    """Opens a page with whatever options Playwright's contexts take: `open_page(locale="ja-JP")`."""
+    """Opens a page with options of Playwright's contexts: `open_page(locale="ja-JP")`."""
     return lambda **options: visits.open(shop, **options)
 
 
@@ -187,15 +197,9 @@ def no_script(open_page: Opener) -> Page:
     return open_page(**DESK, java_script_enabled=False)
 
 
-@pytest.fixture(params=["", "/ja"], ids=["en", "ja"])
-def language(request: pytest.FixtureRequest) -> str:
-    """What addresses begin with in each language: `page.goto(f"{language}/products/")`."""
-    return str(request.param)
-
-
 @pytest.fixture(scope="session")
 def searches() -> dict[str, str]:
-    """Where the results of pictures are that were searched with before, by their files' names."""
+    """File name -> path of the results, for pictures that were searched with before."""
     return {}
 
 
@@ -203,8 +207,8 @@ def searches() -> dict[str, str]:
 def ask(shop: Shop, searches: dict[str, str]) -> Callable[..., None]:
     """Opens the results of a product's photo, or of a file.
 
-    A search does not change, whatever is done on its page, so each picture is sent once, as a program would. What a
-    shopper does to send one is tested in `test_asking`. `own` is for a test that deletes the picture.
+    A search does not change, so tests share one per picture, sent through the API. Uploading in a page is tested in
+    `test_asking`. `own` is for a test that deletes the picture.
     """
 
     def asking(page: Page, file: Path | None = None, *, language: str = "", own: bool = False) -> None:
@@ -225,19 +229,19 @@ def ask(shop: Shop, searches: dict[str, str]) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def cookies() -> dict[tuple[str, str], Any]:
-    """Of accounts that have signed in before, by shop and name."""
+    """(shop, account) -> the state of its signed-in browser."""
     return {}
 
 
 @pytest.fixture
 def sign_in(visits: Visits, chrome: Browser, cookies: dict[tuple[str, str], Any]) -> Callable[..., Page]:
-    """Opens a page in which an account has signed in: `sign_in(shop, EDITOR)`, with options of Playwright's."""
+    """Opens a page as a signed-in account: `sign_in(shop, EDITOR)`, with options of Playwright's contexts."""
 
     def signing_in(shop: Shop, name: str = SUPERUSER, **options: Any) -> Page:
         if (shop.url, name) not in cookies:
             with chrome.new_context(base_url=shop.url) as context:
                 page = context.new_page()
-                page.goto("/admin/login/?next=/admin/jsi18n/")  # of all that is behind it, what is made most quickly
+                page.goto("/admin/login/?next=/admin/jsi18n/")  # the fastest page behind the login
                 page.locator("[name=username]").fill(name)
                 page.locator("[name=password]").fill(PASSWORD)
                 page.locator("[name=password]").press("Enter")

@@ -1,8 +1,7 @@
-"""What the browser tests need in the demo shop besides its products: accounts, and products of every state.
+"""Adds what the browser tests need in the demo shop: accounts, and products in every state.
 
-`python -m tests.browser.furnishing` writes to the shop that DATA_DIR names; with `superuser` it makes that account
-alone. It runs in a process of its own: the
-process of the tests has another database.
+`python -m tests.browser.furnishing` writes to the shop in DATA_DIR; with `superuser` it creates only that account. It
+runs in its own process, because the tests' process has another database.
 """
 
 from __future__ import annotations

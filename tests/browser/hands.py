@@ -1,4 +1,4 @@
-"""What a shopper does that no single call of the browser does: by keyboard, by finger, by mouse, with files."""
+"""Gestures that Playwright has no single call for: with the keyboard, a finger, the mouse, and files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ MARKED = """() => {
     });
     return [name, marked || element === document.body];
 }"""
-FOCUSED = "element => element === document.activeElement"
 STEPS = 8
 """Places that a dragging mouse or finger passes on its way."""
 
@@ -35,18 +34,18 @@ STEPS = 8
 
 
 def tab_to(target: Locator, *, at_most: int = 60, key: str = "Tab") -> Locator:
-    """Press Tab until the target has the focus, from wherever it is now. Fails where it never gets there.
+    """Press Tab until the target has the focus. Fail after `at_most` presses.
 
-    The target is named as a screen reader names it: `page.get_by_role("button", name="Search")`.
+    Name the target as a screen reader does: `page.get_by_role("button", name="Search")`.
     """
     page = target.page
-    passed = []
+    focused = target.and_(page.locator(":focus"))
     for _ in range(at_most):
         page.keyboard.press(key)
-        if target.count() and target.first.evaluate(FOCUSED):
+        if focused.count():
             return target
-        passed.append(page.evaluate("(document.activeElement?.innerText || document.activeElement?.name || '?')"))
-    raise AssertionError(f"{at_most} times {key} did not reach {target}. It passed: {passed}")
+    where = page.evaluate("document.activeElement?.outerHTML.slice(0, 120)")
+    raise AssertionError(f"{at_most} times {key} did not reach {target}. The focus is on {where}")
 
 
 def press(target: Locator, key: str = "Enter", *, at_most: int = 60) -> None:
@@ -56,14 +55,14 @@ def press(target: Locator, key: str = "Enter", *, at_most: int = 60) -> None:
 
 
 class Stop(NamedTuple):
-    """Where the focus was after a Tab, and whether a reader could see that it was there."""
+    """The element that has the focus after a Tab, and whether the focus is visible."""
 
     name: str
     visible: bool
 
 
 def tab_through(page: Page, stops: int) -> list[Stop]:
-    """Press Tab so many times and look at what has the focus each time."""
+    """Press Tab this many times, and describe the focus each time."""
     seen = []
     for _ in range(stops):
         page.keyboard.press("Tab")
@@ -86,7 +85,7 @@ def drag(area: Locator, start: tuple[float, float], end: tuple[float, float]) ->
 
 
 def swipe(area: Locator, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """The same with one finger; the page must have been opened as on a phone."""
+    """The same with one finger, in a page opened as on a phone."""
     frame = _frame(area)
     session = area.page.context.new_cdp_session(area.page)
 
@@ -130,7 +129,7 @@ def _at(frame: FloatRect, place: Sequence[float]) -> tuple[float, float]:
 
 @contextmanager
 def choosing(page: Page) -> Iterator[Any]:
-    """As `page.expect_file_chooser()`, which tells the browser of it so late that a key may be quicker."""
+    """Like `page.expect_file_chooser()`, but the browser is ready for it before the block starts."""
     page.on("filechooser", lambda chooser: None)
     page.evaluate("new Promise((done) => requestAnimationFrame(done))")
     with page.expect_file_chooser() as chosen:
@@ -138,7 +137,7 @@ def choosing(page: Page) -> Iterator[Any]:
 
 
 def drop(page: Page, *files: Path, at: tuple[float, float] = (640, 500)) -> None:
-    """Drag files from the desk over the page and let them go there."""
+    """Drag files from the desktop and drop them on the page."""
     session = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):

@@ -18,7 +18,7 @@ from tests import drawing
 
 @dataclass(frozen=True)
 class Shop:
-    """A running shop. The process of the tests asks it as any program would, by its addresses alone."""
+    """A running shop. The tests' process talks to it only over HTTP, as any client would."""
 
     server: Server
     #: Where files to upload are kept
@@ -37,7 +37,7 @@ class Shop:
 
     @cached_property
     def products(self) -> list[dict[str, Any]]:
-        """The products that the demo has drawn, as the API tells of them; those with a photo and in stock."""
+        """The products that the demo has drawn, as the API lists them: those with a photo and in stock."""
         listed = self.json("/api/v1/products/?k=200")["results"]
         return [one for one in listed if one["sku"].startswith("DEMO-") and one["photos"] and one["in_stock"]]
 
@@ -49,31 +49,31 @@ class Shop:
         return self._file(Path(address).name, self.get(address))
 
     def drawn_photo(self, kind: str = "shirt", colour: str = "#b03030") -> Path:
-        """A garment that is none of the shop's."""
+        """A garment that the shop does not sell."""
         return self._file(
             f"{kind}-{colour[1:]}.jpg", drawing.encoded(drawing.picture(kind, colour, seed=7, size=(600, 800)))
         )
 
     def huge_photo(self) -> Path:
-        """The first product's photo as a phone would take it: twelve million pixels with grain, some megabytes."""
-        large = Image.open(self.photo_of(self.products[0])).convert("RGB").resize((3000, 4000))
-        grain = np.random.default_rng(0).integers(-8, 9, (4000, 3000, 1))
+        """The first product's photo as a phone would take it: millions of pixels with grain, some megabytes."""
+        large = Image.open(self.photo_of(self.products[0])).convert("RGB").resize((2400, 3200))
+        grain = np.random.default_rng(0).integers(-8, 9, (3200, 2400, 1))
         grainy = (np.asarray(large).astype(np.int16) + grain).clip(0, 255).astype(np.uint8)
         return self._file("huge.jpg", drawing.encoded(Image.fromarray(grainy), quality=90))
 
     def noise(self) -> Path:
-        """A picture that nothing in any shop is like."""
+        """A picture that resembles no product."""
         cells = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
         return self._file(
             "noise.png", drawing.encoded(Image.fromarray(cells).resize((640, 640), Image.Resampling.NEAREST), "PNG")
         )
 
     def heavy_file(self) -> Path:
-        """A file that is larger than any picture may be and that no browser can make smaller."""
+        """A file over the upload limit that no browser can shrink."""
         return self._file("scan.tif", b"II*\0" + bytes(10_100_000))
 
     def no_picture(self) -> Path:
-        """A file that calls itself a picture and is none."""
+        """A file named like a picture that is not one."""
         return self._file("letter.jpg", b"Dear shop, here is my picture.")
 
     def _file(self, name: str, data: bytes) -> Path:

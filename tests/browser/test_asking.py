@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import hands
+from tests.browser import accessibility, hands
 from tests.browser.results import cards
 from tests.browser.shop import Shop
-from tests.browser.visits import Opener, Visits
+from tests.browser.visits import Opener
 from tests.browser.watch import Watch
 
 
@@ -30,14 +30,14 @@ def test_choosing_a_photo_leads_to_what_is_like_it(desk: Page, shop: Shop) -> No
 
 
 @pytest.mark.parametrize("path", ["/products/", "/products/DEMO-0001/", "/about/"])
-def test_every_page_takes_a_photo(path: str, desk: Page, shop: Shop) -> None:
+def test_every_page_accepts_a_photo(path: str, desk: Page, shop: Shop) -> None:
     desk.goto(path)
     desk.get_by_role("link", name="Search with a photo").click()
     desk.get_by_role("dialog").get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[1]))
     shows_results(desk)
 
 
-def test_a_page_that_is_not_there_takes_a_photo(desk: Page, shop: Shop, watch: Watch) -> None:
+def test_a_page_not_found_accepts_a_photo(desk: Page, shop: Shop, watch: Watch) -> None:
     watch.expects(404)
     desk.goto("/nowhere/")
     desk.get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[1]))
@@ -89,6 +89,7 @@ def test_a_photo_on_its_way_is_shown_and_can_be_taken_back(desk: Page, shop: Sho
     desk.get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[0]))
     expect(desk.get_by_alt_text("The chosen photo")).to_be_visible()
     expect(desk.get_by_role("progressbar", name="Progress")).to_be_visible()
+    accessibility.check(desk)
     cancel = desk.get_by_role("button", name="Cancel")
     expect(cancel).to_be_focused()
     cancel.press("Enter")
@@ -113,7 +114,7 @@ def test_a_huge_photo_is_made_smaller_before_it_is_sent(desk: Page, shop: Shop) 
     assert picture.get_attribute("height") == "1600"
 
 
-def test_a_connection_that_breaks_is_told_and_the_photo_can_be_sent_again(desk: Page, shop: Shop) -> None:
+def test_a_broken_connection_is_reported_and_the_photo_can_be_resent(desk: Page, shop: Shop) -> None:
     desk.goto("/search/")
     desk.route("**/search/", lambda route: route.abort("aborted"))
     desk.get_by_label("Choose a photo").set_input_files(shop.photo_of(shop.products[0]))
@@ -142,7 +143,7 @@ def test_what_is_dropped_over_the_first_page_is_sent_by_its_own_form(desk: Page,
     shows_results(desk)
 
 
-def test_a_dropped_file_that_is_no_picture_is_refused_where_it_was_dropped(desk: Page, shop: Shop) -> None:
+def test_a_dropped_file_that_is_not_a_picture_is_refused_in_place(desk: Page, shop: Shop) -> None:
     letter = shop.folder / "letter.txt"
     letter.write_text("Dear shop,")
     desk.goto("/products/")
@@ -201,7 +202,7 @@ def test_the_address_of_a_picture_is_searched_with(
     shows_results(page)
 
 
-def test_while_an_address_is_fetched_the_button_says_so_until_the_page_is_back(desk: Page) -> None:
+def test_the_button_shows_that_an_image_link_is_being_fetched(desk: Page) -> None:
     desk.goto("/search/")
     desk.evaluate("addEventListener('submit', event => event.preventDefault())")  # an answer that does not come
     field = desk.get_by_label("Or give the address of a picture")
@@ -253,8 +254,10 @@ def test_a_picture_like_nothing_gets_a_plain_answer_first(desk: Page, shop: Shop
     desk.get_by_label("Choose a photo").set_input_files(shop.noise())
     expect(desk.get_by_role("heading", level=1)).to_have_text("Nothing in the shop looks like this picture")
     expect(cards(desk).first).to_be_hidden()
+    accessibility.check(desk)
     desk.get_by_text("Show the closest all the same").click()
     expect(cards(desk).first).to_be_visible()
+    accessibility.check(desk)
 
 
 def test_a_deleted_picture_is_gone_for_good(desk: Page, ask: Callable[..., None], watch: Watch) -> None:
@@ -262,25 +265,15 @@ def test_a_deleted_picture_is_gone_for_good(desk: Page, ask: Callable[..., None]
     address = desk.url
     desk.get_by_role("button", name="Delete my picture").click()
     expect(desk.get_by_role("status").filter(has_text="Your picture was deleted.")).to_be_visible()
+    accessibility.check(desk)
     watch.expects(410)
     answer = desk.goto(address)
     assert answer is not None
     assert answer.status == 410
+    accessibility.check(desk)
 
 
 def test_a_picture_is_deleted_without_scripts(no_script: Page, ask: Callable[..., None]) -> None:
     ask(no_script, own=True)
     no_script.get_by_role("button", name="Delete my picture").click()
     expect(no_script.get_by_text("Your picture was deleted.")).to_be_visible()
-
-
-def test_searching_too_often_is_answered_with_how_long_to_wait(
-    visits: Visits, strict_shop: Shop, watch: Watch
-) -> None:
-    page = visits.open(strict_shop, java_script_enabled=False)
-    watch.expects(429, 503)
-    for _ in range(2):
-        page.goto("/search/")
-        page.get_by_label("Choose a photo").set_input_files(strict_shop.drawn_photo())
-        page.get_by_role("button", name="Search").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Too many searches")

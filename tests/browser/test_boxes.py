@@ -98,7 +98,7 @@ def test_a_box_that_is_half_typed_waits_for_the_rest(desk: Page, ask: Ask) -> No
     first, *others = results.edges(desk).all()
     first.press_sequentially("0.2", delay=20)
     hands.tab_to(others[0])
-    results.weight(desk).press("End")  # is heard all the same
+    results.weight(desk).press("End")  # still takes effect
     desk.wait_for_url(re.compile(r"colour_weight=0\.5"))
     assert not [url for url in asked if BOXED.search(url)]
     expect(first).to_have_value("0.2")

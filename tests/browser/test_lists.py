@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser import hands, lists
+from tests.browser import accessibility, hands, lists
 from tests.browser.watch import Watch
 
 IN_STOCK = re.compile("^In stock")
@@ -99,6 +99,7 @@ def test_a_list_is_narrowed_on_a_phone(phone: Page) -> None:
     phone.wait_for_url(re.compile("in_stock=true"))
     lists.settle(phone)
     expect(stock).to_be_visible()
+    accessibility.check(phone)
     assert lists.number(phone) < count
     expect(phone.locator("summary", has_text="Filters")).to_contain_text("1")
 

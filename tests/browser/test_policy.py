@@ -12,42 +12,12 @@ from tests.browser.furnishing import PASSWORD, VIEWER
 from tests.browser.watch import Watch
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/admin/login/",
-        "/ja/admin/login/",
-        "/api/docs/",
-    ],
-)
+@pytest.mark.parametrize("address", ["/admin/login/", "/ja/admin/login/", "/api/docs/"])
 def test_a_stranger_sees_these_without_a_breach(desk: Page, address: str) -> None:
     answer = desk.goto(address)
     assert answer
     assert "unsafe-eval" not in answer.headers["content-security-policy"]
     expect(desk.locator("h1, h2").first).to_be_visible()
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/admin/",
-        PRODUCTS,
-        PRODUCTS + "add/",
-        PRODUCTS + "1/change/",
-        "/admin/search/query/",
-        "/admin/search/indexversion/index/",
-        "/admin/auth/user/",
-        "/admin/axes/accessattempt/",
-        "/admin/second-factor/",
-        "/admin/password_change/",
-    ],
-)
-def test_staff_see_these_without_a_breach(staff: Page, address: str) -> None:
-    answer = staff.goto(address)
-    assert answer
-    assert answer.ok
-    assert "unsafe-eval" not in answer.headers["content-security-policy"]
-    expect(staff.locator("body")).to_be_visible()
 
 
 def test_the_themes_own_controls_work(staff: Page) -> None:
@@ -65,7 +35,7 @@ def test_the_themes_own_controls_work(staff: Page) -> None:
     expect(staff.get_by_role("button", name="Run")).to_be_visible()
 
 
-def test_a_question_mark_before_a_fraction_is_a_condition(staff: Page) -> None:
+def test_a_conditional_before_a_fraction_is_parsed(staff: Page) -> None:
     staff.goto("/admin/")
     staff.evaluate(
         """() => {
@@ -79,7 +49,7 @@ def test_a_question_mark_before_a_fraction_is_a_condition(staff: Page) -> None:
     expect(staff.locator("#answer")).to_have_text("0.5")
 
 
-def test_an_attribute_reaches_neither_the_page_nor_the_makers_of_functions(staff: Page, watch: Watch) -> None:
+def test_injected_attributes_cannot_reach_the_page_or_eval(staff: Page, watch: Watch) -> None:
     """Who gets an attribute into a page of the admin gets no script into it."""
     staff.goto("/admin/")
     for expression in (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import furnishing, hands, results
+from tests.browser import accessibility, furnishing, hands, results
 from tests.browser.shop import Shop
 
 DEMO = "/products/DEMO-0001/"
@@ -86,7 +86,7 @@ def test_without_scripts_a_photo_is_a_link_to_the_whole(no_script: Page) -> None
 # What stands beside it --------------------------------------------------------------------------------------------
 
 
-def test_alternatives_lead_to_products_that_are_others(desk: Page) -> None:
+def test_alternatives_link_to_other_products(desk: Page) -> None:
     desk.goto(DEMO)
     expect(desk.get_by_role("list", name="Colours")).to_be_visible()
     links = desk.get_by_role("region", name="Looks similar").get_by_role("link")
@@ -125,6 +125,7 @@ def test_a_product_is_searched_with_by_keyboard(desk: Page) -> None:
     desk.goto(DEMO)
     hands.press(desk.get_by_role("button", name="Find similar"))
     expect(results.heading(desk)).to_have_text("Products like this one")
+    accessibility.check(desk)
 
 
 def test_a_product_without_photos_says_so_and_offers_no_search(desk: Page) -> None:

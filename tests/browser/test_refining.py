@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from benchmarks.browser import PHONE
-from tests.browser import hands, lists, results
-from tests.browser.shop import Shop
+from tests.browser import accessibility, hands, lists, results
 from tests.browser.visits import Opener
 
 Ask = Callable[..., None]
@@ -48,6 +47,7 @@ def test_filters_are_tapped_on_a_phone(phone: Page, ask: Ask) -> None:
     sheet = phone.get_by_role("heading", name="Filters")
     expect(sheet).to_be_hidden()
     phone.get_by_role("button", name="Filters").tap()
+    accessibility.check(phone)
     phone.locator("label", has_text="In stock").tap()
     phone.wait_for_url(re.compile("in_stock=true"))
     phone.get_by_role("button", name="Show the products").tap()
@@ -149,12 +149,6 @@ def test_back_and_reload_bring_each_state_again(desk: Page, ask: Ask) -> None:
     desk.go_forward()
     desk.wait_for_url(refined)
     expect(results.weight(desk)).to_have_value("0.5")
-
-
-def test_a_product_is_the_query_of_a_new_search(desk: Page, shop: Shop) -> None:
-    desk.goto(f"/products/{shop.products[0]['sku']}/")
-    desk.get_by_role("button", name="Find similar").click()
-    expect(results.heading(desk)).to_have_text("Products like this one")
 
 
 def test_a_shared_address_shows_the_same_to_somebody_else(desk: Page, open_page: Opener, ask: Ask) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser import accessibility, furnishing
 from tests.browser import desk as admin
-from tests.browser import furnishing
 from tests.browser.shop import Shop
 from tests.browser.watch import Watch
 
@@ -53,6 +53,7 @@ def test_a_refused_page_says_so(viewer: Page, watch: Watch) -> None:
     assert answer is not None
     assert answer.status == 403
     expect(viewer.get_by_role("heading", level=1)).to_be_visible()
+    accessibility.check(viewer)
 
 
 def test_a_viewer_is_offered_nothing_that_changes_the_catalogue(viewer: Page) -> None:
@@ -99,7 +100,7 @@ def test_an_editor_cannot_steer_the_index_and_an_operator_cannot_edit(editor: Pa
     forbidden(operator, f"{admin.PRODUCTS}import/")
 
 
-def test_whoever_has_no_account_is_asked_to_sign_in(desk: Page) -> None:
+def test_strangers_are_asked_to_sign_in(desk: Page) -> None:
     desk.goto(admin.PRODUCTS)
     desk.wait_for_url("**/admin/login/**")
     desk.locator("[name=username]").fill(furnishing.VIEWER)

@@ -29,14 +29,14 @@ def serve(page: Page, body: str, status: int = 200) -> None:
         ("<img src='http://127.0.0.1:1/' alt=''>", "console: .*Content Security Policy"),
     ],
 )
-def test_trouble_in_a_page_is_told(body: str, told: str, desk: Page, watch: Watch) -> None:
+def test_trouble_in_a_page_fails_the_test(body: str, told: str, desk: Page, watch: Watch) -> None:
     serve(desk, body)
     with pytest.raises(AssertionError, match=told):
         watch.verify()
     watch.troubles.clear()
 
 
-def test_a_request_that_gets_no_answer_is_told(desk: Page, watch: Watch) -> None:
+def test_a_request_without_an_answer_fails_the_test(desk: Page, watch: Watch) -> None:
     desk.route("**/gone.png", lambda route: route.abort("connectionfailed"))
     serve(desk, "<img src=/gone.png alt=''>")
     with pytest.raises(AssertionError, match=r"request: GET .*/gone\.png failed"):

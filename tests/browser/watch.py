@@ -1,46 +1,58 @@
-"""What goes wrong in a page without anyone seeing it."""
+"""Errors in a page that a reader would not see."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
 
-#: The browser's own word for an answer or a request that is watched here with more to say about it.
+#: The browser's message for failed responses and requests, which are reported here in more detail.
 ECHO = "Failed to load resource"
-#: The recorder of traces fetches the chosen file that a page shows, and the page's policy forbids it to.
+#: The trace recorder fetches the chosen file that a page shows, and the page's policy forbids this.
 RECORDER = "Connecting to 'blob:"
-#: Of a request that the page or the reader gave up.
+#: A request that the page or the reader canceled.
 ABORTED = "net::ERR_ABORTED"
 
 
 class Watch:
-    """Notes what a test's pages complain of: errors of scripts and on the console (breaches of the content security
-    policy among them), requests that failed, answers that are errors and were not expected.
+    """Collects errors of a test's pages: errors in scripts and on the console (including violations of the content
+    security policy), failed requests, and unexpected error responses.
     """
 
     def __init__(self) -> None:
         self.troubles: list[str] = []
         self._expected: set[int] = set()
         self._contexts: list[BrowserContext] = []
+        self._notes: dict[Any, Callable[[Any], None]] = {
+            "console": self._console,
+            "weberror": self._error,
+            "requestfailed": self._failed,
+            "response": self._response,
+        }
 
     def expects(self, *statuses: int) -> None:
-        """Answers with these statuses are what this test is about."""
+        """Accept responses with these statuses."""
         self._expected.update(statuses)
 
     def over(self, context: BrowserContext) -> None:
         self._contexts.append(context)
-        context.on("console", self._console)
-        context.on("weberror", self._error)
-        context.on("requestfailed", self._failed)
-        context.on("response", self._response)
+        for event, note in self._notes.items():
+            context.on(event, note)
+
+    def end(self) -> None:
+        """Note nothing more."""
+        for context in self._contexts:
+            for event, note in self._notes.items():
+                context.remove_listener(event, note)
 
     def verify(self) -> None:
-        """Raises AssertionError if anything went wrong so far."""
+        """Raise AssertionError if there were errors so far."""
         for context in self._contexts:
             for page in context.pages:
-                page.wait_for_timeout(0)  # what has happened by now is told by now
+                page.wait_for_timeout(0)  # lets pending events arrive
         told = [
             f"- {trouble}" + f" ({times} times)" * (times > 1) for trouble, times in Counter(self.troubles).items()
         ]

@@ -1,4 +1,4 @@
-"""Staff of a role, and their requests."""
+"""Clients of staff with roles, and their requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EDITOR, OPERATOR, VIEWER = "Catalogue editor", "Index operator", "Viewer"
 
 
 def member(*roles: str, permissions: tuple[str, ...] = ()) -> Client:
-    """Someone of the staff in these roles, with these permissions beside them."""
+    """A logged-in staff user with these roles and permissions."""
     user = User.objects.create_user(f"staff-{User.objects.count()}", is_staff=True)
     user.groups.set(Group.objects.filter(name__in=roles))
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))

@@ -1,4 +1,4 @@
-"""The back office of the catalogue, as staff use it."""
+"""The catalogue's admin: products with photos, photos, categories and brands."""
 
 from __future__ import annotations
 

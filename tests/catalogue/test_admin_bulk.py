@@ -1,4 +1,4 @@
-"""Editing many products together: asked, shown, done."""
+"""Bulk edit: form, preview and write."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def form(products: list[Product], stage: str = "", **values: Any) -> dict[str, A
 
 
 def ask(client: Client, products: list[Product], stage: str = "", **values: Any) -> Any:
-    """Send a step; what is to be applied is looked at before."""
+    """Send a step; “apply” is preceded by its preview."""
     sent = form(products, stage, **values)
     return apply(client, sent) if stage == "apply" else client.post(PRODUCTS, sent)
 

@@ -1,4 +1,4 @@
-"""Tables and zips of staff: looked at first, then imported; and the tables that come out."""
+"""Imports and exports in the admin."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def zipped(*, folder: str = "photos", **photos: bytes) -> bytes:
 
 
 def look(client: Client, rows: str | bytes | None = None, photos: bytes | None = None, name: str = "t.csv") -> Any:
-    """Send files, to see what they would change."""
+    """Upload files for a preview."""
     sent: dict[str, Any] = {}
     if rows is not None:
         sent["table"] = file(rows, name)
@@ -105,7 +105,7 @@ def kept() -> list[Path]:
     return list(uploads._folder().iterdir()) if uploads._folder().exists() else []
 
 
-# The preview ------------------------------------------------------------------------------------------------
+# Preview ------------------------------------------------------------------------------------------------
 
 
 def test_the_preview_shows_changes_and_writes_nothing(admin_client: Client) -> None:
@@ -190,7 +190,7 @@ def test_choosing_no_files_is_refused(admin_client: Client) -> None:
     assert "Choose a table, a zip of photos, or both." in errors(look(admin_client))["table"]
 
 
-# The import -------------------------------------------------------------------------------------------------
+# Import -------------------------------------------------------------------------------------------------
 
 
 def test_an_import_creates_categories_and_brands_and_is_logged(admin_client: Client) -> None:
@@ -212,7 +212,9 @@ def test_a_workbook_is_imported_like_a_csv_table(admin_client: Client) -> None:
     assert (made.sku, made.price, made.stock) == ("1001", Decimal("0.30"), 4)
 
 
-def test_photos_come_from_the_zip_by_the_names_in_the_table(admin_client: Client, announced: list[list[int]]) -> None:
+def test_photos_in_the_zip_are_found_by_their_names_in_the_table(
+    admin_client: Client, announced: list[list[int]]
+) -> None:
     rows = table(["a", "Coat", "", "", "", "", "photos/front.jpg|back.jpg", "From the front|"])
     bring_in(admin_client, rows, zipped(front=photo("shirt"), back=photo("hat")))
     images = Product.objects.get().photos.all()
@@ -353,7 +355,7 @@ def test_a_zip_of_too_many_photos_or_bytes_is_refused(admin_client: Client, monk
     assert "expands to" in errors(look(admin_client, None, archive))["photos"][0]
 
 
-# Between looking and going on -------------------------------------------------------------------------------
+# Between preview and import -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("address", [IMPORT, PROCESS])
@@ -621,7 +623,7 @@ def test_the_queries_of_an_export_do_not_grow_with_the_products(admin_client: Cl
     assert queries(lambda: export(admin_client, CSV)) == few
 
 
-# Who may ----------------------------------------------------------------------------------------------------
+# Permissions ----------------------------------------------------------------------------------------------------
 
 
 def test_editors_import_and_export() -> None:

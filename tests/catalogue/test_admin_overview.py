@@ -1,4 +1,4 @@
-"""The admin's first page: figures of a filled shop, first steps of an empty one."""
+"""The admin's start page: figures, or first steps for an empty shop."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from catalogue.models import Product
 from tests import shop
+from tests.catalogue.observing import queries
 from tests.catalogue.staff import EDITOR, IMPORT, INDEX, PRODUCTS, VIEWER, member, page
 from tests.drawing import photo
 
@@ -41,18 +40,13 @@ def test_a_filled_shop_shows_its_figures_and_each_leads_to_its_list(admin_client
 
 
 def test_the_queries_of_the_start_page_do_not_grow_with_the_products(admin_client: Client) -> None:
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            admin_client.get(INDEX)
-        return len(captured)
-
     shop.product("first", photo())
-    few = queries()
+    few = queries(lambda: admin_client.get(INDEX))
     shop.fill(per_kind=1)
-    assert queries() == few
+    assert queries(lambda: admin_client.get(INDEX)) == few
 
 
-def test_an_empty_shop_says_what_to_do_next(admin_client: Client) -> None:
+def test_an_empty_shop_shows_first_steps(admin_client: Client) -> None:
     shown = page(admin_client.get(INDEX))
     assert "The shop is empty" in shown
     assert f'action="{DEMO}"' in shown
@@ -80,13 +74,13 @@ def test_the_demo_shop_is_loaded_by_a_button(admin_client: Client, monkeypatch: 
     monkeypatch.setattr("catalogue.admin.products.DEMO_PRODUCTS", 2)
     response = admin_client.post(DEMO, follow=True)
     assert response.redirect_chain == [(INDEX, 302)]
-    assert "2 demo products are in the shop." in page(response)
+    assert "2 demo products were added." in page(response)
     assert all(product.photos.count() == 2 for product in Product.objects.all())
 
 
 def test_the_demo_keeps_out_of_a_shop_that_has_products(admin_client: Client) -> None:
     shop.product("a")
-    assert "The shop has products already." in page(admin_client.post(DEMO, follow=True))
+    assert "The shop already has products." in page(admin_client.post(DEMO, follow=True))
     assert Product.objects.count() == 1
 
 

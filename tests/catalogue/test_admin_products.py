@@ -1,4 +1,4 @@
-"""The list and the form of products: quick edits, filters, many photos at once, order."""
+"""The list and form of products: quick edits, actions, several photos at once, order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from catalogue.admin.products import MOST_DELETED
+from catalogue.admin.products import MAX_DELETED
 from catalogue.models import Product
 from tests import shop
 from tests.catalogue.staff import PRODUCTS, file, member, page
@@ -40,7 +40,7 @@ def form(**fields: Any) -> dict[str, Any]:
 
 
 def rows(*products: Product, **values: Any) -> dict[str, Any]:
-    """What the list sends when it is saved, with these values in its first row: what was shown goes along."""
+    """The list's form with initial values, and these values in its first row."""
     sent: dict[str, Any] = {"form-TOTAL_FORMS": len(products), "form-INITIAL_FORMS": len(products), "_save": "Save"}
     for number, product in enumerate(products):
         row = {
@@ -68,7 +68,7 @@ def test_price_and_stock_are_edited_in_the_list_and_announced(
     assert announced == [[made.photos.get().pk]]
 
 
-def test_the_list_brings_along_what_it_has_shown(admin_client: Client) -> None:
+def test_the_list_sends_initial_values(admin_client: Client) -> None:
     shop.product("a", price="10.00", stock=5)
     shown = page(admin_client.get(PRODUCTS))
     for name, value in (("price", "10.00"), ("stock", "5")):
@@ -97,7 +97,7 @@ def test_the_last_change_of_a_field_wins(admin_client: Client) -> None:
     assert (str(made.price), made.stock) == ("10.00", 7)
 
 
-def test_a_wrong_price_in_the_list_is_told_and_nothing_is_saved(admin_client: Client) -> None:
+def test_an_invalid_price_in_the_list_is_not_saved(admin_client: Client) -> None:
     made = shop.product("a", price="10.00")
     response = admin_client.post(PRODUCTS, rows(made, price="-1"))
     assert "greater than or equal to 0" in page(response)
@@ -112,7 +112,7 @@ def test_each_field_of_the_list_says_which_product_it_is_of(admin_client: Client
     assert 'aria-label="Stock of A &lt;red&gt; coat"' in shown
 
 
-def test_who_may_only_look_finds_no_fields_in_the_list() -> None:
+def test_viewers_have_no_fields_in_the_list() -> None:
     shop.product("a", price="1.00")
     shown = page(member(permissions=("view_product",)).get(PRODUCTS))
     assert "form-0-price" not in shown
@@ -137,9 +137,7 @@ def test_actions_work_on_a_list_that_is_filtered_by_category(admin_client: Clien
 
 
 @pytest.mark.parametrize(("action", "message"), [("hide", "Hidden."), ("make_visible", "Made visible.")])
-def test_actions_are_written_into_the_history_of_what_they_change(
-    admin_client: Client, action: str, message: str
-) -> None:
+def test_actions_are_logged_for_changed_products(admin_client: Client, action: str, message: str) -> None:
     over = timezone.now() - timedelta(days=1)
     made = [shop.product("shown"), shop.product("over", visible_until=over), shop.product("other")]
     chosen = {"action": action, "_selected_action": [product.pk for product in made[:2]]}
@@ -167,19 +165,19 @@ def test_a_long_list_is_deleted_together(admin_client: Client) -> None:
 def test_more_products_than_a_page_can_name_are_not_deleted(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("catalogue.admin.products.MOST_DELETED", 1)
+    monkeypatch.setattr("catalogue.admin.products.MAX_DELETED", 1)
     made = [shop.product(sku) for sku in "ab"]
     chosen = {"action": "delete_selected", "_selected_action": [product.pk for product in made]}
     shown = page(admin_client.post(PRODUCTS, {**chosen, "post": "yes"}, follow=True))
     assert "At most 1 products can be deleted at once." in shown
     assert Product.objects.count() == 2
-    assert MOST_DELETED < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    assert MAX_DELETED < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
 
 
 # Many photos at once ----------------------------------------------------------------------------------------
 
 
-def test_many_photos_are_added_at_once_behind_those_that_are_there(admin_client: Client) -> None:
+def test_several_photos_are_added_after_existing_ones(admin_client: Client) -> None:
     made = shop.product("a", photo("shirt"))
     stored = made.photos.get()
     sent = form(
@@ -212,7 +210,7 @@ def test_a_bad_picture_is_reported_and_good_ones_are_kept(admin_client: Client) 
     assert [shop.content(image) for image in Product.objects.get().photos.all()] == [photo("hat"), photo("dress")]
 
 
-def test_who_may_not_add_photos_is_not_asked_for_any_and_adds_none() -> None:
+def test_adding_photos_needs_the_permission() -> None:
     made = shop.product("a")
     client = member(permissions=("view_product", "change_product"))
     assert "new_photos" not in page(client.get(change(made)))
@@ -259,7 +257,7 @@ def test_photos_change_places(admin_client: Client) -> None:
     ],
     ids=lambda text: text[:12],
 )  # fmt: skip
-def test_attributes_that_are_none_are_refused_at_their_field(admin_client: Client, attributes: str) -> None:
+def test_invalid_attributes_are_refused_at_their_field(admin_client: Client, attributes: str) -> None:
     shown = page(admin_client.post(ADD, form(attributes=attributes)))
     assert "Write a JSON object, as in {&quot;material&quot;: &quot;wool&quot;}." in shown
     assert escape(attributes) in shown

@@ -1,4 +1,4 @@
-"""Photos in a bucket of S3: moto's server, the real boto3 and django-storages."""
+"""Photos in an S3 bucket: boto3 and django-storages with moto's server."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def save(name: str = "photos/ab/a.jpg", data: bytes = PICTURE) -> str:
     return default_storage.save(name, ContentFile(data))
 
 
-# What is stored ---------------------------------------------------------------------------------------------
+# Storing ---------------------------------------------------------------------------------------------
 
 
 def test_photos_are_stored_with_content_type_and_cache_control(s3: S3) -> None:
@@ -158,7 +158,7 @@ def test_missing_files_are_reported_as_missing(s3: S3) -> None:
     assert not default_storage.exists("photos/ab/none.jpg")
 
 
-# Addresses --------------------------------------------------------------------------------------------------
+# URLs --------------------------------------------------------------------------------------------------
 
 
 def test_a_photo_has_a_signed_url(s3: S3) -> None:
@@ -254,7 +254,7 @@ def test_the_content_security_policy_allows_the_bucket(
 ) -> None:
     for domain in ("", "d111.cloudfront.net"):
         use(s3.url, settings, monkeypatch, cloudfront_domain=domain)
-        # The middleware keeps the policy for as long as it lives: a client of its own begins anew.
+        # A new client, since the middleware caches the policy.
         policy = Client().get("/")["Content-Security-Policy"]
         images = re.findall(r"img-src ([^;]+)", policy)[0].split()
         assert s3.url in images
@@ -316,7 +316,7 @@ def test_originals_in_a_bucket_lose_their_metadata_too(
     assert client.get(f"/media/{again.file.name}").status_code == 302
 
 
-# What goes wrong --------------------------------------------------------------------------------------------
+# Errors --------------------------------------------------------------------------------------------
 
 
 def everything() -> list[Any]:
@@ -388,7 +388,7 @@ def test_without_credentials_pages_work_without_pictures(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     close()
-    settings.STORAGES = dict(settings.STORAGES)  # made anew, and so without those that were found before
+    settings.STORAGES = dict(settings.STORAGES)  # a new dict drops cached storages
     looked = []
     look = boto3.Session.get_credentials
     monkeypatch.setattr(boto3.Session, "get_credentials", lambda session: looked.append(1) or look(session))
@@ -437,7 +437,7 @@ def test_only_the_file_that_cannot_be_removed_is_logged(
     assert "s3:DeleteObject" in told
 
 
-def test_staff_are_told_why_a_photo_cannot_be_stored(
+def test_staff_see_why_a_photo_cannot_be_stored(
     admin_client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with failing(403, "AccessDenied") as url:

@@ -1,4 +1,4 @@
-"""Where a connection may go: what is public, what is not though it looks so, and what the settings allow."""
+"""Which addresses may be connected to."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def admit() -> Iterator[Callable[[str], None]]:
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_what_is_on_the_public_internet_may_be_connected_to(admit: Callable[[str], None], address: str) -> None:
+def test_public_addresses_may_be_connected_to(admit: Callable[[str], None], address: str) -> None:
     admit(address)
     assert public(ip_address(address))
 

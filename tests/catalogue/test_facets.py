@@ -1,4 +1,4 @@
-"""Facets: each one's counts apply what the others ask, and not what it asks itself."""
+"""Facets: the counts of each one apply the other filters, not its own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_without_filters_everything_visible_is_counted(clothes: Category) -> Non
     assert found.price == PriceRange(Decimal(10), Decimal("40.50"), "EUR")
 
 
-def test_a_facet_counts_what_the_others_leave(clothes: Category) -> None:
+def test_a_facet_applies_the_other_filters(clothes: Category) -> None:
     found = facets(Criteria(brand=("acme",), price_max=Decimal(20)))
     # The brands under the price alone; the categories under both; the prices under the brand alone.
     assert counts(found.brand) == {"acme": 2}
@@ -58,19 +58,19 @@ def test_a_facet_counts_what_the_others_leave(clothes: Category) -> None:
     assert found.price == PriceRange(Decimal(10), Decimal(30), "EUR")
 
 
-def test_the_count_of_a_choice_is_what_choosing_it_gives(clothes: Category) -> None:
+def test_a_choice_counts_the_products_it_would_leave(clothes: Category) -> None:
     criteria = Criteria(price_min=Decimal(20))
     for choice in facets(criteria).brand.choices:
         assert Criteria(brand=(choice.value,), price_min=Decimal(20)).products().count() == choice.count
 
 
-def test_in_a_category_only_what_is_below_it_counts(clothes: Category) -> None:
+def test_in_a_category_only_its_descendants_count(clothes: Category) -> None:
     found = facets(within=Category.objects.get(slug="hats"))
     assert counts(found.category) == {"caps": 1}
     assert counts(found.brand) == {"acme": 3}
 
 
-def test_a_chosen_brand_without_products_can_still_be_taken_away(clothes: Category) -> None:
+def test_a_chosen_brand_without_products_can_be_removed(clothes: Category) -> None:
     found = facets(Criteria(brand=("globex",), price_max=Decimal(10)))
     assert Choice("globex", "Globex", 0, chosen=True) in found.brand.offered
 
@@ -85,7 +85,7 @@ def test_an_empty_shop_has_no_prices(db: None) -> None:
 
 
 @pytest.mark.parametrize("products", [1, 12])
-def test_facets_cost_the_same_queries_however_much_there_is(
+def test_the_queries_of_facets_do_not_grow(
     db: None, django_assert_num_queries: Callable[..., Any], products: int
 ) -> None:
     for number in range(products):
@@ -116,7 +116,7 @@ def test_many_choices_are_folded_and_a_chosen_one_is_never_hidden() -> None:
     assert "open>" in drawn(Facet("brand", "Brand", chosen))
 
 
-def test_a_facet_shows_its_swatches_and_what_is_wrong_with_it() -> None:
+def test_a_facet_shows_swatches_and_errors() -> None:
     shown = drawn(Facet("colour", "Colour", [Choice("red", "Red", 3, False, swatch="#cc2229")], ("No such colour.",)))
     assert 'fill="#cc2229"' in shown
     assert 'aria-describedby="colour-error"' in shown

@@ -1,4 +1,4 @@
-"""A picture's bytes from its address: what is fetched, and what is refused."""
+"""Downloading a picture from its web address."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def site() -> Iterator[Web]:
 
 @pytest.fixture
 def intranet(settings: Any, site: Web) -> Web:
-    """The same, where the settings allow this machine."""
+    """The same site, with this machine allowed by the settings."""
     settings.FETCH_PRIVATE_ADDRESSES = LOOPBACK
     return site
 
@@ -43,7 +43,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Let every name mean these addresses in turn, the last for good."""
+    """Resolve pictures.example to these addresses in turn, and then always to the last."""
     answers = list(addresses)
     look_up = socket.getaddrinfo
 
@@ -55,7 +55,7 @@ def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", answer)
 
 
-# What is fetched --------------------------------------------------------------------------------------------
+# Accepted --------------------------------------------------------------------------------------------
 
 
 def test_a_picture_is_fetched_as_it_is(intranet: Web) -> None:
@@ -86,7 +86,7 @@ def dripping(request: BaseHTTPRequestHandler) -> None:
 
 
 @pytest.mark.parametrize("body", [endless, dripping])
-def test_a_redirect_is_followed_whatever_its_body_is(intranet: Web, body: Page) -> None:
+def test_a_redirect_is_followed_without_reading_its_body(intranet: Web, body: Page) -> None:
     def redirecting(request: BaseHTTPRequestHandler) -> None:
         request.send_response(302)
         request.send_header("Location", "/dress.jpg")
@@ -141,13 +141,13 @@ def test_requests_send_no_other_headers(intranet: Web, monkeypatch: pytest.Monke
     assert set(intranet.headers[0]) == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection"}
 
 
-def test_the_environments_proxy_is_not_asked(intranet: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_not_used(intranet: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert fetch(intranet.put("/dress.jpg", page(PICTURE))) == PICTURE
 
 
-# What is refused for its text -------------------------------------------------------------------------------
+# Refused by their text -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_the_environments_proxy_is_not_asked(intranet: Web, monkeypatch: pytest.
         ("https://pictures.example/\x00", "Copy the whole address"),
         ("https://shop:secret@pictures.example/a.jpg", "password"),
         ("https://@pictures.example/a.jpg", "password"),
-        ("http://pictures.example:25/", "port 25"),
+        ("http://pictures.example:25/", "Port 25"),
     ],
 )
 def test_an_invalid_address_is_refused(address: str, words: str) -> None:
@@ -179,7 +179,7 @@ def test_an_invalid_address_is_refused(address: str, words: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-# What is refused for where it leads -------------------------------------------------------------------------
+# Refused by their target -------------------------------------------------------------------------
 
 PRIVATE = [
     "http://127.0.0.1{port}/dress.jpg",
@@ -281,7 +281,7 @@ def test_an_allowed_name_that_changes_its_address_is_refused(
     assert site.asked == []
 
 
-# What is refused for what comes of it -----------------------------------------------------------------------
+# Refused by their answer -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 418, 204])
@@ -354,7 +354,7 @@ def test_an_unreachable_site_is_a_temporary_error(settings: Any) -> None:
 
 
 def no_names(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
-    """Let name servers know no name, for a reason."""
+    """Let every name look-up fail with this error."""
 
     def answer(*args: Any, **kwargs: Any) -> Any:
         raise socket.gaierror(error, "whatever they say")
@@ -371,7 +371,7 @@ def test_an_unknown_name_is_refused_like_a_private_one(monkeypatch: pytest.Monke
         fetch("https://pictures.example/a.jpg")
     assert type(unknown.value) is type(private.value)
     assert str(unknown.value) == str(private.value)
-    # What staff's imports go by, and nobody else sees: servers that are away may have an answer later.
+    # Imports try again if name servers are unavailable. Shoppers cannot see the difference.
     assert unknown.value.permanent is (error != socket.EAI_AGAIN)
 
 
@@ -421,7 +421,7 @@ def test_a_sites_cookies_are_not_read(intranet: Web) -> None:
 
 
 def test_a_picture_in_too_many_pieces_is_refused(intranet: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "MOST_READS", 100)
+    monkeypatch.setattr(fetching, "MAX_READS", 100)
 
     def crumbs(request: BaseHTTPRequestHandler) -> None:
         request.protocol_version = "HTTP/1.1"
@@ -461,7 +461,7 @@ ENDLESS = {
 
 @pytest.fixture
 def used(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The processor time of each fetch's own thread: that of the site here does not count."""
+    """The processor times of the threads of downloads, without the test's web server."""
     seconds: list[float] = []
     follow = fetching._follow
 
@@ -520,7 +520,7 @@ def test_a_few_informational_answers_are_ignored(intranet: Web) -> None:
         fetch(intranet.put("/b", answer(4)))
 
 
-# What takes too long ----------------------------------------------------------------------------------------
+# Deadlines ----------------------------------------------------------------------------------------
 
 
 def drip_head(request: BaseHTTPRequestHandler) -> None:
@@ -583,7 +583,7 @@ def test_slow_name_servers_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetches_end() -> bool:
-    """Whether no thread goes on with what was given up."""
+    """Whether all threads of downloads end."""
     for _ in range(100):
         if not any(thread.name == "fetch" for thread in threading.enumerate()):
             return True
@@ -591,7 +591,7 @@ def fetches_end() -> bool:
     return False
 
 
-# With patience ----------------------------------------------------------------------------------------------
+# Retries ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

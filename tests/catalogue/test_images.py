@@ -1,4 +1,4 @@
-"""Decoding: what is taken comes out upright and in sRGB; what is not taken is refused in a sentence."""
+"""Decoding: accepted pictures become upright sRGB, others are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "BMP", "TIFF")
 
 
 def drawn(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
-    """Four quadrants of four colours, so that every turn and every mirroring can be told from the others."""
+    """Four quadrants of four colours, which differ in every orientation."""
     image = Image.new("RGB", (width, height))
     for at, colour in enumerate(QUADRANTS):
         x, y = at % 2 * width // 2, at // 2 * height // 2
@@ -78,7 +78,7 @@ def with_stated_size(jpeg: bytes, width: int, height: int) -> bytes:
     return jpeg[: at + 5] + struct.pack(">HH", height, width) + jpeg[at + 9 :]
 
 
-# What is taken
+# Accepted pictures
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -90,7 +90,7 @@ def test_every_format_is_read_whatever_its_name(kind: str) -> None:
     assert difference(picture.image, QUADRANTS) <= 12
 
 
-def test_the_content_type_and_extension_are_those_of_the_bytes() -> None:
+def test_content_type_and_extension_come_from_the_bytes() -> None:
     picture = images.read(encoded(drawn(), "WEBP"))
     assert (picture.content_type, picture.extension) == ("image/webp", ".webp")
 
@@ -126,9 +126,7 @@ def test_a_rotated_photo_at_reduced_scale_keeps_its_upright_size() -> None:
 
 
 @given(short_side=st.integers(1, 400), width=st.integers(40, 900), height=st.integers(40, 900))
-def test_a_reduced_scale_leaves_twice_the_short_side_or_all_there_is(
-    short_side: int, width: int, height: int
-) -> None:
+def test_a_reduced_scale_is_at_least_twice_the_short_side(short_side: int, width: int, height: int) -> None:
     picture = images.read(encoded(Image.new("RGB", (width, height))), short_side=short_side)
     assert min(picture.image.size) >= min(2 * short_side, width, height)
     assert (picture.width, picture.height) == (width, height)
@@ -158,15 +156,10 @@ def test_a_palette_with_an_alpha_for_each_colour_is_laid_on_white() -> None:
     assert difference(read, ((255, 255, 255), *QUADRANTS[1:])) <= 4
 
 
-def test_grey_with_alpha_is_laid_on_white() -> None:
-    image = Image.new("LA", (64, 64), (0, 255))
-    image.paste((0, 0), (0, 0, 32, 32))
-    assert difference(images.read(encoded(image, "PNG")).image, [(255,) * 3] + [(0,) * 3] * 3) == 0
-
-
-def test_one_bit_pictures_are_black_and_white() -> None:
-    image = Image.new("1", (64, 64), 0)
-    image.paste(1, (0, 0, 32, 32))
+@pytest.mark.parametrize(("mode", "black", "white"), [("LA", (0, 255), (0, 0)), ("1", 0, 1)])
+def test_grey_with_alpha_and_one_bit_are_read(mode: str, black: Any, white: Any) -> None:
+    image = Image.new(mode, (64, 64), black)
+    image.paste(white, (0, 0, 32, 32))
     assert difference(images.read(encoded(image, "PNG")).image, [(255,) * 3] + [(0,) * 3] * 3) == 0
 
 
@@ -293,7 +286,7 @@ def test_no_metadata_stays_with_a_picture() -> None:
     assert not picture.image.getexif()
 
 
-# What is refused
+# Refused pictures
 
 
 def refused(data: bytes, **options: Any) -> images.ImageRefused:
@@ -337,7 +330,7 @@ def test_one_byte_too_many_does_not_read_as_the_limit_itself() -> None:
         b"\0",
     ],
 )
-def test_what_is_not_a_picture_or_of_another_format_is_refused(data: bytes) -> None:
+def test_unsupported_formats_are_refused(data: bytes) -> None:
     error = refused(data)
     assert isinstance(error, images.UnsupportedFormat)
     assert "JPEG" in str(error)
@@ -445,7 +438,7 @@ def test_limits_are_inclusive() -> None:
     assert images.read(data, limits=exact).image.size == (WIDTH, HEIGHT)
 
 
-def test_a_refusal_speaks_the_readers_language_of_numbers() -> None:
+def test_a_refusal_formats_numbers_in_the_readers_language() -> None:
     with translation.override("de"):
         assert "30.000 x 30.000" in str(refused(png_header(30_000, 30_000)))
 
@@ -494,7 +487,7 @@ def test_threads_read_the_same_pixels() -> None:
     assert together == alone
 
 
-# What is written
+# Written pictures
 
 
 def renditions(data: bytes) -> list[Image.Image]:

@@ -1,4 +1,4 @@
-"""The command: sources to catalogue, what it says, and its exit status."""
+"""The command import_catalogue: sources, output and exit status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from catalogue.models import Category, Product, ProductImage
 from tests.drawing import encoded, picture
 from tests.web import LOOPBACK, page, web
 
-#: The catalogue's own command: in the whole project, search's stands before it.
+#: The catalogue's own command, which search's replaces in the project.
 IMPORT = """
 import sys, django
 django.setup()
@@ -54,7 +54,7 @@ def shop(tmp_path: Path, settings: Any) -> Path:
 
 
 def run(source: Path | str, *options: str, command: ImportCommand | None = None) -> tuple[dict[str, Any], int, str]:
-    """The summary, the exit status, and what the person is told when it is not 0."""
+    """The summary, the exit status, and the error message."""
     out, status, told = io.StringIO(), 0, ""
     try:
         call_command(command or Command(), str(source), "--json", *options, stdout=out, stderr=io.StringIO())
@@ -128,7 +128,7 @@ class TestSources:
         assert run(tmp_path / "shop.zip")[0]["created"] == 5
         assert run(shop)[0]["unchanged"] == 5
 
-    def test_a_table_brings_all_that_is_known_of_a_product(self, shop: Path) -> None:
+    def test_a_table_sets_all_fields_of_a_product(self, shop: Path) -> None:
         path = table(
             shop,
             ["sku", "title", "category", "brand", "price", "attribute:fit", "photos", "alt"],
@@ -149,7 +149,7 @@ class TestSources:
         assert list(product.photos.values_list("position", "alt")) == [(0, "x"), (1, "y")]
         assert run(path)[0]["unchanged"] == 1
 
-    def test_a_table_of_prices_alone_changes_prices_alone(self, shop: Path) -> None:
+    def test_a_table_of_prices_changes_only_prices(self, shop: Path) -> None:
         run(shop)
         summary, status, _ = run(table(shop, ["sku", "price"], ["top.jpg", "5"], ["new", "5"]))
         assert (summary["updated"], summary["rejected"], status) == (1, 1, 3)
@@ -191,7 +191,7 @@ class TestRejects:
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")) for cell in cells)
         assert name.strip() in {cell.strip() for cell in cells}
 
-    def test_what_moves_a_terminal_is_shown_and_not_sent(self, shop: Path) -> None:
+    def test_control_characters_are_escaped_on_the_terminal(self, shop: Path) -> None:
         (shop / "evil\x1b]0;title\x07\nhats.txt").write_text("not a picture")
         told = io.StringIO()
         with pytest.raises(CommandError):
@@ -210,14 +210,14 @@ class TestRejects:
         assert run(shop)[0]["rejects_file"] is None
         assert not (settings.DATA_DIR / "imports").exists()
 
-    def test_a_dry_run_writes_no_file_of_its_own_accord(self, shop: Path, settings: Any) -> None:
+    def test_a_dry_run_writes_no_rejects_file_by_default(self, shop: Path, settings: Any) -> None:
         (shop / "notes.txt").write_text("not a picture")
         summary, status, told = run(shop, "--dry-run")
         assert (summary["rejected"], summary["rejects_file"], status) == (1, None, 3)
         assert told == "1 rejected; --rejects FILE saves all reasons."
         assert not settings.DATA_DIR.exists()
 
-    def test_a_dry_run_writes_the_file_that_was_asked_for(self, shop: Path, tmp_path: Path) -> None:
+    def test_a_dry_run_writes_a_requested_rejects_file(self, shop: Path, tmp_path: Path) -> None:
         (shop / "notes.txt").write_text("not a picture")
         target = tmp_path / "rejects.csv"
         summary, _, told = run(shop, "--dry-run", "--rejects", str(target))
@@ -260,7 +260,7 @@ class TestRefusals:
 
 
 class Listening(Command):
-    """Another app's command of the same name."""
+    """A subclass of another app."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -275,7 +275,7 @@ class Listening(Command):
 
 @pytest.mark.django_db
 class TestHooks:
-    def test_another_app_hears_of_batches_and_of_the_end(self, shop: Path) -> None:
+    def test_subclasses_are_called_after_batches_and_at_the_end(self, shop: Path) -> None:
         command = Listening()
         run(shop, "--batch", "2", command=command)
         assert command.told == [2, 2, 1, 5]
@@ -288,7 +288,7 @@ class TestHooks:
         assert not Product.objects.exists()
         assert not Path(settings.MEDIA_ROOT).exists()
 
-    def test_an_interrupt_says_how_to_go_on(self, shop: Path) -> None:
+    def test_an_interrupt_says_how_to_continue(self, shop: Path) -> None:
         class Interrupted(Listening):
             def batch_done(self, photo_ids: list[int]) -> None:
                 super().batch_done(photo_ids)
@@ -332,7 +332,7 @@ def _rows(tmp_path: Path, query: str) -> list[Any]:
 
 
 def _is_whole(tmp_path: Path, products: int) -> bool:
-    """Whether each product has its photo, and the storage the files of the photos and no others."""
+    """Whether each product has one photo, and the storage exactly the files of the photos."""
     names = {
         name for row in _rows(tmp_path, "SELECT file, thumbnail, large FROM catalogue_productimage") for name in row
     }
@@ -361,7 +361,7 @@ def _large_shop(tmp_path: Path, migrated: Path, products: int) -> Path:
     return tmp_path / "shop"
 
 
-def test_two_processes_that_import_the_same_source_both_end_well(tmp_path: Path, migrated: Path) -> None:
+def test_two_processes_can_import_the_same_source(tmp_path: Path, migrated: Path) -> None:
     source = _large_shop(tmp_path, migrated, 60)
     both = [
         _start(tmp_path, "-c", IMPORT, "import_catalogue", str(source), "--json", "--batch", "8") for _ in range(2)
@@ -374,7 +374,7 @@ def test_two_processes_that_import_the_same_source_both_end_well(tmp_path: Path,
     assert _is_whole(tmp_path, 60)
 
 
-def test_ctrl_c_leaves_whole_batches_and_a_second_run_goes_on(tmp_path: Path, migrated: Path) -> None:
+def test_ctrl_c_keeps_whole_batches_and_a_second_run_continues(tmp_path: Path, migrated: Path) -> None:
     source = _large_shop(tmp_path, migrated, 60)
     process = _start(tmp_path, "-c", IMPORT, "import_catalogue", str(source), "--json", "--batch", "2")
     deadline = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""Photos of an older version get the renditions that they lack."""
+"""The command make_renditions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from catalogue import files
 from catalogue.models import ProductImage
 from tests import shop
-from tests.catalogue.observing import stored
+from tests.catalogue.observing import stored, used
 from tests.drawing import encoded, photo, picture
 
 pytestmark = pytest.mark.django_db
@@ -26,10 +26,6 @@ def run(*options: str) -> str:
     out = io.StringIO()
     call_command("make_renditions", *options, stdout=out, stderr=io.StringIO())
     return out.getvalue()
-
-
-def used() -> set[str]:
-    return {name for row in ProductImage.objects.values_list(*files.COLUMNS) for name in row}
 
 
 def old(sku: str) -> ProductImage:
@@ -54,7 +50,7 @@ def test_a_photo_that_lacks_its_large_rendition_gets_it(django_capture_on_commit
     assert run() == "Renditions of 0 photos made.\n"
 
 
-def test_all_renditions_can_be_made_anew(django_capture_on_commit_callbacks: Any) -> None:
+def test_all_renditions_can_be_made_again(django_capture_on_commit_callbacks: Any) -> None:
     shop.product("a", LARGE, photo())
     before = set(ProductImage.objects.values_list("thumbnail", flat=True))
     with django_capture_on_commit_callbacks(execute=True):
@@ -71,7 +67,7 @@ def test_a_missing_original_is_reported_and_other_renditions_are_made() -> None:
     found.large = found.thumbnail.name
     found.save()
     default_storage.delete(lost.file.name or "")
-    with pytest.raises(CommandError, match="1 photos are left as they were") as raised:
+    with pytest.raises(CommandError, match="1 photos could not be changed") as raised:
         run()
     assert raised.value.returncode == 3
     lost.refresh_from_db()
@@ -81,7 +77,7 @@ def test_a_missing_original_is_reported_and_other_renditions_are_made() -> None:
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, does: Callable[[], Any]) -> None:
-    """Let something happen after the photos were read and before the first one's renditions are stored."""
+    """Call something between reading the photos and storing the first one's renditions."""
     prepare, done = files.prepare, []
 
     def prepared(*args: Any, **options: Any) -> files.Prepared:
@@ -94,7 +90,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, does: Callable[[], Any]) -> None:
     monkeypatch.setattr(files, "prepare", prepared)
 
 
-def test_what_staff_change_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_by_staff_during_the_run_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     image = old("a")
     meanwhile(monkeypatch, lambda: ProductImage.objects.update(alt="From the front", position=3))
     assert run() == "Renditions of 1 photos made.\n"
@@ -118,7 +114,7 @@ def test_a_photo_that_is_deleted_during_the_run_leaves_no_files(
     assert stored() == set()
 
 
-def test_a_photo_that_gets_another_picture_meanwhile_keeps_it(
+def test_a_photo_that_is_replaced_during_the_run_is_kept(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     image = old("a")

@@ -1,4 +1,4 @@
-"""What is given out of a photo: every pixel, the profile and the orientation, and nothing else of the file."""
+"""Stripping keeps pixels, profile and orientation, and nothing else."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def upright(data: bytes) -> Any:
     return np.asarray(images.read(data).image)
 
 
-# What stays -------------------------------------------------------------------------------------------------
+# Kept -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("orientation", [None, 1, 3, 6, 8])
@@ -244,7 +244,7 @@ def test_pictures_and_videos_after_the_first_are_removed() -> None:
     assert public == data
 
 
-# What is told of each place ---------------------------------------------------------------------------------
+# Each kind of metadata ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", SEGMENTS)
@@ -294,7 +294,7 @@ def test_removes_unknown_chunks_from_the_frames_of_an_animated_webp() -> None:
     assert stripped(riff(b"RIFF", dirty)) == data
 
 
-# What cannot be taken apart ---------------------------------------------------------------------------------
+# Not stripped ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("format_", ["TIFF", "BMP", "AVIF", "HEIF"])
@@ -309,7 +309,7 @@ def test_other_formats_are_left_alone(format_: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        encoded(DRAWN)[:-2] + SECRET,  # where the scan ends nobody says
+        encoded(DRAWN)[:-2] + SECRET,  # the end of the scan is missing
         encoded(DRAWN)[:2] + SECRET + encoded(DRAWN)[2:],  # libjpeg skips what stands between segments
         encoded(DRAWN)[:2] + b"\xff\x01" + encoded(DRAWN)[2:],
         with_chunks(encoded(DRAWN, "PNG"), chunk(b"SECR", SECRET)),
@@ -365,11 +365,11 @@ def _sources() -> dict[str, bytes]:
 SOURCES = _sources()
 
 
-# What it costs ----------------------------------------------------------------------------------------------
+# Cost ----------------------------------------------------------------------------------------------
 
 
 def _costly() -> dict[str, tuple[str, bytes, bytes, bytes]]:
-    """Format, head, a part that is repeated, end: what takes longest for its bytes."""
+    """The slowest files for their size, as format, head, repeated part and end."""
     jpeg, png = encoded(DRAWN), encoded(DRAWN, "PNG")
     gif = encoded(DRAWN.quantize(32), "GIF")
     webp = encoded(DRAWN, "WEBP", icc_profile=PROFILE)

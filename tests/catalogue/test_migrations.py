@@ -1,4 +1,4 @@
-"""What becomes of the rows of an older version."""
+"""Migrations of existing rows."""
 
 from __future__ import annotations
 

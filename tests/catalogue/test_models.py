@@ -1,4 +1,4 @@
-"""Products and photos: rules that the database keeps, and files that come and go with their rows."""
+"""Products and photos: constraints, visibility, and the files of photos."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ def test_a_sku_is_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [{"width": 0}, {"sha256": "x"}, {"file": ""}, {"thumbnail": ""}, {"large": ""}, {"sha256": "A" * 64}],
+    "fields", [{"width": 0}, {"sha256": "x"}, {"file": ""}, {"thumbnail": ""}, {"large": ""}, {"sha256": "A" * 64}]
 )
 def test_the_database_keeps_the_rules_of_photos(fields: dict[str, Any]) -> None:
     sound = {"file": "f", "thumbnail": "t", "large": "t", "width": 1, "height": 1, "sha256": "0" * 64}
@@ -75,7 +74,7 @@ def test_a_category_or_brand_with_products_is_not_deleted() -> None:
             model.objects.all().delete()
 
 
-def test_visible_products_are_those_whose_time_it_is() -> None:
+def test_visibility_depends_on_the_time() -> None:
     now = timezone.now()
     hour = timedelta(hours=1)
     for sku, start, end in [
@@ -97,7 +96,7 @@ def test_visible_products_are_those_whose_time_it_is() -> None:
     assert "not yet" in Product.objects.visible(now + 2 * hour).values_list("sku", flat=True)
 
 
-def test_in_stock_are_those_with_stock_or_of_uncounted_stock() -> None:
+def test_products_with_stock_or_uncounted_stock_are_in_stock() -> None:
     for sku, stock in [("none", 0), ("some", 3), ("uncounted", None)]:
         made = shop.product(sku, stock=stock)
         assert made.in_stock is (stock != 0)
@@ -229,13 +228,13 @@ def test_a_product_has_a_photo_once_and_a_failed_save_leaves_no_file(data: bytes
     assert len(stored()) == files_of_one
 
 
-def test_a_file_that_cannot_be_removed_is_told_and_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_cannot_be_removed_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     shop.product("a", photo())
     files.remove(["photos"])  # a folder, and not an empty one
     assert "The file photos could not be removed" in caplog.text
 
 
-def test_photos_changed_tells_the_photos_of_a_changed_product(announced: list[list[int]]) -> None:
+def test_photos_changed_has_the_photos_of_a_changed_product(announced: list[list[int]]) -> None:
     made = shop.product("a", photo(), photo("hat"))
     ids = sorted(made.photos.values_list("pk", flat=True))
     announced.clear()
@@ -252,7 +251,7 @@ def test_photos_changed_is_silent_where_no_photo_changes(announced: list[list[in
     assert announced == []
 
 
-def test_photos_changed_is_told_in_bulk_creation(announced: list[list[int]]) -> None:
+def test_photos_changed_is_sent_by_bulk_create(announced: list[list[int]]) -> None:
     made = shop.product("a")
     created = ProductImage.objects.bulk_create(
         [
@@ -264,7 +263,7 @@ def test_photos_changed_is_told_in_bulk_creation(announced: list[list[int]]) -> 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_photos_changed_is_never_told_outside_a_transaction() -> None:
+def test_photos_changed_needs_a_transaction() -> None:
     with pytest.raises(transaction.TransactionManagementError):
         announce([1])
 

@@ -1,4 +1,4 @@
-"""Whatever shoppers may not see yet, or any more, cannot be told from what the shop does not have."""
+"""Hidden products, photos, categories and brands look like missing ones."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_no_file_of_a_hidden_photo_is_served_to_strangers(client: Client, coming
     assert first.status_code == 404
 
 
-def test_a_hidden_photo_is_answered_as_one_that_there_is_not(client: Client) -> None:
+def test_a_hidden_photo_looks_like_a_missing_one(client: Client) -> None:
     shop.product("1", photo(), category=shop.category("Hats"))
     image = shop.product("2", photo("hat")).photos.get()
     hide(image.product)
@@ -134,7 +134,7 @@ def test_an_original_with_metadata_is_not_served_even_to_staff(client: Client, a
 
 @pytest.mark.parametrize("pattern", ["/products/{}/", "/ja/products/{}/", "/api/v1/products/{}/"])
 @pytest.mark.parametrize("coming", [True, False])
-def test_a_hidden_product_is_answered_as_one_that_there_is_not(client: Client, pattern: str, coming: bool) -> None:
+def test_a_hidden_product_looks_like_a_missing_one(client: Client, pattern: str, coming: bool) -> None:
     shop.product("shown", photo())
     hide(shop.product("HIDDEN", photo("hat")), coming=coming)
     client.get(pattern.format("shown"))
@@ -199,7 +199,7 @@ def test_categories_and_brands_of_hidden_products_are_hidden(client: Client, sec
         ("/categories/hats/?category=secretseason", "/categories/hats/?category=absentseason"),
     ],
 )
-def test_their_addresses_are_those_of_what_there_is_not(
+def test_hidden_categories_and_brands_look_like_missing_ones(
     client: Client, secret: str, hidden: str, absent: str
 ) -> None:
     client.get("/products/")

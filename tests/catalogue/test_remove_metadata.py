@@ -1,4 +1,4 @@
-"""Originals of an older version lose their metadata, and are private until then."""
+"""The command remove_metadata: originals with metadata are private until it has run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from catalogue import files
 from catalogue.importers.importer import Importer
 from catalogue.importers.records import BytesPhoto, ProductRecord, StoredPhoto
 from catalogue.models import ProductImage
-from catalogue.signals import photos_changed
 from tests import shop
-from tests.catalogue.observing import stored
+from tests.catalogue.observing import stored, used
 from tests.catalogue.test_metadata import SECRET, dirty
 from tests.drawing import encoded, photo, picture
 
@@ -45,10 +44,6 @@ def old(sku: str, data: bytes = ORIGINAL) -> ProductImage:
     ProductImage.objects.filter(pk=image.pk).update(stripped=False)
     image.refresh_from_db()
     return image
-
-
-def used() -> set[str]:
-    return {name for row in ProductImage.objects.values_list(*files.COLUMNS) for name in row}
 
 
 def test_a_new_photo_is_stored_without_metadata() -> None:
@@ -91,8 +86,8 @@ def test_an_original_that_cannot_be_stripped_is_never_served(client: Client, kin
     assert image.file.url not in page + str(listed)
     assert listed["photos"][0]["url"] == "http://testserver" + image.large.url
     assert run() == [
-        "Originals without metadata from now on: 0.",
-        "Originals that stay private, of which pages show renditions: 1.",
+        "Originals whose metadata was removed: 0.",
+        "Originals that stay private, shown as renditions: 1.",
     ]
 
 
@@ -107,22 +102,19 @@ def test_a_malformed_original_is_never_served(client: Client) -> None:
 
 
 def test_an_original_with_metadata_is_private_until_they_are_removed(
-    client: Client, django_capture_on_commit_callbacks: Any
+    client: Client, announced: list[list[int]], django_capture_on_commit_callbacks: Any
 ) -> None:
     image, other = old("a"), shop.product("b", photo()).photos.get()
     former = image.file.url
     assert client.get(former).status_code == 404
     assert former not in client.get(image.product.get_absolute_url()).content.decode()
-    changed: list[int] = []
-    receiver = lambda sender, ids, **more: changed.extend(ids)  # noqa: E731
-    photos_changed.connect(receiver)
+    announced.clear()
     with django_capture_on_commit_callbacks(execute=True):
-        assert run()[0] == "Originals without metadata from now on: 1."
-    photos_changed.disconnect(receiver)
+        assert run()[0] == "Originals whose metadata was removed: 1."
     again = ProductImage.objects.get(pk=image.pk)
     assert again.stripped
     assert again.sha256 == DIGEST == files.digest(again.file.name or "")
-    assert changed == [image.pk]
+    assert announced == [[image.pk]]
     # Caches may hold the former name for a year.
     assert again.file.url != former
     assert client.get(former).status_code == 404
@@ -136,7 +128,7 @@ def test_a_second_run_reads_nothing(django_assert_num_queries: Any) -> None:
     old("a")
     run()
     with django_assert_num_queries(2):  # which are to be done, and how many are private
-        assert run()[0] == "Originals without metadata from now on: 0."
+        assert run()[0] == "Originals whose metadata was removed: 0."
 
 
 def test_an_original_that_has_no_metadata_keeps_its_name(client: Client) -> None:
@@ -148,7 +140,7 @@ def test_an_original_that_has_no_metadata_keeps_its_name(client: Client) -> None
     assert b"".join(response.streaming_content) == photo()
 
 
-def test_what_is_interrupted_is_gone_on_with(
+def test_an_interrupted_run_is_continued(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     old("a")
@@ -167,20 +159,20 @@ def test_what_is_interrupted_is_gone_on_with(
             run()
     assert ProductImage.objects.filter(stripped=True).count() == 1
     with django_capture_on_commit_callbacks(execute=True):
-        assert run()[0] == "Originals without metadata from now on: 1."
+        assert run()[0] == "Originals whose metadata was removed: 1."
     assert stored() == used()
 
 
 def test_a_missing_original_is_named_and_the_others_are_done() -> None:
     lost, found = old("a"), old("b", dirty(photo(seed=1), None))
     default_storage.delete(lost.file.name or "")
-    with pytest.raises(CommandError, match="1 photos are left as they were") as raised:
+    with pytest.raises(CommandError, match="1 photos could not be changed") as raised:
         run()
     assert raised.value.returncode == 3
     assert list(ProductImage.objects.filter(stripped=True)) == [found]
 
 
-def test_a_photo_that_gets_another_picture_meanwhile_keeps_it(
+def test_a_photo_that_is_replaced_during_the_run_is_kept(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     old("a")
@@ -195,6 +187,6 @@ def test_a_photo_that_gets_another_picture_meanwhile_keeps_it(
         return data
 
     monkeypatch.setattr(ProductImage, "_original", meanwhile)
-    assert run()[0] == "Originals without metadata from now on: 0."
+    assert run()[0] == "Originals whose metadata was removed: 0."
     assert shop.content(ProductImage.objects.get()) == photo("hat")
     assert stored() == used()

@@ -1,4 +1,4 @@
-"""Files that no photo uses are found and removed, and no others."""
+"""The command remove_orphan_files removes unused files and no others."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(*options: str) -> str:
     return out.getvalue()
 
 
-def test_what_no_photo_uses_is_removed_and_what_one_uses_stays() -> None:
+def test_only_unused_files_are_removed() -> None:
     image = shop.product("a", encoded(picture(size=(1200, 1600)))).photos.get()
     kept = stored()
     assert kept == {image.file.name, image.thumbnail.name, image.large.name}
@@ -89,7 +89,7 @@ def test_a_young_file_is_left_alone_as_its_import_may_still_run() -> None:
         "photos/ab/logo.jpg",
     ],
 )
-def test_what_the_catalogue_has_not_named_is_left_alone(name: str) -> None:
+def test_files_with_other_names_are_kept(name: str) -> None:
     put(name)
     assert run() == "0 orphan files, 0.0 MB, removed.\n"
     assert stored() == {name}
@@ -99,7 +99,7 @@ def test_a_shop_without_any_file_has_no_orphans() -> None:
     assert run() == "0 orphan files, 0.0 MB, removed.\n"
 
 
-def test_what_a_transaction_rolled_back_has_left_is_found() -> None:
+def test_files_of_a_rolled_back_transaction_are_found() -> None:
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         shop.product("a", photo())
         raise ZeroDivisionError
@@ -109,7 +109,7 @@ def test_what_a_transaction_rolled_back_has_left_is_found() -> None:
     assert stored() == set()
 
 
-def test_a_file_that_somebody_removes_meanwhile_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_vanishes_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     put(*ORPHANS[:2])
     monkeypatch.setattr(FileSystemStorage, "get_modified_time", _gone)
     assert run() == "0 orphan files, 0.0 MB, removed.\n"
@@ -119,7 +119,7 @@ def _gone(self: FileSystemStorage, name: str) -> None:
     raise FileNotFoundError(name)
 
 
-def test_a_storage_that_cannot_list_its_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storage_that_cannot_list_its_files_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def cannot(self: FileSystemStorage, path: str) -> None:
         raise NotImplementedError
 
@@ -128,7 +128,7 @@ def test_a_storage_that_cannot_list_its_files_is_told(monkeypatch: pytest.Monkey
         run()
 
 
-def test_a_storage_that_fails_half_way_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_storage_reports_how_many_files_were_processed(monkeypatch: pytest.MonkeyPatch) -> None:
     put(*ORPHANS)
     listdir = FileSystemStorage.listdir
 
@@ -138,14 +138,12 @@ def test_a_storage_that_fails_half_way_says_how_far_it_came(monkeypatch: pytest.
         return listdir(self, path)
 
     monkeypatch.setattr(FileSystemStorage, "listdir", failing)
-    with pytest.raises(CommandError, match=r"Permission denied.* 2 files were done"):
+    with pytest.raises(CommandError, match=r"Permission denied.* 2 files were processed"):
         run()
 
 
 def test_any_storage_that_lists_its_files_will_do(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.STORAGES = settings.STORAGES | {
-        "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-    }
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
     image = shop.product("a", photo()).photos.get()
     default_storage.save(ORPHANS[0], ContentFile(b"x"))
     monkeypatch.setattr(remove_orphan_files, "ORPHANED_AFTER", timedelta(0))

@@ -1,4 +1,4 @@
-"""The roles that come with the site, and what each of them meets in the admin."""
+"""The roles that come with the site, and their pages in the admin."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def addresses(role: str) -> dict[str, int]:
     return {name: client.get(reverse(f"admin:{page}")).status_code for name, page in pages.items()}
 
 
-def test_each_role_opens_what_is_its_own() -> None:
+def test_each_role_opens_its_own_pages() -> None:
     assert addresses(EDITOR) == {"products": 200, "add": 200, "queries": 403, "entries": 403, "users": 403}
     assert addresses(OPERATOR) == {"products": 200, "add": 403, "queries": 200, "entries": 200, "users": 403}
     assert addresses(VIEWER) == {"products": 200, "add": 403, "queries": 403, "entries": 200, "users": 403}
@@ -89,7 +89,7 @@ def test_each_role_opens_what_is_its_own() -> None:
         (VIEWER, ["catalogue_category", "search_indexversion"], ["search_query", "auth_group"]),
     ],
 )
-def test_the_sidebar_shows_what_a_role_may_open(role: str, there: list[str], missing: list[str]) -> None:
+def test_the_sidebar_shows_only_permitted_pages(role: str, there: list[str], missing: list[str]) -> None:
     shop.product("a")
     shown = page(member(role).get(INDEX))
     for name in there:

@@ -19,7 +19,7 @@ from tests.drawing import photo
 from tests.e2e.stack import PREFIX, Stack, eventually, photos
 
 ALIAS = "lookalike"
-"""What leads to the live version's index, for whoever looks at the cluster from outside."""
+"""The alias of the live version's index in the cluster."""
 ADD = "/admin/catalogue/product/add/"
 
 
@@ -80,7 +80,7 @@ def test_a_photo_finds_its_own_product_first(production: Stack, path: str) -> No
     assert production.best(photos()[path]) == path
 
 
-def test_the_sample_s_client_gets_the_photos_of_as_many_products_as_it_asks_for(production: Stack) -> None:
+def test_the_sample_s_client_gets_photos_of_k_products(production: Stack) -> None:
     body = {"base64img": base64.b64encode(next(iter(photos().values()))).decode(), "k": 3}
     answer = requests.post(production.url("/postImage"), json=body, timeout=60)
     assert answer.status_code == 200, answer.text

@@ -75,7 +75,7 @@ def test_an_idle_model_starts_at_once() -> None:
     assert play(story).batches == [1, 1, 1]
 
 
-def test_what_arrives_while_the_model_is_busy_is_its_next_batch() -> None:
+def test_pictures_that_arrive_while_the_model_is_busy_form_the_next_batch() -> None:
     async def story(engine: MeanColour, batcher: Batcher) -> None:
         first = await held(engine, batcher)
         others = [asyncio.create_task(batcher.embed(squares(n))) for n in range(6)]
@@ -93,7 +93,7 @@ def test_a_large_request_is_spread_over_batches() -> None:
     assert play(story).batches == [4, 4, 2]
 
 
-def test_a_batch_that_is_not_full_waits_when_it_is_told_to() -> None:
+def test_an_incomplete_batch_waits() -> None:
     async def story(engine: MeanColour, batcher: Batcher) -> None:
         began = time.monotonic()
         await batcher.embed(squares(1))
@@ -102,7 +102,7 @@ def test_a_batch_that_is_not_full_waits_when_it_is_told_to() -> None:
     assert play(story, wait=0.1).batches == [1]
 
 
-def test_what_arrives_while_a_batch_waits_is_in_it() -> None:
+def test_pictures_that_arrive_while_a_batch_waits_join_it() -> None:
     async def story(engine: MeanColour, batcher: Batcher) -> None:
         first = asyncio.create_task(batcher.embed(squares(1)))
         await asyncio.sleep(0.05)
@@ -118,7 +118,7 @@ def test_a_full_batch_does_not_wait() -> None:
     assert play(story, wait=600).batches == [4]  # longer than the story may take
 
 
-def test_a_client_that_goes_leaves_the_queue() -> None:
+def test_a_cancelled_request_leaves_the_queue() -> None:
     async def story(engine: MeanColour, batcher: Batcher) -> None:
         first = await held(engine, batcher)
         gone = asyncio.create_task(batcher.embed(squares(1, 2, 3)))
@@ -133,7 +133,7 @@ def test_a_client_that_goes_leaves_the_queue() -> None:
     assert play(story).batches == [1, 1]
 
 
-def test_a_client_that_goes_while_others_wait_for_a_full_batch_leaves_them_waiting() -> None:
+def test_a_cancelled_request_does_not_shorten_the_wait_of_others() -> None:
     async def story(engine: MeanColour, batcher: Batcher) -> None:
         gone = asyncio.create_task(batcher.embed(squares(1)))
         await asyncio.sleep(0.1)
@@ -146,7 +146,7 @@ def test_a_client_that_goes_while_others_wait_for_a_full_batch_leaves_them_waiti
     assert play(story, wait=2).batches == [1]
 
 
-def test_a_row_that_is_no_number_fails_its_own_request_alone() -> None:
+def test_a_row_of_nan_fails_only_its_own_request() -> None:
     async def story(engine: MeanColour, batcher: Batcher) -> None:
         first = await held(engine, batcher)
         good = asyncio.create_task(batcher.embed(squares(5)))
@@ -162,7 +162,7 @@ def test_a_row_that_is_no_number_fails_its_own_request_alone() -> None:
     assert play(story).batches == [1, 3]
 
 
-def test_a_batch_that_fails_is_told_to_its_requests_and_the_next_is_taken() -> None:
+def test_a_failed_batch_fails_its_requests_and_the_next_is_embedded() -> None:
     async def story(engine: MeanColour, batcher: Batcher) -> None:
         first = await held(engine, batcher)
         # The second batch fails; the request that reaches into the third does too, and leaves the queue.
@@ -180,7 +180,7 @@ def test_a_batch_that_fails_is_told_to_its_requests_and_the_next_is_taken() -> N
     assert play(story).batches == [1, 4, 1]
 
 
-def test_there_is_room_until_four_batches_wait() -> None:
+def test_room_blocks_while_four_batches_wait() -> None:
     async def story(engine: MeanColour, batcher: Batcher) -> None:
         first = await held(engine, batcher)
         waiting = asyncio.create_task(batcher.embed(squares(*range(15))))

@@ -88,7 +88,7 @@ def test_kinds_of_jpeg_are_read_as_tensorflow_reads_them(of_tensorflow, mode: st
     assert np.abs(square(data, SIZE).astype(int) - of_tensorflow(data).astype(int)).max() <= 2
 
 
-def test_the_orientation_in_a_file_is_not_looked_at(of_tensorflow) -> None:  # type: ignore[no-untyped-def]
+def test_the_orientation_in_a_file_is_ignored(of_tensorflow) -> None:  # type: ignore[no-untyped-def]
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(picture(size=(SIZE, SIZE)), "JPEG", exif=exif)
@@ -96,14 +96,14 @@ def test_the_orientation_in_a_file_is_not_looked_at(of_tensorflow) -> None:  # t
     assert np.abs(square(data, SIZE).astype(int) - of_tensorflow(data).astype(int)).max() <= 1
 
 
-def test_a_moving_picture_is_its_first_frame(of_tensorflow) -> None:  # type: ignore[no-untyped-def]
+def test_an_animation_is_its_first_frame(of_tensorflow) -> None:  # type: ignore[no-untyped-def]
     first, second = (Image.new("RGB", (SIZE, SIZE), colour) for colour in ("#b03030", "#2040a0"))
     data = encoded(first, "GIF", save_all=True, append_images=[second])
     assert np.array_equal(square(data, SIZE), of_tensorflow(data))
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP"])
-def test_a_file_that_is_cut_off_is_refused_with_its_name(file_format: str) -> None:
+def test_a_truncated_file_is_refused_by_name(file_format: str) -> None:
     data = encoded(picture(size=(SIZE, SIZE)), file_format)
     refused = refusal(data[: len(data) // 2], "instances[3]")
     assert refused.status == 400
@@ -111,7 +111,7 @@ def test_a_file_that_is_cut_off_is_refused_with_its_name(file_format: str) -> No
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", b"\x89PNG\r\n\x1a\n", encoded(picture(), "WEBP")])
-def test_what_is_no_image_of_these_formats_is_refused(data: bytes) -> None:
+def test_other_formats_are_refused(data: bytes) -> None:
     refused = refusal(data)
     assert refused.status == 400
     assert refused.sentence.startswith("The image cannot be decoded as JPEG, PNG, BMP or GIF")

@@ -273,7 +273,7 @@ def test_options_reach_the_calls(aws: dict[str, Any], package: Path) -> None:
     assert objects(aws)[0].startswith("a/b/shop/")
 
 
-def test_a_container_of_ones_own_gets_no_settings_of_tensorflow_serving(aws: dict[str, Any], package: Path) -> None:
+def test_your_own_container_gets_no_settings_of_tensorflow_serving(aws: dict[str, Any], package: Path) -> None:
     own = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/endpoint:1"
     assert deploy(package, "--image", own, "--instance-type", "ml.c5.large") == 0
     container = aws["sagemaker"].describe_model(ModelName=variant(aws)["ModelName"])["PrimaryContainer"]
@@ -316,7 +316,7 @@ def test_the_same_deployment_again_changes_nothing(
     assert "nothing was changed" in capsys.readouterr().out
 
 
-def test_a_package_that_is_there_is_not_uploaded_again(aws: dict[str, Any], package: Path, made: list[Call]) -> None:
+def test_an_uploaded_package_is_not_uploaded_again(aws: dict[str, Any], package: Path, made: list[Call]) -> None:
     deploy(package)
     made.clear()
     assert deploy(package, "--count", "2") == 0
@@ -343,9 +343,7 @@ def test_another_package_takes_the_place_of_the_first(
     assert f"The package stays at s3://{BUCKET}/" in capsys.readouterr().out
 
 
-def test_an_update_keeps_as_many_machines_as_scaling_has_made_of_it(
-    aws: dict[str, Any], package: Path, made: list[Call]
-) -> None:
+def test_an_update_keeps_the_scaled_number_of_machines(aws: dict[str, Any], package: Path, made: list[Call]) -> None:
     deploy(package)
     made.clear()
     assert deploy(package, "--environment", "SAGEMAKER_TFS_NGINX_LOGLEVEL=info") == 0
@@ -383,7 +381,7 @@ def test_scaling_can_be_changed_and_taken_away_by_itself(
     assert changing(made) == ["deregister_scalable_target"]
 
 
-def test_a_deployment_that_nobody_waited_for_is_waited_for_by_the_next_run(
+def test_the_next_run_waits_for_an_interrupted_deployment(
     aws: dict[str, Any], life: Life, package: Path, made: list[Call], capsys: pytest.CaptureFixture[str]
 ) -> None:
     life.states = ["Creating"]
@@ -396,7 +394,7 @@ def test_a_deployment_that_nobody_waited_for_is_waited_for_by_the_next_run(
     assert changing(made) == ["register_scalable_target", "put_scaling_policy"]
 
 
-def test_an_update_that_is_under_way_is_waited_for(
+def test_the_command_waits_for_a_running_update(
     aws: dict[str, Any], life: Life, package: Path, made: list[Call]
 ) -> None:
     deploy(package)
@@ -419,7 +417,7 @@ def test_an_endpoint_that_is_being_changed_to_something_else_is_left_alone(
     assert "is Updating just now" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_that_it_goes_on_and_how_to_look(
+def test_ctrl_c_says_that_aws_continues_and_how_to_check(
     aws: dict[str, Any],
     life: Life,
     package: Path,
@@ -517,7 +515,7 @@ def test_a_refusal_is_a_sentence_and_what_was_made_is_removed(
     assert everything(aws) == NOTHING
 
 
-def test_credentials_that_run_out_while_one_waits_cost_the_endpoint_nothing(
+def test_expired_credentials_while_waiting_keep_the_endpoint(
     aws: dict[str, Any],
     package: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -541,7 +539,7 @@ def test_credentials_that_run_out_while_one_waits_cost_the_endpoint_nothing(
     assert target(aws) is not None
 
 
-def test_an_endpoint_whose_answer_was_lost_is_not_robbed_of_its_configuration(
+def test_a_lost_answer_does_not_delete_the_configuration(
     aws: dict[str, Any],
     package: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -560,7 +558,7 @@ def test_an_endpoint_whose_answer_was_lost_is_not_robbed_of_its_configuration(
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["created", "updated"])
-def test_what_may_be_coming_keeps_its_configuration_while_aws_cannot_be_asked(
+def test_a_possible_change_keeps_its_configuration_while_aws_is_unavailable(
     first: bool,
     aws: dict[str, Any],
     package: Path,
@@ -601,7 +599,7 @@ def test_an_update_that_could_not_be_rolled_back_keeps_what_it_may_need(
     assert len(everything(aws)["configurations"]) == 2
 
 
-def test_what_cannot_be_taken_back_is_named(
+def test_a_failed_rollback_is_named(
     aws: dict[str, Any],
     package: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -634,7 +632,7 @@ def test_an_endpoint_of_somebody_else_is_neither_updated_nor_deleted(
     assert changing(made) == []
 
 
-def test_an_endpoint_that_had_failed_wants_to_be_removed_first(
+def test_a_failed_endpoint_has_to_be_removed_first(
     aws: dict[str, Any], life: Life, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deploy(package)
@@ -646,7 +644,7 @@ def test_an_endpoint_that_had_failed_wants_to_be_removed_first(
     assert main(["--name", "shop", "--delete"]) == 0
 
 
-def test_a_bucket_that_is_not_there_is_named_with_what_to_do(
+def test_a_missing_bucket_is_named_with_what_to_do(
     aws: dict[str, Any], package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--name", "shop", "--role", ROLE, "--package", str(package), "--bucket", "no-such-bucket"]
@@ -667,7 +665,7 @@ def test_no_credentials_and_no_region_are_sentences(
     assert "--region" in capsys.readouterr().err
 
 
-def test_an_aws_that_cannot_be_reached_is_a_sentence(
+def test_an_unreachable_aws_is_a_sentence(
     package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
@@ -676,7 +674,7 @@ def test_an_aws_that_cannot_be_reached_is_a_sentence(
     assert "AWS could not be reached" in capsys.readouterr().err
 
 
-def test_a_profile_that_is_not_there_is_a_sentence(
+def test_an_unknown_profile_is_a_sentence(
     package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
@@ -684,7 +682,7 @@ def test_a_profile_that_is_not_there_is_a_sentence(
     assert "nobody" in capsys.readouterr().err
 
 
-def test_a_file_that_is_no_package_is_refused_before_anything_is_asked(
+def test_another_file_is_refused_before_any_call(
     tmp_path: Path, made: list[Call], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy(tmp_path / "absent.tar.gz") == 1
@@ -727,13 +725,13 @@ def test_options_that_do_not_fit_together_are_refused(
         (["--model-data", "s3://abc/d", "--instance-type", "large"], "ml.m5.xlarge"),
     ],
 )
-def test_values_that_cannot_be_are_refused(options: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_values_are_refused(options: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--name", "shop", "--role", ROLE, "--dry-run", *options]) == 1
     assert word in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["", "-shop", "shop-", "my_shop", "x" * 51, "a b"])
-def test_a_name_that_sagemaker_would_not_take_is_refused(name: str) -> None:
+def test_an_invalid_endpoint_name_is_refused(name: str) -> None:
     with pytest.raises(SystemExit):
         main(["--name", name, "--delete", "--dry-run"])
 
@@ -769,7 +767,7 @@ def test_removing_leaves_the_package_and_says_so(
     assert target(aws, "shop-2") is not None
 
 
-def test_removing_twice_is_as_good_as_once(
+def test_removing_twice_is_harmless(
     aws: dict[str, Any], package: Path, made: list[Call], capsys: pytest.CaptureFixture[str]
 ) -> None:
     deploy(package)
@@ -782,7 +780,7 @@ def test_removing_twice_is_as_good_as_once(
     assert capsys.readouterr().out.splitlines() == ["There is no endpoint shop."]
 
 
-def test_removing_finds_what_a_run_that_died_has_left(aws: dict[str, Any], package: Path) -> None:
+def test_removing_finds_what_a_crashed_run_left(aws: dict[str, Any], package: Path) -> None:
     deploy(package)
     aws["sagemaker"].delete_endpoint(EndpointName="shop")
     assert main(["--name", "shop", "--delete"]) == 0
@@ -790,7 +788,7 @@ def test_removing_finds_what_a_run_that_died_has_left(aws: dict[str, Any], packa
     assert left["configurations"] == left["models"] == []
 
 
-def test_an_endpoint_that_is_still_in_the_making_is_deleted_when_it_is_made(
+def test_an_endpoint_in_creation_is_deleted_once_created(
     aws: dict[str, Any], life: Life, package: Path, made: list[Call]
 ) -> None:
     deploy(package)

@@ -43,7 +43,7 @@ def test_both_engines_give_the_same_rows(openvino: Engine, tensorflow: Engine, s
     assert cosines(openvino.embed(squares), tensorflow.embed(squares)).min() >= 0.999
 
 
-def test_openvino_in_full_precision_gives_those_of_tensorflow(
+def test_openvino_in_full_precision_agrees_with_tensorflow(
     opened: ModelArchive, tensorflow: Engine, squares: np.ndarray
 ) -> None:
     exact = engines.load("openvino", opened, "f32", threads=1)
@@ -63,10 +63,10 @@ def test_a_row_does_not_depend_on_its_batch(name: str, squares: np.ndarray, requ
 
 @pytest.mark.parametrize("name", ["openvino", "tensorflow"])
 @pytest.mark.parametrize("wrong", [np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 224, 224, 3), np.float32)])
-def test_what_is_no_square_of_the_model_s_is_a_mistake(
+def test_squares_of_another_shape_or_type_are_refused(
     name: str, wrong: np.ndarray, request: pytest.FixtureRequest
 ) -> None:
-    with pytest.raises(ValueError, match=r"uint8 \(n, 224, 224, 3\) is embedded"):
+    with pytest.raises(ValueError, match=r"uint8 \(n, 224, 224, 3\) is expected"):
         request.getfixturevalue(name).embed(wrong)
 
 
@@ -76,7 +76,7 @@ def test_rows_of_another_width_than_the_manifest_s_are_an_error() -> None:
             super().__init__()
             self.manifest = Manifest("mean-colour", "0" * 64, "mean", 8, 4)
 
-    with pytest.raises(EngineError, match="but its manifest says that it has 4 dimensions: make the package anew"):
+    with pytest.raises(EngineError, match="but its manifest says that it has 4 dimensions: export the package again"):
         Wider().embed(np.zeros((2, 8, 8, 3), np.uint8))
 
 
@@ -118,7 +118,7 @@ print(engine.embed(np.zeros((1, 224, 224, 3), np.uint8)).shape)
     assert shape == "(1, 1280)"
 
 
-def test_a_model_that_is_damaged_is_told_of(opened: ModelArchive, tmp_path: Path) -> None:
+def test_a_damaged_model_is_refused(opened: ModelArchive, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     (tmp_path / "1/variables").mkdir(parents=True)
     (tmp_path / "code").mkdir()

@@ -106,7 +106,7 @@ def test_weights_that_keras_has_saved_come_back(trained: keras.Model, weights: P
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "broken.weights.h5", "old.h5", "model.keras", "nothing"])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str, tiny: str) -> None:
+def test_another_file_is_refused(tmp_path: Path, name: str, tiny: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"no weights")
     with pytest.raises(ExportError, match="has no weights of tiny"):
@@ -114,7 +114,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str, tiny: st
 
 
 @pytest.mark.parametrize("name", ["absent.weights.h5", "."])
-def test_a_path_where_no_file_is_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_missing_weights_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ExportError, match="There is no file"):
         export.backbone(SMALL, str(tmp_path / name))
 
@@ -134,9 +134,7 @@ def test_weights_of_another_architecture_are_refused_and_nothing_is_left(
 # Where it is written to ----------------------------------------------------------------------------
 
 
-def test_a_folder_that_cannot_be_is_refused_before_the_work(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unwritable_folder_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     for output in (tmp_path / "file", tmp_path / "file" / "below"):
         assert export.main(["--architecture", SMALL, "--weights", "none", "--output", str(output)]) == 1
@@ -145,9 +143,7 @@ def test_a_folder_that_cannot_be_is_refused_before_the_work(
         assert written.out == ""
 
 
-def test_a_package_that_is_there_is_replaced_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: str
-) -> None:
+def test_an_existing_package_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: str) -> None:
     network = export.backbone(tiny, "none")
     path = tmp_path / "model.tar.gz"
     path.write_bytes(b"the former package")
@@ -217,7 +213,7 @@ def test_a_refused_download_ends_in_a_sentence_and_leaves_nothing(tmp_path: Path
     assert [file for file in (tmp_path / "keras" / "models").rglob("*") if file.is_file()] == []
 
 
-def test_a_download_that_does_not_come_is_given_up(tmp_path: Path) -> None:
+def test_a_stalled_download_times_out(tmp_path: Path) -> None:
     code = (
         "from endpoint import export\n"
         "export.DOWNLOAD_TIMEOUT = 0.5\n"
@@ -231,7 +227,7 @@ def test_a_download_that_does_not_come_is_given_up(tmp_path: Path) -> None:
     assert "timed out" in done.stderr
 
 
-def test_others_connections_keep_their_time_out() -> None:
-    with export._giving_up_after(1):
+def test_the_default_time_out_is_restored() -> None:
+    with export._default_timeout(1):
         assert socket.getdefaulttimeout() == 1
     assert socket.getdefaulttimeout() is None

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from endpoint import export, finetune, photos
+from endpoint import export, finetune, photos, training
 from endpoint.architectures import ARCHITECTURES
-from endpoint.finetune import Finetuned, Plan
 from endpoint.photos import Photos
+from endpoint.training import Finetuned, Plan
 from modelarchive import archive
 from tests.endpoint import scenes
 from tests.endpoint.exported import on_openvino
@@ -32,17 +32,17 @@ TWO_KINDS = ("stripes", "dots")
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Photos]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Photos]:
     sources = photos.folder_sources(scenes.folder(tmp_path_factory.mktemp("photos") / "drawn", 40))
     with photos.prepared(sources, SIZE, lambda: None) as prepared:
         yield prepared
 
 
 @pytest.fixture(scope="module")
-def learned(taught: Photos, tiny: str) -> Finetuned:
+def learned(prepared: Photos, tiny: str) -> Finetuned:
     plan = Plan(epochs=20, batch=16, learning_rate=5e-3)
     start = partial(export.backbone, tiny, "none", 0, SIZE)
-    return finetune.finetune(start, taught, plan, architecture=tiny, pooling="gem")
+    return training.finetune(start, prepared, plan, architecture=tiny, pooling="gem")
 
 
 def test_the_loss_falls(learned: Finetuned) -> None:
@@ -69,36 +69,36 @@ def test_only_the_last_block_has_changed_and_no_average_of_batch_normalisation(l
 
 
 def test_the_package_has_the_network_as_it_was_measured_and_the_figures(
-    learned: Finetuned, taught: Photos, tiny: str, tmp_path: Path
+    learned: Finetuned, prepared: Photos, tiny: str, tmp_path: Path
 ) -> None:
     path = export.write(learned.backbone, tiny, "mean", tmp_path, learned.figures)
     manifest = archive.read_manifest(path)
     assert manifest.size == SIZE
     assert manifest.figures == learned.figures
     assert manifest.weights == export.digest(learned.backbone)
-    pixels = taught.squares[:4]
+    pixels = prepared.squares[:4]
     known = ARCHITECTURES[tiny]
     expected = learned.backbone.predict(known.preprocess(pixels.astype(np.float32)), verbose=0).mean(axis=(1, 2))
     with archive.unpacked(path) as opened:
         assert cosines(on_openvino(opened.folder, pixels), expected).min() > 0.9999
 
 
-def test_a_network_that_training_only_spoils_is_left_as_it_was(tiny: str) -> None:
+def test_a_network_that_training_makes_worse_is_left_as_it_was(tiny: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
     nothing_to_learn = Photos(noise, np.arange(16) % 2, np.arange(16), ["a", "b"], {})
     said: list[str] = []
     start = partial(export.backbone, tiny, "none", 0, 32)
     plan = Plan(epochs=1, batch=16, learning_rate=1000.0)
-    done = finetune.finetune(start, nothing_to_learn, plan, architecture=tiny, tell=said.append)
+    done = training.finetune(start, nothing_to_learn, plan, architecture=tiny, report=said.append)
     assert any("left as it was" in line for line in said)
     assert export.digest(done.backbone) == export.digest(start())
     assert done.figures["P@1 after"] == done.figures["P@1 before"]
 
 
-def test_measures_are_those_of_rows_known_by_hand() -> None:
+def test_measures_of_known_rows() -> None:
     rows = np.array([[1, 0], [0, 1], [1, 0.1], [0.1, 1], [0.9, 0.2]], np.float32)
     labels = np.array([0, 1, 0, 1, 1])
-    found = finetune._retrieval(rows, labels, np.array([0, 1]), np.array([2, 3, 4]))
+    found = training._retrieval(rows, labels, np.array([0, 1]), np.array([2, 3, 4]))
     # The first finds its one companion at once; the second both of its own, at once.
     assert found == {"P@1": 1.0, "P@10": pytest.approx(0.15), "mAP": 1.0}
 
@@ -106,7 +106,7 @@ def test_measures_are_those_of_rows_known_by_hand() -> None:
 # The command line ----------------------------------------------------------------------------------
 
 
-def test_the_command_trains_all_of_random_weights_on_whatever_devices_there_are(
+def test_the_command_trains_a_random_network_on_all_devices(
     tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = scenes.folder(tmp_path / "photos", 8, TWO_KINDS)
@@ -128,7 +128,7 @@ def test_the_command_trains_all_of_random_weights_on_whatever_devices_there_are(
         assert line.split()[1:] == [f"{manifest.figures[f'{name} {when}']:.3f}" for when in ("before", "after")]
 
 
-def test_ctrl_c_ends_it_at_once_and_nothing_is_left(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_command_and_leaves_nothing(tmp_path: Path) -> None:
     folder, scratch, output = scenes.folder(tmp_path / "photos", 8, TWO_KINDS), tmp_path / "tmp", tmp_path / "out"
     scratch.mkdir()
     code = "from tests.endpoint import tiny; tiny.register(); from endpoint import finetune; exit(finetune.main())"
@@ -161,12 +161,12 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return written.err
 
 
-def test_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "/nowhere/photos").startswith("There is no folder /nowhere/photos.")
 
 
 @pytest.mark.parametrize(("kinds", "found"), [((), "has none."), (("dots",), "has only one (dots).")])
-def test_fewer_than_two_classes(
+def test_fewer_than_two_classes_are_refused(
     kinds: tuple[str, ...], found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -175,7 +175,7 @@ def test_fewer_than_two_classes(
     assert found in error
 
 
-def test_a_class_with_too_few_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_class_with_too_few_photos_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = scenes.folder(tmp_path, 5, TWO_KINDS)
     (folder / "dots" / "0.png").unlink()
     error = refused(capsys, str(folder))
@@ -184,34 +184,34 @@ def test_a_class_with_too_few_photos(tmp_path: Path, capsys: pytest.CaptureFixtu
     )
 
 
-def test_a_class_with_too_few_photos_that_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_class_with_too_few_readable_photos_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = scenes.folder(tmp_path, 5, TWO_KINDS)
     (folder / "dots" / "0.png").write_bytes(b"no picture")
     assert "Of what can be read, the class dots has 4 photos" in refused(capsys, str(folder))
 
 
-def test_an_output_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_output_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert finetune.main([str(tmp_path), "--output", str(tmp_path / "file")]) == 1
     assert "cannot be written to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["photos", "--catalogue"]])
-def test_either_a_folder_or_the_catalogue_is_asked_for(
+def test_either_a_folder_or_the_catalogue_is_required(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert finetune.main([*arguments, "--output", str(tmp_path)]) == 2
-    assert "a folder of photos, or --catalogue" in capsys.readouterr().err
+    assert "either a folder of photos or --catalogue" in capsys.readouterr().err
 
 
-def test_a_size_that_the_network_cannot_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_size_too_small_for_the_network_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = scenes.folder(tmp_path / "photos", 5, TWO_KINDS)
     arguments = [str(folder), "--architecture", SMALL, "--weights", "none", "--image-size", "16"]
     assert finetune.main([*arguments, "--output", str(tmp_path / "out")]) == 1
     assert "Input size must be at least 32x32" in capsys.readouterr().err
 
 
-def test_starting_needs_no_site_that_is_set_up(tmp_path: Path) -> None:
+def test_photos_of_a_folder_need_no_settings(tmp_path: Path) -> None:
     """A folder is prepared without the site's settings, on a machine that only trains."""
     folder = scenes.folder(tmp_path, 5, TWO_KINDS)
     (folder / "dots" / "small.png").write_bytes((folder / "dots" / "0.png").read_bytes()[:100])
@@ -252,7 +252,7 @@ def test_photos_of_a_product_stay_together() -> None:
     assert not (products[0] | products[1]) & products[2]
 
 
-def test_parts_are_the_seeds() -> None:
+def test_the_split_depends_on_the_seed_only() -> None:
     some = labelled([50, 50])
     first, same, other = (some.parts((0.2,), seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, same)
@@ -289,7 +289,7 @@ def product(category: Any, number: int, count: int = 1) -> None:
 
 
 @pytest.mark.django_db
-def test_categories_of_the_catalogue_are_classes_and_small_ones_count_as_the_one_above() -> None:
+def test_categories_are_classes_and_small_ones_count_as_their_parent() -> None:
     from catalogue.models import Category
 
     clothes = Category.objects.create(name="Clothes", slug="clothes")
@@ -311,7 +311,7 @@ def test_categories_of_the_catalogue_are_classes_and_small_ones_count_as_the_one
 
 
 @pytest.mark.django_db
-def test_a_photo_whose_file_has_gone_is_skipped_and_named() -> None:
+def test_a_photo_without_its_file_is_skipped_and_named() -> None:
     from django.core.files.storage import default_storage
 
     from catalogue.models import Category, ProductImage

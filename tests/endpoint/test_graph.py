@@ -125,7 +125,7 @@ FORMATS = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_picture_of_another_size_is_decoded_and_resized(name: str) -> None:
+def test_each_format_is_decoded_and_resized(name: str) -> None:
     import tensorflow as tf
 
     from endpoint.graph import _square
@@ -137,7 +137,7 @@ def test_a_picture_of_another_size_is_decoded_and_resized(name: str) -> None:
     assert difference.mean() < (5 if "animated" in name else 1), difference.mean()
 
 
-def test_resizing_has_no_aliases() -> None:
+def test_resizing_is_antialiased() -> None:
     import tensorflow as tf
 
     from endpoint.graph import _square
@@ -149,7 +149,7 @@ def test_resizing_has_no_aliases() -> None:
     assert np.abs(square[:, 4:-4].astype(int) - 127).max() <= 3
 
 
-def test_rows_do_not_depend_on_what_else_is_in_the_batch(embed: Any) -> None:
+def test_rows_do_not_depend_on_the_batch(embed: Any) -> None:
     small, large = FORMATS["PNG"][0], drawing.encoded(drawing.picture(size=(500, 500)), "PNG")
     together = embed([small, large])
     for alone, row in zip((embed([small]), embed([large])), together, strict=True):

@@ -153,7 +153,7 @@ def test_the_whole_manifest_comes_when_it_is_asked_for(server: Process, model_pa
     [
         (b"", "application/x-image", 400, "The body is empty"),
         (b"no image", "application/x-image", 400, "The image cannot be decoded as JPEG, PNG, BMP or GIF."),
-        (b"{", "application/json", 400, "The body is no JSON"),
+        (b"{", "application/json", 400, "The body is not JSON"),
         (b'{"instances": [{"b64": "!"}]}', "application/json", 400, "instances[0] is not valid base64"),
         (instances([plain(RED), b"no image"]), "application/json", 400, "instances[1] cannot be decoded"),
         (instances([b"x"]), "application/json", 400, "instances[0] cannot be decoded"),
@@ -207,7 +207,7 @@ def test_one_undecodable_image_fails_alone(server: Process) -> None:
     assert all(len(answer(future.result())["predictions"]) == 1 for future in futures if not future.exception())
 
 
-def test_a_connection_is_kept_whatever_was_answered(server: Process) -> None:
+def test_connections_are_kept_after_errors(server: Process) -> None:
     image = encoded(drawn(1)[0])
     statuses = []
     with urllib3.HTTPConnectionPool("127.0.0.1", int(server.url.rpartition(":")[2]), maxsize=1) as pool:
@@ -234,13 +234,13 @@ def test_a_failing_model_is_a_server_s_error(start: Callable[..., Address], engi
     assert "Received server error (500) from primary" in str(error)
 
 
-def test_what_is_no_number_is_an_error_and_no_answer(start: Callable[..., Address], engine: MeanColour) -> None:
+def test_a_row_of_nan_is_an_error(start: Callable[..., Address], engine: MeanColour) -> None:
     address = start()
     assert address.post(plain(MeanColour.no_number)).status == 500
     assert address.post(plain(RED)).status == 200
 
 
-def test_a_mistake_in_the_server_is_told_as_one(
+def test_an_unexpected_exception_is_an_internal_failure(
     start: Callable[..., Address], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = start()
@@ -254,7 +254,7 @@ def test_a_mistake_in_the_server_is_told_as_one(
     assert address.metric("endpoint_requests_total", status="500") == 2
 
 
-def test_another_endpoint_s_name_is_unknown_where_one_is_set(start: Callable[..., Address]) -> None:
+def test_another_endpoint_name_is_refused_if_one_is_set(start: Callable[..., Address]) -> None:
     address = start(name="shop")
     assert answer(invoke(address, plain(RED)))["model"]
     with pytest.raises(ClientError, match="Endpoint other of account 000000000000 not found") as caught:
@@ -265,7 +265,7 @@ def test_another_endpoint_s_name_is_unknown_where_one_is_set(start: Callable[...
 # What it holds
 
 
-def test_requests_that_wait_for_the_model_are_gathered(start: Callable[..., Address], engine: MeanColour) -> None:
+def test_waiting_requests_are_batched(start: Callable[..., Address], engine: MeanColour) -> None:
     address = start()
     engine.hold()
     colours = [(n, 1, 1) for n in range(9)]
@@ -318,7 +318,7 @@ def test_a_length_beyond_the_limit_is_refused_before_anything_is_sent(start: Cal
         assert connection.recv(10_000).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_request_that_waits_for_too_long_is_given_up(start: Callable[..., Address], engine: MeanColour) -> None:
+def test_a_slow_request_times_out(start: Callable[..., Address], engine: MeanColour) -> None:
     address = start(Limits(seconds=3))  # within which the first has to reach the model
     engine.hold()
     with ThreadPoolExecutor(2) as pool:
@@ -337,13 +337,13 @@ def test_a_request_that_waits_for_too_long_is_given_up(start: Callable[..., Addr
     assert engine.batches == [1]  # nobody waited for the second any longer
 
 
-def test_a_body_that_does_not_come_is_given_up(start: Callable[..., Address]) -> None:
+def test_a_missing_body_times_out(start: Callable[..., Address]) -> None:
     address = start(Limits(seconds=0.3))
     with raw(address, "Content-Length: 100", b"begun") as connection:
         assert connection.recv(10_000).startswith(b"HTTP/1.1 503 ")
 
 
-def test_a_client_that_goes_is_forgotten(start: Callable[..., Address], engine: MeanColour) -> None:
+def test_a_disconnected_client_leaves_the_queue(start: Callable[..., Address], engine: MeanColour) -> None:
     address = start()
     engine.hold()
     with ThreadPoolExecutor(1) as pool:
@@ -360,7 +360,7 @@ def test_a_client_that_goes_is_forgotten(start: Callable[..., Address], engine: 
     assert address.metric("endpoint_requests_total", status="499") == 1
 
 
-def test_what_clients_that_went_have_sent_is_not_kept(engine: MeanColour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bodies_of_disconnected_clients_are_freed(engine: MeanColour, monkeypatch: pytest.MonkeyPatch) -> None:
     free, bodies = threading.Event(), Counter[str]()
     square = decoding.square
 
@@ -395,7 +395,7 @@ def test_what_clients_that_went_have_sent_is_not_kept(engine: MeanColour, monkey
     assert engine.batches == [1]
 
 
-def test_a_client_that_goes_while_it_sends_is_forgotten(start: Callable[..., Address]) -> None:
+def test_a_client_that_disconnects_while_sending_is_forgotten(start: Callable[..., Address]) -> None:
     address = start()
     with raw(address, "Content-Length: 100", b"begun"):
         until(lambda: address.metric("endpoint_requests_admitted") == 1)
@@ -453,7 +453,7 @@ def answers(address: Address) -> bool:
         return False
 
 
-def test_a_ping_asks_a_model_that_has_failed_again(
+def test_a_ping_tries_a_failed_model_again(
     start: Callable[..., Address], engine: MeanColour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("endpoint.application._PING_SECONDS", 60)  # on a busy machine this model takes long, too
@@ -515,7 +515,7 @@ def test_what_was_admitted_is_answered_before_the_server_ends(model_package: Pat
         assert process.process.wait(timeout=60) == 0
 
 
-def test_a_server_that_stops_says_so_until_it_has_ended(engine: MeanColour) -> None:
+def test_a_stopping_server_refuses_requests_until_it_ends(engine: MeanColour) -> None:
     application = Application(lambda: engine)
     with ThreadPoolExecutor(2) as pool:
         with running(application, grace=60) as address:
@@ -534,7 +534,7 @@ def _stop_later(application: Application, address: Address, engine: MeanColour) 
     return statuses
 
 
-def test_a_model_that_does_not_answer_is_not_waited_for_without_end(engine: MeanColour) -> None:
+def test_shutdown_does_not_wait_for_a_hanging_model(engine: MeanColour) -> None:
     application = Application(lambda: engine)
     with ThreadPoolExecutor(1) as pool:
         with running(application, grace=0.2) as address:
@@ -574,7 +574,7 @@ def test_tensorflow_serves_an_unpacked_package_as_a_container_is_started(
         ["begin"],
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_option_is_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     from endpoint.server import main
 
     with pytest.raises(SystemExit) as caught:

@@ -86,7 +86,7 @@ def test_the_container_finds_its_code_and_nothing_to_install(unpacked: Path) -> 
     assert "Would install" not in done.stdout
 
 
-def test_an_archive_holds_these_files_the_manifest_among_the_first_and_no_traces_of_who_made_it(
+def test_an_archive_holds_these_files_in_this_order_and_names_nobody(
     model_package: Path,
 ) -> None:
     with tarfile.open(model_package) as packed:
@@ -107,7 +107,7 @@ def test_an_archive_holds_these_files_the_manifest_among_the_first_and_no_traces
 # Opening -------------------------------------------------------------------------------------------
 
 
-def test_a_packed_and_an_unpacked_package_say_the_same(model_package: Path, unpacked: Path) -> None:
+def test_packed_and_unpacked_packages_have_the_same_manifest(model_package: Path, unpacked: Path) -> None:
     assert archive.read_manifest(model_package) == archive.read_manifest(unpacked)
     with archive.unpacked(unpacked) as opened:
         assert opened.folder == unpacked
@@ -115,14 +115,14 @@ def test_a_packed_and_an_unpacked_package_say_the_same(model_package: Path, unpa
     assert unpacked.is_dir(), "only what was unpacked here is removed"
 
 
-def test_what_was_unpacked_is_removed(tmp_path: Path) -> None:
+def test_unpacked_files_are_removed(tmp_path: Path) -> None:
     with archive.unpacked(write_archive(tmp_path / "model.tar.gz", FILES)) as opened:
         folder = opened.folder
         assert (folder / "1" / "saved_model.pb").read_bytes() == b"graph"
     assert not folder.exists()
 
 
-def test_a_package_that_was_packed_again_by_hand_is_one(tmp_path: Path) -> None:
+def test_a_package_packed_with_tar_is_accepted(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     for name, content in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def test_reading_the_manifest_does_not_unpack_the_weights(model_package: Path, t
     assert "cannot be read" in refusal(beginning)
 
 
-def test_openvino_refuses_a_graph_that_is_none_with_a_sentence(tmp_path: Path) -> None:
+def test_a_graph_that_openvino_cannot_read_is_refused(tmp_path: Path) -> None:
     with (
         archive.unpacked(write_archive(tmp_path / "model.tar.gz", FILES)) as opened,
         pytest.raises(ArchiveError, match="OpenVINO cannot read"),
@@ -153,18 +153,18 @@ def test_openvino_refuses_a_graph_that_is_none_with_a_sentence(tmp_path: Path) -
 # What is no package --------------------------------------------------------------------------------
 
 
-def test_a_path_where_nothing_is(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert "There is no model package" in refusal(tmp_path / "model.tar.gz")
     with pytest.raises(ArchiveError, match="There is no model package"):
         archive.read_manifest(tmp_path / "model.tar.gz")
 
 
-def test_a_folder_of_something_else(tmp_path: Path) -> None:
+def test_another_folder_is_refused(tmp_path: Path) -> None:
     assert "has no code/manifest.json" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("missing", FILES)
-def test_an_archive_that_lacks_a_file_says_which(tmp_path: Path, missing: str) -> None:
+def test_an_incomplete_archive_names_the_missing_file(tmp_path: Path, missing: str) -> None:
     path = write_archive(tmp_path / "model.tar.gz", {name: data for name, data in FILES.items() if name != missing})
     assert f"{path} has no {missing}" in refusal(path)
 
@@ -174,13 +174,13 @@ def test_an_archive_that_lacks_a_file_says_which(tmp_path: Path, missing: str) -
     [b"", b"no archive", b"\x1f\x8b", gzip.compress(b"no tar"), gzip.compress(b"")],
     ids=["empty", "text", "two bytes", "gzip of text", "gzip of nothing"],
 )
-def test_a_file_of_something_else(tmp_path: Path, content: bytes) -> None:
+def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.tar.gz"
     path.write_bytes(content)
     assert re.search("cannot be read as a model package|has no code/manifest.json", refusal(path))
 
 
-def test_a_damaged_archive(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     path = write_archive(
         tmp_path / "model.tar.gz", FILES | {"1/variables/variables.data-00000-of-00001": bytes(range(256)) * 99}
     )
@@ -191,7 +191,7 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside-of-a-package", "code/../../outside"])
-def test_a_path_that_leads_out_is_not_followed(tmp_path: Path, name: str) -> None:
+def test_a_path_out_of_the_archive_is_refused(tmp_path: Path, name: str) -> None:
     assert "leads out of it" in refusal(write_archive(tmp_path / "model.tar.gz", {name: b"out"} | FILES))
     assert not (tmp_path / "outside").exists()
     assert not Path("/outside-of-a-package").exists()
@@ -204,7 +204,7 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     assert "no plain file" in refusal(write_archive(tmp_path / "model.tar.gz", FILES, member))
 
 
-def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
+def test_a_duplicate_name_is_refused(tmp_path: Path) -> None:
     again = tarfile.TarInfo("code/manifest.json")
     assert "twice" in refusal(write_archive(tmp_path / "model.tar.gz", FILES, again))
 
@@ -218,7 +218,7 @@ def headers(path: Path, *members: tarfile.TarInfo, then: int = 0) -> Path:
     return path
 
 
-def test_a_bomb_is_refused_before_it_is_gone_through(tmp_path: Path) -> None:
+def test_a_bomb_is_refused_before_it_is_read(tmp_path: Path) -> None:
     huge = tarfile.TarInfo("1/variables/variables.data-00000-of-00001")
     huge.size = 10**13
     path = headers(tmp_path / "model.tar.gz", huge, then=1000)
@@ -233,7 +233,7 @@ def test_many_empty_files_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_a_header_that_claims_a_record_without_end_is_not_read(tmp_path: Path, kind: bytes) -> None:
+def test_a_header_with_an_endless_record_is_refused(tmp_path: Path, kind: bytes) -> None:
     record = tarfile.TarInfo("name")
     record.type, record.size = kind, 10**12
     path = headers(tmp_path / "model.tar.gz", record, then=20_000_000)
@@ -265,7 +265,7 @@ def broken(change: Callable[[dict[str, object]], object]) -> bytes:
     ],
     ids=["empty", "list", "deep", "long", "incomplete", "wrong"],
 )
-def test_a_manifest_that_is_none_names_the_package(tmp_path: Path, manifest: bytes) -> None:
+def test_an_invalid_manifest_names_the_package(tmp_path: Path, manifest: bytes) -> None:
     path = write_archive(tmp_path / "model.tar.gz", FILES | {"code/manifest.json": manifest})
     assert str(path) in refusal(path)
     assert str(path) in manifest_refusal(path)

@@ -98,7 +98,7 @@ print(*{{name.partition(".")[0] for name in sys.modules}})
     assert set(loaded) - known - {name.partition(".")[0] for name in without} == set()
 
 
-def test_the_script_can_be_read_by_the_python_of_older_containers() -> None:
+def test_the_script_parses_on_python_3_8() -> None:
     ast.parse(Path(inference.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
@@ -124,14 +124,14 @@ def test_a_body_at_the_limit_is_taken(script: ModuleType) -> None:
     assert script.input_handler(io.BytesIO(bytes(inference.BODY_BYTES)), context(length=inference.BODY_BYTES))
 
 
-def test_the_container_s_answer_begins_with_the_status_that_is_meant(script: ModuleType) -> None:
+def test_a_refusal_begins_with_its_status(script: ModuleType) -> None:
     with pytest.raises(ValueError, match=r"^415: The content type has to be ") as caught:
         script.input_handler(io.BytesIO(b"an image"), context("image/png"))
     assert str(caught.value).endswith("not image/png.")
 
 
 @given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=inference.IMAGES))
-def test_what_was_encoded_is_what_is_decoded(images: list[bytes]) -> None:
+def test_encoded_instances_are_decoded_unchanged(images: list[bytes]) -> None:
     assert inference.pictures(instances(images), "application/json") == images
 
 
@@ -165,9 +165,9 @@ def test_any_body_is_either_images_or_refused_with_a_sentence(body: bytes, conte
     ("body", "sentence"),
     [
         (b"", "The body is empty"),
-        (b"{", "The body is no JSON"),
-        (b"\xff\xfe{", "The body is no JSON"),
-        (b"[" * 100_000, "The body is no JSON"),
+        (b"{", "The body is not JSON"),
+        (b"\xff\xfe{", "The body is not JSON"),
+        (b"[" * 100_000, "The body is not JSON"),
         (b"[]", "an object with “instances”"),
         (b'{"inputs": []}', "an object with “instances”"),
         (b'{"instances": [{"b64": "aGk="}], "signature_name": "pixels"}', "and nothing else"),
@@ -182,7 +182,7 @@ def test_any_body_is_either_images_or_refused_with_a_sentence(body: bytes, conte
         (b'{"instances": [{"b64": ""}]}', r"instances\[0\] is empty"),
     ],
 )
-def test_a_body_of_another_form_is_refused(body: bytes, sentence: str) -> None:
+def test_a_malformed_body_is_refused(body: bytes, sentence: str) -> None:
     refused = refusal(body)
     assert refused.status == 400
     with pytest.raises(Refused, match=sentence):
@@ -239,13 +239,16 @@ def test_the_manifest_is_there_when_it_is_asked_for(script: ModuleType, model_pa
         (b'{"predictions": []}', "without predictions"),
         (b'{"predictions": [[1.0, 2.0]]}', "row 0 does not have the model's 1280 numbers"),
         (b'{"predictions": [1.0]}', "row 0 does not have the model's 1280 numbers"),
-        (json.dumps({"predictions": [[1.0] * 1280, [math.nan] * 1280]}).encode(), "row 1 has something"),
-        (json.dumps({"predictions": [[math.inf] * 1280]}).encode(), "row 0 has something"),
-        (json.dumps({"predictions": [["1"] * 1280]}).encode(), "row 0 has something"),
-        (json.dumps({"predictions": [[True] * 1280]}).encode(), "row 0 has something"),
+        (
+            json.dumps({"predictions": [[1.0] * 1280, [math.nan] * 1280]}).encode(),
+            "row 1 has a value that is not a finite number",
+        ),
+        (json.dumps({"predictions": [[math.inf] * 1280]}).encode(), "row 0 has a value that is not a finite number"),
+        (json.dumps({"predictions": [["1"] * 1280]}).encode(), "row 0 has a value that is not a finite number"),
+        (json.dumps({"predictions": [[True] * 1280]}).encode(), "row 0 has a value that is not a finite number"),
     ],
 )
-def test_an_answer_of_another_form_is_an_error_and_no_answer(
+def test_a_malformed_answer_of_tensorflow_serving_is_an_error(
     script: ModuleType, content: bytes, sentence: str
 ) -> None:
     with pytest.raises(RuntimeError, match=sentence):
@@ -259,7 +262,7 @@ def test_images_that_tensorflow_serving_cannot_read_are_the_client_s_fault(scrip
 
 
 @pytest.mark.parametrize("content", [b'{"error": "out of memory"}', b"out of memory"])
-def test_another_failure_of_tensorflow_serving_is_told_as_it_is(script: ModuleType, content: bytes) -> None:
+def test_other_failures_of_tensorflow_serving_are_passed_on(script: ModuleType, content: bytes) -> None:
     with pytest.raises(RuntimeError, match=r"^TensorFlow Serving answered 503: out of memory$"):
         script.output_handler(Response(503, content), context())
 

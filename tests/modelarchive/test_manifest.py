@@ -46,18 +46,18 @@ def test_fingerprints_fit_where_they_are_kept() -> None:
     assert len(longest.fingerprint) <= 60
 
 
-def test_names_that_a_later_version_may_add_are_passed_over() -> None:
+def test_unknown_names_are_ignored() -> None:
     assert Manifest.from_dict(asdict(MANIFEST) | {"colour": "blue"}) == MANIFEST
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"resnet50"', b"\xff\xfe\x00"])
-def test_what_is_no_json_object_is_refused(text: str | bytes) -> None:
+def test_anything_but_a_json_object_is_refused(text: str | bytes) -> None:
     with pytest.raises(ManifestError, match="manifest"):
         Manifest.from_json(text)
 
 
 @pytest.mark.parametrize("name", ["architecture", "weights", "pooling", "size", "dimensions"])
-def test_a_manifest_that_lacks_something_says_what(name: str) -> None:
+def test_an_incomplete_manifest_names_the_missing_field(name: str) -> None:
     values = asdict(MANIFEST)
     del values[name]
     with pytest.raises(ManifestError, match=name):
@@ -85,6 +85,6 @@ def test_a_manifest_that_lacks_something_says_what(name: str) -> None:
     ],
     ids=str,
 )
-def test_values_that_no_package_has_are_refused(change: dict[str, Any]) -> None:
+def test_invalid_values_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ManifestError, match=r"manifest's .* have to be"):
         Manifest.from_dict(asdict(MANIFEST) | change)

@@ -22,7 +22,7 @@ from search.reading.refinement import Refinement
 from search.vision import fitting
 from search.vision.blocks import blocks
 from search.vision.colours import COLOURS_VERSION
-from search.vision.embedders import embedders, sagemaker
+from search.vision.embedders import discovery, embedders
 from search.vision.pictures import Box
 from search.writing import indexing, ledger
 from tests import shop
@@ -180,7 +180,7 @@ def test_one_bad_picture_of_thirty_two_fails_alone_with_its_reason(
     outcome = indexing.reconcile()
     assert (outcome.indexed, outcome.failed, outcome.postponed) == (31, 1, 0)
     entry = IndexEntry.objects.get(photo_id=bad.pk)
-    assert (entry.state, entry.reason) == ("failed", "The model does not take this picture: This is no image.")
+    assert (entry.state, entry.reason) == ("failed", "The model rejects this picture: This is no image.")
     assert not Embedding.objects.filter(digest=bad.sha256).exists()
     assert Embedding.objects.count() == 31
     response = admin_client.get(reverse("admin:search_index"))
@@ -278,7 +278,7 @@ def test_a_refit_that_nobody_asked_for_takes_no_other_model(
 def test_an_update_that_is_taken_back_is_noticed_soon(
     sold: ProductImage, endpoint: scripted.Endpoint, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sagemaker, "SOON", 0.0)
+    monkeypatch.setattr(discovery, "SOON", 0.0)
     endpoint.manifest = scripted.OTHER
     assert upload(client).status_code == 503
     assert upload(client).status_code == 503  # the other model is known by now

@@ -1,8 +1,8 @@
 """The servers that production uses: `python -m tests.servers [--install] [NAME ...] [-- COMMAND]`.
 
-For tests, and for trying. They are all by default, listen on free ports of this machine alone, begin empty, and end
-with the command, or on Ctrl-C where there is none; nothing is left of them. The command finds them by the variables
-that a site reads, and SERVERS tells the tests that these servers are theirs to use.
+By default it starts all of them. They listen only on free ports of this machine, start empty, and end with the
+command, or on Ctrl-C without one; their data is deleted. The command finds them by the variables that a site reads.
+SERVERS tells the tests that they may use these servers.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def main(arguments: Sequence[str]) -> int:
         own, command = own[:place], own[place + 1 :]
     parser = argparse.ArgumentParser(prog="python -m tests.servers", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(KINDS))
-    parser.add_argument("--install", action="store_true", help="bring what is missing; with no COMMAND that is all")
+    parser.add_argument("--install", action="store_true", help="install what is missing, then run COMMAND if given")
     options = parser.parse_args(own)
     if unknown := sorted(set(options.names) - KINDS.keys()):
-        parser.error(f"There is no server {', '.join(unknown)}; there are {', '.join(KINDS)}.")
+        parser.error(f"Unknown server: {', '.join(unknown)}. Use {', '.join(KINDS)}.")
     kinds = [KINDS[name] for name in options.names or KINDS]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,4 +1,4 @@
-"""What a server for tests is, whichever program it runs."""
+"""The base class of servers for tests."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PATIENCE = 120.0
 
 
 class NotInstalled(Exception):
-    """What a server needs is not there; the message says how it comes."""
+    """Something that a server needs is missing; the message says how to install it."""
 
 
 def installed() -> Path:
-    """The folder of what `--install` brings that is no package of the system."""
+    """The folder for what `--install` downloads beside system packages."""
     return Path(os.environ.get("SERVERS_DIR") or ROOT / ".servers").absolute()
 
 
@@ -35,9 +35,9 @@ class Server(ABC):
     """A server with its state in a folder. It may be stopped, killed and started again, on the same port."""
 
     name: ClassVar[str]
-    #: what whoever tries a site on it should know
+    #: a hint for people who run a site on it
     note: ClassVar[str] = ""
-    #: program -> Debian's package that has it; of those that are no commands, the file's path
+    #: program, or path of a file, -> Debian's package that contains it
     programs: ClassVar[dict[str, str]] = {}
 
     def __init__(self, folder: Path) -> None:
@@ -53,12 +53,12 @@ class Server(ABC):
 
     @classmethod
     def missing(cls) -> list[str]:
-        """What else is missing, beside Debian's packages."""
+        """What is missing besides Debian's packages."""
         return []
 
     @classmethod  # noqa: B027, packages are all that most need
     def install(cls) -> None:
-        """Bring what is missing beside Debian's packages, which are there by now."""
+        """Install what is missing besides Debian's packages, which are already installed."""
 
     # How it runs --------------------------------------------------------------------------------------------
 
@@ -73,10 +73,10 @@ class Server(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it does now."""
+        """Whether it answers now."""
 
     def prepare(self) -> None:  # noqa: B027, most need nothing
-        """Put into the folder, which is new and empty, what the first start needs."""
+        """Fill the new, empty folder with what the first start needs."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -95,7 +95,7 @@ class Server(ABC):
         """Start it; `wait` returns when it answers. Raises NotInstalled."""
         if needed := [*self.packages(), *self.missing()]:
             raise NotInstalled(
-                f"{self.name} cannot be started for want of {', '.join(needed)}: "
+                f"{self.name} cannot start without {', '.join(needed)}: "
                 f"run “python -m tests.servers --install {self.name}”."
             )
         if not self.folder.exists():
@@ -121,7 +121,7 @@ class Server(ABC):
             self._process = None
 
     def kill(self) -> None:
-        """End it at once, as a machine does that loses its power."""
+        """End it at once, as a power failure would."""
         if self._process:
             self._process.kill()
             self._process = None
@@ -138,7 +138,7 @@ def running(*kinds: type[Server]) -> Iterator[list[Server]]:
     """Servers of these kinds, started together in folders of their own; nothing is left of them afterwards."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="servers-", ignore_cleanup_errors=True)))
-        # Servers that will not run as root run as somebody else.
+        # Servers that refuse root run as another user.
         folder.chmod(0o755)
         servers: list[Server] = []
         for kind in kinds:
@@ -151,9 +151,9 @@ def running(*kinds: type[Server]) -> Iterator[list[Server]]:
 
 
 def free_port(first: int = 0, last: int = 0) -> int:
-    """A port of the loopback interface that nobody listens at: any, or one of a range.
+    """A free port of the loopback interface: any, or one of a range.
 
-    One of many at random: others who look for theirs at this moment will mostly take another.
+    It is chosen at random, so that processes that look for a port at the same time mostly take different ones.
     """
     for port in random.sample(range(first, last + 1), last + 1 - first):
         with socket.socket() as probe:

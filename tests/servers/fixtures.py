@@ -1,7 +1,7 @@
 """Servers as fixtures: each is started at its first use, and ends with the tests.
 
-Those of `python -m tests.servers ... -- pytest` are used as they are: SERVERS names them, so that what a developer's
-variables point at is never touched.
+Servers started by `python -m tests.servers ... -- pytest` are reused. SERVERS names them, so that tests never touch
+servers that a developer's variables point at.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.servers.redis import Redis
 
 
 def served(kind: type[Server], variable: str) -> Iterator[str]:
-    """What `variable` says of a server that runs already, or of one that is started here."""
+    """The value of `variable` for a running server, or for one started here."""
     if kind.name in os.environ.get("SERVERS", "").split():
         yield os.environ[variable]
         return
@@ -41,7 +41,7 @@ def older_opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenS
 
 @pytest.fixture(scope="module")
 def own_opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearch]:
-    """A node that the tests of a module may stop, start and spoil."""
+    """A node that the tests of a module may stop, start and break."""
     yield from _own(OpenSearch(_folder(tmp_path_factory)))
 
 

@@ -1,6 +1,6 @@
-"""A program that ends when whoever started it does, even by SIGKILL: `guard.py COMMAND...`.
+"""Runs a command that ends when its starter does, even by SIGKILL: `guard.py COMMAND...`.
 
-The command's own process group ends when this standard input does, which the starter holds open and nobody writes to.
+The command's own process group ends when this standard input does, which the starter holds open and never writes to.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import threading
 
 GRACE = 20.0
-"""Seconds that a program is given to end by itself."""
+"""Seconds that a program has to end by itself."""
 
 
 def main(command: list[str]) -> None:

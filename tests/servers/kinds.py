@@ -13,4 +13,4 @@ from tests.servers.redis import Redis
 KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (Endpoint, Moto, OpenSearch, PostgreSQL, Redis)}
 
 PROXIES: tuple[type[Server], ...] = (Nginx,)
-"""What stands in front of a site, and so is started by whoever has one."""
+"""Proxies in front of a site. Tests start these themselves, once they have a site."""

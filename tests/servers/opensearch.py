@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from tests.servers.base import HOST, PATIENCE, Server, free_port, installed
 
 VERSIONS = ("2.19.1", "3.2.0")
-"""The lines that are tested; the newer one is what a server is unless told otherwise."""
+"""The release lines that are tested; the newer one is the default."""
 
 #: The runner starts ordinary nodes, as the distribution's own script does; it numbers their ports from the base + 1.
 _PORTS = (9202, 9299)
@@ -132,7 +132,7 @@ class OpenSearch(Server):
         ]
 
     def answers(self) -> bool:
-        """It does, and is no other that took the port meanwhile."""
+        """Whether it answers, and is not another server that took the port."""
         try:
             return bool(ask(self.port, "GET", "/").get("cluster_name") == self.cluster) and "error" not in ask(
                 self.port, "GET", "/_cluster/health?wait_for_status=yellow&timeout=2s"

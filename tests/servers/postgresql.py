@@ -14,7 +14,7 @@ from tests.servers.base import HOST, Server, free_port
 
 #: Debian keeps several versions side by side, and none of their servers among the commands.
 _DEBIAN = Path("/usr/lib/postgresql")
-#: who it runs as where whoever starts it is root, which it refuses to be; Debian's package makes the account
+#: the account to run as when root starts it, because PostgreSQL refuses root; Debian's package creates it
 _ACCOUNT = "postgres"
 
 
@@ -81,7 +81,7 @@ class PostgreSQL(Server):
 
 
 def _program(name: str) -> str:
-    """The path of one of its programs; empty where there is none."""
+    """The path of one of its programs, or an empty string."""
     if found := shutil.which(name):
         return found
     versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))

@@ -1,4 +1,4 @@
-"""A program that runs beside the tests, and never after them."""
+"""A program that runs beside the tests and ends with them."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Process:
             os.killpg(self.pid, number)
 
     def stop(self) -> None:
-        """End it, with time to do so in order, and wait until it has."""
+        """End it gracefully, and wait until it has ended."""
         assert self._guard.stdin is not None
         self.send(signal.SIGCONT)
         self._guard.stdin.close()
         self._guard.wait()
 
     def kill(self) -> None:
-        """End it as a machine ends that loses its power."""
+        """End it at once, as a power failure would."""
         self.send(signal.SIGKILL)
         self.stop()

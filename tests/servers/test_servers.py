@@ -1,4 +1,4 @@
-"""Servers for tests start, answer, end with whoever started them, and say what is missing."""
+"""Servers for tests start, answer, end with their starter, and report what is missing."""
 
 from __future__ import annotations
 

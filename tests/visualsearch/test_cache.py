@@ -63,7 +63,7 @@ def test_clearing_it_leaves_the_brokers_messages(own_redis: Redis) -> None:
         assert client.keys() == [b"interactive"]
 
 
-def test_nothing_that_lies_in_it_is_executed(own_redis: Redis, tmp_path: Path) -> None:
+def test_cached_pickles_are_never_executed(own_redis: Redis, tmp_path: Path) -> None:
     with redis.Redis.from_url(own_redis.url) as client:
         client.set(cache.make_key("a"), pickled_trap(tmp_path / "sprung"))
         cache.set("b", 1)
@@ -99,7 +99,9 @@ def test_redis_that_is_down_is_an_empty_cache_and_is_logged_once(
     assert caplog.text.count("Redis is available again") == 1
 
 
-def test_what_cannot_be_json_is_logged_and_not_kept(own_redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+def test_values_that_json_cannot_hold_are_logged_and_not_kept(
+    own_redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
     cache.set("a", object())
     assert cache.get("a") is None
     assert "A value is not cached" in caplog.text

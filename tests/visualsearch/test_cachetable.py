@@ -44,7 +44,7 @@ def _in_a_table(settings: Any) -> None:
 
 
 def put(key: str, value: str) -> None:
-    """Write into the table as whoever can write into the database."""
+    """Write into the table directly, as anyone with access to the database can."""
     cache.set(key, 0)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE cache SET value = %s WHERE cache_key = %s", [value, cache.make_key(key)])
@@ -67,7 +67,7 @@ def test_it_is_a_cache() -> None:
     assert cache.add("a", 1) is True
 
 
-def test_what_has_expired_is_not_there_and_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_values_are_gone_and_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     cache.set("a", 1, -1)
     assert cache.get("a") is None
     assert not cache.touch("a")
@@ -78,7 +78,7 @@ def test_what_has_expired_is_not_there_and_makes_room(monkeypatch: pytest.Monkey
     assert cache.get("a") is None
 
 
-def test_it_keeps_only_so_many_values() -> None:
+def test_the_number_of_values_is_limited() -> None:
     for number in range(100):
         cache.set(f"{number}", number)
     with connection.cursor() as cursor:
@@ -86,7 +86,7 @@ def test_it_keeps_only_so_many_values() -> None:
         assert cursor.fetchone()[0] <= 21
 
 
-def test_nothing_that_lies_in_it_is_executed(tmp_path: Path) -> None:
+def test_cached_pickles_are_never_executed(tmp_path: Path) -> None:
     trap = pickled_trap(tmp_path / "sprung")
     pickle.loads(trap)  # noqa: S301 - our own
     (tmp_path / "sprung").rmdir()  # so it would
@@ -114,13 +114,13 @@ class Result:
         ({"day": date(2024, 5, 6), "id": UUID(int=1)}, {"day": "2024-05-06", "id": str(UUID(int=1))}),
     ],
 )
-def test_what_can_be_json_comes_back_as_json(value: Any, kept: Any) -> None:
+def test_values_that_json_can_hold_come_back_as_json(value: Any, kept: Any) -> None:
     cache.set("a", value)
     assert cache.get("a") == kept
 
 
 @pytest.mark.parametrize("value", [object(), b"bytes", {1, 2}, {"a": [Decimal(1)]}, 2**64])
-def test_what_cannot_be_json_is_logged_and_not_kept(value: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_values_that_json_cannot_hold_are_logged_and_not_kept(value: Any, caplog: pytest.LogCaptureFixture) -> None:
     cache.set("a", value)
     assert cache.add("b", value) is False
     assert cache.get_many(["a", "b"]) == {}

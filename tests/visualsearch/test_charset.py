@@ -35,14 +35,14 @@ def ask(path: str, content_type: str) -> tuple[str, dict[str, str], str]:
         "charset=unicode_escape", "charset=a\0b", "x*=nothing''a",
     ],
 )  # fmt: skip
-def test_a_charset_that_nobody_reads_is_refused_with_a_sentence(parameter: str) -> None:
+def test_an_unknown_charset_is_refused_with_a_sentence(parameter: str) -> None:
     status, _headers, body = ask("/", f"a/b; {parameter}")
     assert status == "400 Bad Request"
     assert "Send it as UTF-8." in body
 
 
 @pytest.mark.parametrize("path", ["/api/v1/products/", "/postImage"])
-def test_the_apis_clients_are_told_so_in_a_problem(path: str) -> None:
+def test_an_unknown_charset_in_the_api_is_a_problem_document(path: str) -> None:
     status, headers, body = ask(path, "a/b; charset=hex")
     assert status == "400 Bad Request"
     assert headers["Content-Type"] == "application/problem+json"

@@ -50,7 +50,7 @@ def test_a_browser_may_ask_for_a_page_of_a_named_origin(path: str, origin: str) 
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_answer_may_be_read_whatever_it_is(path: str) -> None:
+def test_errors_are_readable_across_origins_too(path: str) -> None:
     response = post(path)
     assert response.status_code == 400
     assert response["Access-Control-Allow-Origin"] == ORIGIN
@@ -62,14 +62,14 @@ def test_the_answer_may_be_read_whatever_it_is(path: str) -> None:
 @pytest.mark.parametrize(
     "origin", ["https://elsewhere.example", "http://client.example", f"{ORIGIN}.evil.example", "null"]
 )
-def test_no_other_origin_is_told_anything(path: str, origin: str) -> None:
+def test_other_origins_get_no_cors_headers(path: str, origin: str) -> None:
     for response in (preflight(path, origin), post(path, origin)):
         assert told(response) == set()
         assert "origin" in response["Vary"].lower()
 
 
 @pytest.mark.parametrize("path", ["/", "/search/", "/admin/login/", "/postImage/", "/apis/"])
-def test_nothing_but_the_api_may_be_asked(path: str) -> None:
+def test_cors_covers_only_the_api(path: str) -> None:
     assert told(Client().get(path, headers={"Origin": ORIGIN})) == set()
     assert told(preflight(path)) == set()
 
@@ -80,13 +80,13 @@ def test_a_request_that_is_too_large_says_so_to_the_page(settings: Any) -> None:
     assert (response.status_code, response["Access-Control-Allow-Origin"]) == (413, ORIGIN)
 
 
-def test_nobody_is_told_anything_where_no_origin_is_named(settings: Any) -> None:
+def test_no_origin_is_allowed_when_none_is_configured(settings: Any) -> None:
     settings.CORS_ALLOWED_ORIGINS = []
     for response in (preflight("/api/v1/products/"), Client().get("/api/v1/products/", headers={"Origin": ORIGIN})):
         assert told(response) == set()
 
 
-def test_what_is_no_preflight_is_answered_by_the_api_itself() -> None:
+def test_options_without_preflight_headers_reach_the_api() -> None:
     response = Client().options("/api/v1/search/", headers={"Origin": ORIGIN})
     assert response.status_code == 200
     assert response["Access-Control-Allow-Origin"] == ORIGIN

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """No product can be asked for; the questions that were asked all the same."""
+    """The database is unreachable; the queries that were tried."""
     asked: list[str] = []
 
     def broken(*args: Any) -> None:
@@ -44,7 +44,7 @@ def test_what_needs_the_database_says_that_it_is_out_of_reach(
     assert "Try again in a minute" in response.content.decode()
 
 
-def test_after_one_request_has_waited_nothing_done_others_do_not(
+def test_only_the_first_request_waits_for_an_unreachable_database(
     away: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = Client()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for products, or for the index, meets a mistake of ours."""
+    """Requests for products or the index raise an unexpected error."""
 
     def fail(*_arguments: Any) -> Any:
         raise ZeroDivisionError
@@ -30,7 +30,7 @@ def mistake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("mistake")
 @pytest.mark.parametrize("path", ["/api/v1/products/", "/postImage"])
-def test_a_mistake_of_ours_is_a_problem_for_the_apis_clients(path: str) -> None:
+def test_an_unexpected_error_in_the_api_is_a_problem_document(path: str) -> None:
     client = Client(raise_request_exception=False)
     picture = json.dumps({"base64img": "aaaa"})
     response = client.post(path, picture, "application/json") if path == "/postImage" else client.get(path)
@@ -40,14 +40,14 @@ def test_a_mistake_of_ours_is_a_problem_for_the_apis_clients(path: str) -> None:
 
 
 @pytest.mark.usefixtures("mistake")
-def test_a_mistake_of_ours_is_a_page_for_shoppers() -> None:
+def test_an_unexpected_error_in_a_page_is_a_page() -> None:
     response = Client(raise_request_exception=False).get("/")
     assert response.status_code == 500
     assert "<h1>Something went wrong</h1>" in response.content.decode()
 
 
 @pytest.mark.parametrize(("status", "logged"), [(500, True), (501, True), (502, False), (503, False), (504, False)])
-def test_only_errors_that_nothing_has_explained_are_logged_as_ours(
+def test_only_unexplained_errors_are_logged_as_unexpected(
     rf: RequestFactory, caplog: pytest.LogCaptureFixture, status: int, logged: bool
 ) -> None:
     request = rf.get("/api/v1/search/")
@@ -56,14 +56,14 @@ def test_only_errors_that_nothing_has_explained_are_logged_as_ours(
 
 
 @pytest.mark.parametrize("path", ["/api/v1/products/", "/postImage"])
-def test_another_sites_name_is_a_problem_for_the_apis_clients(client: Client, path: str) -> None:
+def test_an_unknown_host_is_a_problem_document_in_the_api(client: Client, path: str) -> None:
     response = client.get(path, headers={"Host": "another.example"})
     assert response.status_code == 400
     assert response["Content-Type"] == "application/problem+json"
     assert "/api/docs/" in response.json()["detail"]
 
 
-def test_another_sites_name_is_a_page_for_shoppers(client: Client) -> None:
+def test_an_unknown_host_is_a_page_for_shoppers(client: Client) -> None:
     response = client.get("/", headers={"Host": "another.example"})
     assert response.status_code == 400
     assert "This request cannot be understood" in response.content.decode()

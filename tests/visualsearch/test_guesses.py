@@ -43,7 +43,7 @@ def boss() -> User:
 
 @pytest.fixture(autouse=True)
 def hashed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The lengths of the passwords that are hashed meanwhile."""
+    """The lengths of the passwords hashed during the test."""
     lengths: list[int] = []
     encode = PBKDF2PasswordHasher.encode
 
@@ -213,7 +213,7 @@ def test_the_worker_forgets_old_guesses_and_sessions_that_have_ended(boss: User,
     assert not Session.objects.exists()
 
 
-# Who lets people in again -----------------------------------------------------------------------------------------
+# Unlocking --------------------------------------------------------------------------------------------------------
 
 
 def test_a_command_unlocks(boss: User) -> None:

@@ -40,7 +40,7 @@ def test_a_site_without_an_index_is_not_ready(client: Client) -> None:
     assert "manage.py sync_index" in parts["index"]
 
 
-def test_a_missing_migration_is_told(client: Client) -> None:
+def test_a_missing_migration_is_reported(client: Client) -> None:
     ledger.ensure_live_version()
     last = MigrationRecorder(connection).migration_qs.filter(app="search").order_by("-name").first()
     assert last is not None
@@ -50,7 +50,7 @@ def test_a_missing_migration_is_told(client: Client) -> None:
     assert "manage.py migrate" in response.json()["parts"]["migrations"]
 
 
-def test_an_index_of_another_model_is_told(client: Client) -> None:
+def test_an_index_of_another_model_is_reported(client: Client) -> None:
     IndexVersion.objects.filter(pk=ledger.ensure_live_version().pk).update(fingerprint="another-model")
     response = client.get("/readyz")
     assert response.status_code == 503
@@ -59,7 +59,7 @@ def test_an_index_of_another_model_is_told(client: Client) -> None:
     assert parts["index"] == "ok"
 
 
-def test_an_index_whose_files_are_gone_is_told(client: Client, settings: Any) -> None:
+def test_an_index_without_its_files_is_reported(client: Client, settings: Any) -> None:
     ledger.ensure_live_version()
     shutil.rmtree(settings.VECTOR_INDEXES["default"]["OPTIONS"]["folder"])
     # Another process, which has not read the files yet.
@@ -69,7 +69,7 @@ def test_an_index_whose_files_are_gone_is_told(client: Client, settings: Any) ->
     assert "manage.py rebuild_index" in response.json()["parts"]["index"]
 
 
-def test_a_model_whose_weights_are_missing_is_told(client: Client, settings: Any) -> None:
+def test_a_model_without_its_weights_is_reported(client: Client, settings: Any) -> None:
     ledger.ensure_live_version()
     options = {"variant": "lite2"}  # not among the requirements
     settings.EMBEDDERS = {"default": {**settings.EMBEDDERS["default"], "OPTIONS": options}}
@@ -78,7 +78,7 @@ def test_a_model_whose_weights_are_missing_is_told(client: Client, settings: Any
     assert "pip install" in response.json()["parts"]["embedder"]
 
 
-def test_what_a_database_driver_says_is_logged_and_not_shown(
+def test_database_errors_are_logged_and_not_shown(
     client: Client, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger.ensure_live_version()
@@ -100,5 +100,5 @@ def test_a_balancer_asks_by_address_and_in_plain_http(client: Client, settings: 
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_health_is_asked_and_not_told(client: Client, path: str) -> None:
+def test_health_refuses_post(client: Client, path: str) -> None:
     assert client.post(path).status_code == 405

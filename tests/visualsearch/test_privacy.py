@@ -65,7 +65,7 @@ def test_a_database_elsewhere_is_closed_too(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "db.sqlite3").exists()
 
 
-def test_a_folder_that_is_a_link_is_left_to_whoever_made_it(tmp_path: Path) -> None:
+def test_a_symlinked_folder_keeps_its_permissions(tmp_path: Path) -> None:
     disk, folder = tmp_path / "disk", tmp_path / "data"
     disk.mkdir(mode=0o755)
     folder.mkdir()
@@ -75,7 +75,7 @@ def test_a_folder_that_is_a_link_is_left_to_whoever_made_it(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="only root can become another user")
-def test_what_belongs_to_another_user_is_named_and_does_not_stop_the_start(tmp_path: Path) -> None:
+def test_files_of_another_user_are_logged_and_do_not_stop_the_start(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for name in privacy.FOLDERS:
         (folder / name).mkdir(parents=True)

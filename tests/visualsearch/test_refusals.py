@@ -23,7 +23,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("path", "accept", "kind"), FORMS)
-def test_a_refusal_has_the_form_that_its_client_reads(path: str, accept: str, kind: str) -> None:
+def test_a_refusal_has_the_format_that_the_client_accepts(path: str, accept: str, kind: str) -> None:
     request = RequestFactory().get(path, headers={"Accept": accept})
     response = refusal(request, HTTPStatus.BAD_REQUEST, "No & no", "Send <less>.", code="much")
     assert (response.status_code, response["Content-Type"]) == (400, kind)
@@ -49,7 +49,7 @@ def test_a_refusal_has_the_form_that_its_client_reads(path: str, accept: str, ki
     ],
 )
 @pytest.mark.parametrize(("path", "accept", "kind"), FORMS)
-def test_whatever_refuses_a_request_answers_in_that_form(
+def test_every_refusal_uses_the_format_of_its_client(
     client: Client, environ: dict[str, Any], status: int, path: str, accept: str, kind: str
 ) -> None:
     response = client.generic("POST", path, HTTP_ACCEPT=accept, **environ)

@@ -77,9 +77,7 @@ def test_staff_may_send_several_photos_at_once(admin_client: Client, path: str) 
     assert response.status_code != 413
 
 
-def test_staff_without_the_second_factor_that_is_required_send_no_more_than_others(
-    admin_client: Client, settings: Any
-) -> None:
+def test_staff_without_a_required_code_have_the_limit_of_shoppers(admin_client: Client, settings: Any) -> None:
     settings.ADMIN_REQUIRE_OTP = True
     length = str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 2)
     assert admin_client.generic("POST", "/admin/logout/", CONTENT_LENGTH=length).status_code == 413
@@ -94,18 +92,18 @@ def test_an_upload_of_staff_has_a_limit_too(admin_client: Client) -> None:
     assert "This is larger than 300 MB." in response.content.decode()
 
 
-def test_nobody_sends_as_much_to_the_admin_without_an_account(client: Client) -> None:
+def test_strangers_cannot_send_large_bodies_to_the_admin(client: Client) -> None:
     length = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 2
     assert client.generic("POST", "/admin/login/", CONTENT_LENGTH=str(length)).status_code == 413
 
 
 @pytest.mark.parametrize("length", ["", "-1", "ten"])
-def test_a_length_that_is_none_is_left_to_the_server(client: Client, length: str) -> None:
+def test_an_invalid_length_is_left_to_the_server(client: Client, length: str) -> None:
     assert client.generic("GET", "/healthz", CONTENT_LENGTH=length).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/search/", "/api/v1/search/"])
-def test_a_body_of_unknown_length_is_not_taken_for_nothing(client: Client, path: str) -> None:
+def test_a_body_of_unknown_length_is_not_taken_as_empty(client: Client, path: str) -> None:
     response = client.generic("POST", path, headers={"Transfer-Encoding": "chunked"})
     assert response.status_code == 411
     assert "Content-Length" in response.content.decode()

@@ -1,4 +1,4 @@
-"""What every model behind search promises."""
+"""The contract of the models that search uses."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TOLERANCE = 2e-3
 class Embedder(Backend):
     """A model that turns square pictures into unit vectors. One instance serves all threads of a process.
 
-    What it says of itself never changes once it was said: where the model behind it is exchanged, the instance goes
-    on refusing and is `outdated`. Each of its properties may raise EmbedderError where it has to ask for it.
+    Its properties never change: if a remote model is replaced, the instance refuses every call and is `outdated`.
+    Each property of a remote model may raise EmbedderError.
     """
 
     remote = False
-    """Whether it takes a network to ask the model, also what it is."""
+    """Whether the model and its properties are reached over a network."""
 
     @property
     @abstractmethod
@@ -42,22 +42,22 @@ class Embedder(Backend):
 
     @property
     def batch_size(self) -> int:
-        """How many squares the model is given at a time; callers gather at least as many where they can."""
+        """How many squares the model takes at a time; callers gather at least as many where they can."""
         return 16
 
     @abstractmethod
     def _embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed 1 to batch_size squares, uint8 (n, size, size, 3) RGB -> (n, dimensions), unit rows.
 
-        Raises PicturesRejected, with the rows of the others, where the model refuses some of the pictures for good.
+        Raises PicturesRejected, with the rows of the others, if the model permanently rejects some pictures.
         """
 
     def embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed squares, uint8 (n, size, size, 3) RGB -> float32 (n, dimensions), unit rows.
 
-        Any n will do. Raises ValueError for squares of another dtype or shape, PicturesRejected with the rows of
-        the others where the model refuses some of the pictures, and EmbedderError where it cannot be asked or
-        answers with something that is not n unit vectors.
+        n may be any number. Raises ValueError for squares of another dtype or shape, PicturesRejected with the rows
+        of the others if the model rejects some of the pictures, and EmbedderError if it cannot be called or does not
+        answer with n unit vectors.
         """
         expected = (self.size, self.size, 3)
         if squares.dtype != np.uint8 or squares.ndim != 4 or squares.shape[1:] != expected:  # noqa: PLR2004
@@ -82,11 +82,11 @@ class Embedder(Backend):
         """Load the model now, by embedding a grey square, so that no shopper waits for it."""
         self.embed(np.full((1, self.size, self.size, 3), 127, np.uint8))
 
-    def ask_anew(self) -> None:
-        """Find out now whether the model has been exchanged: then this is `outdated`. Nothing where it is away."""
+    def refresh_manifest(self) -> None:
+        """Find out now whether the model was replaced, and be `outdated` if so; nothing if it does not answer."""
 
-    def doubt(self) -> None:
-        """Something speaks for the model having been exchanged: find out soon, not now."""
+    def mark_stale(self) -> None:
+        """The model may have been replaced: find out soon, not now."""
 
     def _verified(self, vectors: NDArray[np.float32], n: int, refused: Collection[int]) -> NDArray[np.float32]:
         if vectors.shape != (n, self.dimensions):

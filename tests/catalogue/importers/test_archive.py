@@ -1,4 +1,4 @@
-"""A zip of photos as a source: hostile ones are refused before anything is read."""
+"""A zip of photos as a source; hostile ones are refused before anything is read."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_a_table_names_photos_by_path_or_unique_name(tmp_path: Path) -> None:
                 source.photo(name).read()
 
 
-def test_photos_come_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_photos_are_sorted_by_name(tmp_path: Path) -> None:
     path = pack(
         tmp_path / "x.zip", {"hats/b.jpg": b"b", "hats/a.jpg": b"a", "__MACOSX/hats/._a.jpg": b"", "c.jpg": b"c"}
     )
     assert read(path) == {"c.jpg": b"c", "hats/a.jpg": b"a", "hats/b.jpg": b"b"}
 
 
-def test_a_folder_named_as_the_archive_is_taken_off(tmp_path: Path) -> None:
+def test_a_folder_named_like_the_archive_is_ignored(tmp_path: Path) -> None:
     assert read(pack(tmp_path / "shop.zip", {"shop/hats/a.jpg": b"a", "shop/b.jpg": b"b"})) == {
         "b.jpg": b"b",
         "hats/a.jpg": b"a",
@@ -101,7 +101,7 @@ def test_an_archive_that_expands_beyond_the_limit_is_refused(tmp_path: Path) -> 
         ArchiveSource(path, max_expanded=1_000)
 
 
-def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"PK\3\4 cut off")
     with pytest.raises(SourceRefused, match="cannot be opened as a zip"):
         ArchiveSource(tmp_path / "x.zip")

@@ -1,4 +1,4 @@
-"""Cells of a table: what is taken, and what is said of what is not."""
+"""Cells and columns of a table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def refusal(**cells: object) -> str:
     return str(caught.value)
 
 
-def test_every_cell_becomes_what_the_model_has() -> None:
+def test_every_cell_becomes_a_value_of_the_model() -> None:
     taken = record(
         title=" Wool coat ",
         category="Outerwear / Coats",
@@ -80,7 +80,7 @@ def test_the_column_of_addresses_may_be_of_one() -> None:
     assert record(image_url="").photos == ()
 
 
-def test_columns_that_are_absent_are_not_spoken_of() -> None:
+def test_absent_columns_have_no_values() -> None:
     taken = record(title="Coat")
     assert taken.values == {"title": "Coat"}
     assert taken.photos is None
@@ -113,7 +113,7 @@ def test_empty_cells_empty_the_field(settings: Any) -> None:
     assert taken.photos == ()
 
 
-def test_json_values_mean_what_their_texts_mean() -> None:
+def test_json_values_mean_the_same_as_their_texts() -> None:
     taken = record(price=19.99, stock=4, category=["A/B", "C"], attributes={"n": 1}, photos=["a;b.jpg"], title=501)
     assert taken.values["price"] == Decimal("19.99")
     assert taken.values["stock"] == 4
@@ -195,28 +195,23 @@ def test_every_bad_cell_of_a_row_is_named() -> None:
 
 @hypothesis(deadline=None)
 @given(st.decimals(min_value=0, max_value=cells.MAX_PRICE, places=2))
-def test_every_price_that_the_database_can_hold_is_taken(price: Decimal) -> None:
+def test_every_price_that_the_database_can_store_is_accepted(price: Decimal) -> None:
     assert record(price=str(price)).values["price"] == price
 
 
 # The first text that hypothesis draws on a machine takes it seconds.
 @hypothesis(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.dictionaries(
-        st.sampled_from(
-            ["title", "description", "category", "brand", "price", "stock", "visible_from", "photos", "alt"]
-        ),
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-            max_leaves=4,
-        ),
-    )
+    st.sampled_from(["title", "description", "category", "brand", "price", "stock", "visible_from", "photos", "alt"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=4,
+    ),
 )
-def test_any_cell_is_taken_or_refused(cells: dict[str, object]) -> None:
+def test_any_cell_is_accepted_or_refused(name: str, cell: object) -> None:
     with suppress(columns.BadRow):
-        taken = record(**cells)
-        assert set(taken.values) == set(cells) - {"photos", "alt"}
+        assert set(record(**{name: cell}).values) == {name} - {"photos", "alt"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""FEIDEGGER's form, with photos of a server of the tests' own."""
+"""FEIDEGGER as a source, with photos on a local server."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_second_run_downloads_only_what_failed(site: Web, tmp_path: Path) -> N
 
 
 @pytest.mark.django_db
-def test_downloads_run_beside_each_other_and_no_more_than_asked_for(site: Web, tmp_path: Path) -> None:
+def test_downloads_run_in_parallel_up_to_the_option(site: Web, tmp_path: Path) -> None:
     lock, under_way, most = threading.Lock(), 0, 0
 
     def slowly(seed: int) -> Any:

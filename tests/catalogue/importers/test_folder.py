@@ -19,7 +19,7 @@ def fill(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_photos_come_in_the_order_of_their_names_with_their_bytes(tmp_path: Path) -> None:
+def test_photos_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     source = FolderSource(fill(tmp_path, "hats/b.jpg", "hats/a.jpg", "coats/c.png", "top.webp"))
     records = [record for record in source if isinstance(record, ProductRecord)]
     assert [record.sku for record in records] == ["coats/c.png", "hats/a.jpg", "hats/b.jpg", "top.webp"]
@@ -27,7 +27,7 @@ def test_photos_come_in_the_order_of_their_names_with_their_bytes(tmp_path: Path
     assert source.total == 4
 
 
-def test_what_systems_leave_behind_is_passed_over_silently(tmp_path: Path) -> None:
+def test_files_of_operating_systems_are_skipped(tmp_path: Path) -> None:
     source = FolderSource(fill(tmp_path, "a.jpg", ".DS_Store", "Thumbs.db", "__MACOSX/a.jpg", ".git/x.jpg"))
     assert [record.where for record in source] == ["a.jpg"]
 
@@ -67,7 +67,7 @@ def test_folders_that_are_nested_too_deep_are_rejected(tmp_path: Path) -> None:
     assert isinstance(good, ProductRecord)
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceRefused, match="cannot be listed"):
         FolderSource(tmp_path / "nowhere")
 
@@ -87,7 +87,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("large.jpg", "MB"),
     ],
 )
-def test_a_photo_that_cannot_be_had_is_refused_with_a_sentence(tmp_path: Path, name: str, sentence: str) -> None:
+def test_an_unreadable_photo_is_refused_with_a_sentence(tmp_path: Path, name: str, sentence: str) -> None:
     shop = fill(tmp_path / "shop", "empty.jpg")
     (shop / "empty.jpg").write_bytes(b"")
     fill(tmp_path, "secret.jpg")

@@ -1,4 +1,4 @@
-"""Records into the catalogue: what is written, what is left alone, and what happens when it goes wrong."""
+"""The importer: what it writes, what it leaves alone, and errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import OperationalError
 from django.utils import translation
 
-from catalogue import files
 from catalogue.importers.importer import Importer, Summary
 from catalogue.importers.records import BytesPhoto, Difference, ProductRecord, Reject, UnreadablePhoto
 from catalogue.models import Brand, Category, Product, ProductImage
 from catalogue.signals import photos_changed
-from tests.catalogue.observing import stored
+from tests.catalogue.observing import stored, used
 from tests.drawing import encoded, picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,10 +67,6 @@ def run(*records: ProductRecord | Reject, **options: Any) -> Outcome:
     with listening(lambda ids, **_: changed.extend(ids)):
         summary = importer.run(records)
     return Outcome(summary, rejects, changed)
-
-
-def used() -> set[str]:
-    return {name for row in ProductImage.objects.values_list(*files.COLUMNS) for name in row}
 
 
 def photos(sku: str = "A") -> list[int]:
@@ -232,7 +227,7 @@ def test_dates_that_contradict_those_in_the_database_are_rejected() -> None:
 def test_a_repeated_sku_is_rejected() -> None:
     outcome = run(record("A"), replace(record("A", values={"title": "other"}), where="line 9"), batch=1)
     assert [(r.where, r.reason) for r in outcome.rejects] == [
-        ("line 9", "This SKU is already in line A. Take one of them out.")
+        ("line 9", "This SKU is already in line A. Remove one of them.")
     ]
     assert Product.objects.get().title == "Product A"
 
@@ -401,9 +396,7 @@ def test_a_batch_is_tried_again_after_a_conflict() -> None:
     assert (Category.objects.count(), stored()) == (1, used())
 
 
-def test_a_product_that_was_just_created_is_compared(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_product_that_was_just_created_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = record("A", photo(0), photo(1), values={"title": "x", "category": ("C",)})
     write = Importer._write
 

@@ -1,4 +1,4 @@
-"""What a path says of a product."""
+"""Products from paths of photos."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_folders_name_that_is_too_long_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "__MACOSX", "desktop.ini", ".git"])
-def test_what_operating_systems_leave_behind_is_hidden(name: str) -> None:
+def test_files_of_operating_systems_are_hidden(name: str) -> None:
     assert layout.hidden(name)
 
 

@@ -42,7 +42,7 @@ def test_objects_become_categories_and_products_like_files_of_a_folder(s3: S3) -
     assert (status, summary["unchanged"]) == (0, 3)
 
 
-def test_what_cannot_be_read_fails_alone(s3: S3, settings: Any) -> None:
+def test_unreadable_objects_fail_alone(s3: S3, settings: Any) -> None:
     settings.IMAGE_MAX_BYTES = 5_000
     put(s3, good=small(1), words=b"just words", large=bytes(5_001))
     s3.client.put_object(Bucket=BUCKET, Key="incoming/list.txt", Body=b"x")
@@ -64,7 +64,7 @@ def test_objects_are_read_batch_by_batch(s3: S3, monkeypatch: pytest.MonkeyPatch
     write = importer.Importer._write
 
     def writing(self: Any, drafts: Any) -> Any:
-        # The next batch's objects may go: nobody has read them yet.
+        # Objects of the next batch have not been read yet.
         if not seen:
             for name in ("c", "d"):
                 s3.client.delete_object(Bucket=BUCKET, Key=f"incoming/{name}.jpg")

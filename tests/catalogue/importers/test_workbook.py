@@ -50,7 +50,7 @@ def test_the_first_sheet_is_read_with_headings_as_people_write_them(tmp_path: Pa
     assert found.values == {"title": "Coat", "external_url": "https://shop.example/a"}
 
 
-def test_numbers_and_dates_are_taken_as_the_sheet_shows_them(tmp_path: Path) -> None:
+def test_numbers_and_dates_are_read_as_the_sheet_shows_them(tmp_path: Path) -> None:
     header = ["sku", "title", "price", "stock", "visible_from", "visible_until"]
     row = [1001, 501, 0.1 + 0.2, 7.0, date(2026, 1, 31), datetime(2026, 2, 1, 9, 30)]  # noqa: DTZ001
     found = only(book(tmp_path, header, row))
@@ -127,7 +127,7 @@ def test_a_cell_with_an_error_is_not_empty(tmp_path: Path) -> None:
     assert only(hostile.workbook(tmp_path / "t.xlsx", f"<row>{cells}</row>")).values["title"] == "#N/A"
 
 
-def test_cells_go_where_they_say_in_whatever_order(tmp_path: Path) -> None:
+def test_cells_are_placed_by_their_references(tmp_path: Path) -> None:
     cells = '<c r="B7" t="str"><v>Coat</v></c><c r="A7" t="str"><v>a</v></c>'
     found = only(hostile.workbook(tmp_path / "t.xlsx", f'<row r="7">{cells}</row>'))
     assert (found.where, found.sku, found.values) == ("row 7", "a", {"title": "Coat", "description": ""})

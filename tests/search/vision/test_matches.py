@@ -138,7 +138,7 @@ def test_a_calibration_survives_json() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", json.dumps({"same_item": "high"})])
-def test_json_that_is_no_calibration_is_refused_with_what_to_do(text: str) -> None:
+def test_invalid_json_is_refused_with_what_to_do(text: str) -> None:
     with pytest.raises(ValueError, match="rebuild_index"):
         Calibration.from_json(text)
 

@@ -223,7 +223,7 @@ def test_a_box_outside_the_picture_reversed_or_tiny_is_refused_with_a_sentence(
 
 
 @pytest.mark.parametrize("edges", [[], [0, 0, 1], [0, 0, 1, 1, 1], ["a", 0, 1, 1], [None, 0, 1, 1], "0011!"])
-def test_what_is_not_four_numbers_is_not_a_box(edges: list[float]) -> None:
+def test_anything_but_four_numbers_is_refused(edges: list[float]) -> None:
     with pytest.raises(ValueError, match="four numbers"):
         Box.from_sequence(edges)
 

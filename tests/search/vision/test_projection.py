@@ -240,7 +240,7 @@ def test_components_of_wide_embeddings_explain_as_much_as_the_exact_ones(monkeyp
     assert quick == pytest.approx(explained(), rel=5e-3)
 
 
-def test_rows_are_projected_alike_alone_and_among_many(learnt: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_projection_does_not_depend_on_the_batch(learnt: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings, _ = photos(30)
     whole = learnt.apply(embeddings)
     monkeypatch.setattr(projection.batches, "__defaults__", (7,))
@@ -302,7 +302,7 @@ def archive(**arrays: object) -> Callable[[], bytes]:
         ),
     ],
 )
-def test_bytes_that_are_no_projection_are_refused_with_what_to_do(write: Callable[[], bytes]) -> None:
+def test_invalid_bytes_are_refused_with_what_to_do(write: Callable[[], bytes]) -> None:
     with pytest.raises(SpaceMismatch, match="rebuild_index"):
         Projection.from_bytes(write())
 

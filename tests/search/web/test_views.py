@@ -83,7 +83,7 @@ def test_an_address_that_is_too_long_is_answered_and_not_cut(client: Client, acc
     address = "https://pictures.example/dress.jpg?" + 2_465 * "x"
     response = client.post("/search/", {"image_url": address}, headers={"accept": accepts})
     assert response.status_code == 422
-    assert "This is not the address of a picture. Copy it whole" in response.content.decode()
+    assert "This is not the address of a picture. Copy the whole address" in response.content.decode()
     assert accepts == "application/json" or address in response.content.decode()
 
 

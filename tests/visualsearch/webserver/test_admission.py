@@ -22,7 +22,7 @@ async def settled() -> None:
 
 
 class Requests:
-    """Requests that hold a thread until they are told to end."""
+    """Requests that hold a thread until the test ends them."""
 
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
@@ -41,7 +41,7 @@ class Requests:
         await settled()
 
 
-def test_clients_take_turns_whoever_sends_most() -> None:
+def test_clients_take_turns_regardless_of_how_much_they_send() -> None:
     async def scenario() -> None:
         requests = Requests(Admission(1))
         tasks = [asyncio.create_task(requests(name)) for name in ("a1", "a2", "a3", "a4", "b1", "c1")]
@@ -54,7 +54,7 @@ def test_clients_take_turns_whoever_sends_most() -> None:
     run(scenario)
 
 
-def test_no_more_threads_are_used_than_there_are() -> None:
+def test_no_more_threads_are_used_than_configured() -> None:
     async def scenario() -> None:
         requests = Requests(Admission(2))
         tasks = [asyncio.create_task(requests(f"{client}1")) for client in "abcd"]
@@ -91,7 +91,7 @@ def test_what_does_not_fit_in_the_queue_is_refused_at_once(limits: Limits, refus
     run(scenario)
 
 
-def test_who_waits_too_long_is_refused_and_leaves_the_queue() -> None:
+def test_a_request_that_waits_too_long_is_refused_and_leaves_the_queue() -> None:
     async def scenario() -> None:
         admission = Admission(1, Limits(patience=0.01))
         requests = Requests(admission)
@@ -139,7 +139,7 @@ def test_bodies_of_one_client_and_of_all_are_bounded() -> None:
     admission.keep("c", 60)
 
 
-def test_bodies_that_are_being_received_are_bounded_for_one_client_and_for_all() -> None:
+def test_request_bodies_are_bounded_per_client_and_in_total() -> None:
     admission = Admission(1, Limits(receiving=3, receiving_of_client=2))
     with admission.receiving("a"), admission.receiving("a"):
         with pytest.raises(Overloaded), admission.receiving("a"):

@@ -68,7 +68,7 @@ def _send(client: object, data: bytes) -> None:
         client.sendall(data)  # type: ignore[attr-defined]
 
 
-def test_a_body_that_is_larger_than_any_picture_is_refused_before_it_is_sent(server: Server) -> None:
+def test_a_body_larger_than_any_picture_is_refused_before_upload(server: Server) -> None:
     with server.connect() as client:
         client.sendall(b"POST /stranger HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n")
         assert client.recv(65_536).startswith(b"HTTP/1.1 413 ")
@@ -83,7 +83,7 @@ def test_a_client_that_asks_first_is_told_to_go_on_or_not(server: Server) -> Non
         assert client.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_what_is_left_of_a_refused_body_is_read_so_that_the_answer_is_seen(server: Server) -> None:
+def test_the_rest_of_a_refused_body_is_read_so_the_client_sees_the_answer(server: Server) -> None:
     body = bytes(20_000_000)
     request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
     with server.connect() as client:
@@ -94,7 +94,7 @@ def test_what_is_left_of_a_refused_body_is_read_so_that_the_answer_is_seen(serve
     assert b"HTTP/1.1 200 " in answers
 
 
-def test_whom_the_application_lets_send_more_is_read(server: Server) -> None:
+def test_a_client_allowed_to_send_more_is_read(server: Server) -> None:
     assert server.send(post(b"/staff", bytes(20_000_000))).endswith(b"\r\n\r\n20000000")
 
 

@@ -129,7 +129,7 @@ def test_more_bodies_of_one_client_than_it_may_send_at_once_are_refused(server: 
         assert server.get("/", "127.0.0.8") == b"0"
 
 
-def test_what_is_heaped_up_behind_an_answer_is_not_answered_within_it(server: Server) -> None:
+def test_pipelined_requests_are_not_answered_inside_a_response(server: Server) -> None:
     with server.connect() as client:
         client.sendall(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = client.recv(65_536)
@@ -152,7 +152,7 @@ def test_a_head_that_does_not_end_is_refused(server: Server) -> None:
         assert received(client).startswith(b"HTTP/1.1 431 ")
 
 
-def test_requests_that_are_heaped_up_on_one_connection_end_it(server: Server) -> None:
+def test_too_many_pipelined_requests_close_the_connection(server: Server) -> None:
     answers = server.send((HEAD + b"\r\n") * 500)
     assert answers.count(b"HTTP/1.1 200") < 20
 
@@ -175,7 +175,7 @@ def test_what_is_no_http_is_refused(server: Server, garbage: bytes) -> None:
         b"X: a\r\n b: c\r\n\0: d\r\n",
     ],
 )
-def test_requests_whose_end_is_in_doubt_are_refused(server: Server, headers: bytes) -> None:
+def test_requests_with_ambiguous_length_are_refused(server: Server, headers: bytes) -> None:
     """Two servers that disagree about where a request ends let one request hide in another."""
     answers = server.send(
         b"POST / HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\nabcGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -184,7 +184,7 @@ def test_requests_whose_end_is_in_doubt_are_refused(server: Server, headers: byt
     assert answers.count(b"HTTP/1.1 ") == 1
 
 
-def test_an_upgrade_is_not_taken_up(server: Server) -> None:
+def test_protocol_upgrades_are_ignored(server: Server) -> None:
     upgrade = (
         b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n"
     )
@@ -203,7 +203,7 @@ class Stub:
         self.aborted = True
 
 
-def test_where_all_connections_send_bodies_the_client_with_most_makes_room() -> None:
+def test_the_client_with_most_connections_makes_room_for_others() -> None:
     register = Register(Limits(connections=4, of_client=None), key_of_address)
     crowd = [Stub(receiving=True) for _ in range(2)]
     others = [Stub(receiving=True), Stub()]

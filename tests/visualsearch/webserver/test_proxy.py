@@ -40,7 +40,7 @@ def test_a_request_reaches_the_site_only_once_it_is_whole(proxy: Server) -> None
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_large_body_is_passed_on_only_to_the_admin_which_asks_who_sends_it(proxy: Server) -> None:
+def test_only_the_admin_gets_large_bodies_and_checks_their_sender(proxy: Server) -> None:
     assert proxy.send(request(b"POST /", b"Content-Length: 20000000")).startswith(b"HTTP/1.1 413 ")
     assert b"/admin/" not in proxy.get("/calls")
     answer = proxy.send(request(b"POST /admin/x/", b"Content-Length: 20000000", body=bytes(1000)))

@@ -56,7 +56,7 @@ class EmbedderContract:
         with pytest.raises(ValueError, match=f"uint8 \\(n, {embedder.size}, {embedder.size}, 3\\)"):
             embedder.embed(refused)
 
-    def test_a_picture_has_the_same_embedding_in_any_company(self, embedder, squares):
+    def test_an_embedding_does_not_depend_on_the_batch(self, embedder, squares):
         together = embedder.embed(squares)
         alone = np.concatenate([embedder.embed(squares[i : i + 1]) for i in range(len(squares))])
         backwards = embedder.embed(squares[::-1])[::-1]
@@ -94,5 +94,5 @@ class EmbedderContract:
     def test_a_configured_backend_passes_its_check(self, embedder):
         assert embedder.check() == []
 
-    def test_warming_needs_nothing_else(self):
+    def test_warm_needs_no_other_call(self):
         self.build().warm()

@@ -68,7 +68,7 @@ class Choosy(Answering):
         return rows
 
 
-def test_refused_pictures_are_told_by_their_places_among_all_and_the_others_are_embedded():
+def test_rejected_pictures_are_named_by_position_and_the_others_embedded():
     squares = np.ones((7, 4, 4, 3), np.uint8)
     squares[[1, 4, 5]] = 0
     embedder = Choosy("default", answer=np.eye(2, dtype=np.float32))
@@ -79,7 +79,7 @@ def test_refused_pictures_are_told_by_their_places_among_all_and_the_others_are_
     np.testing.assert_array_equal(told.value.vectors[[0, 2, 3, 6]], np.eye(2)[[0, 0, 1, 0]])
 
 
-def test_the_rows_beside_a_refused_picture_are_verified_as_well():
+def test_the_other_rows_of_a_rejecting_batch_are_verified():
     squares = np.ones((2, 4, 4, 3), np.uint8)
     squares[1] = 0
     with pytest.raises(EmbedderError, match="not of unit length"):

@@ -30,7 +30,7 @@ def pictures(body: bytes) -> list[np.ndarray]:
     concurrency=st.integers(1, 8),
     encoding=st.sampled_from(["bmp", "png"]),
 )
-def test_however_they_are_split_all_squares_come_in_order_without_loss(n, most_bytes, concurrency, encoding):
+def test_squares_are_split_in_order_without_loss(n, most_bytes, concurrency, encoding):
     squares = noise(n)
     found = list(requests(squares, encoding, most_bytes=most_bytes, concurrency=concurrency))
     assert all(len(body) <= most_bytes for _part, body in found)
@@ -42,14 +42,14 @@ def test_however_they_are_split_all_squares_come_in_order_without_loss(n, most_b
 @pytest.mark.parametrize(
     ("n", "parts"), [(1, 1), (SHARE, 1), (2 * SHARE - 1, 1), (2 * SHARE, 2), (124, 4), (1000, 16)]
 )
-def test_many_squares_are_spread_over_the_requests_that_may_be_under_way(n, parts):
+def test_many_squares_are_spread_over_concurrent_requests(n, parts):
     counts = [len(range(n)[part]) for part, _body in requests(noise(n), "bmp", most_bytes=10**9, concurrency=4)]
     assert len(counts) == parts
     assert max(counts) - min(counts) <= parts
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 9, 224, 299])
-def test_as_many_bitmaps_fit_as_is_said(size):
+def test_fitting_is_exact_for_bitmaps(size):
     squares = noise(3, size)
     [(_part, body)] = requests(squares, "bmp", most_bytes=10**9, concurrency=1)
     assert fitting(size, len(body)) == 3
@@ -68,6 +68,6 @@ def test_no_request_has_more_images_than_a_server_takes():
     assert counts == [50, 50]
 
 
-def test_a_square_that_is_too_large_by_itself_is_refused():
+def test_a_square_larger_than_a_request_is_refused():
     with pytest.raises(TooLarge, match="One picture alone takes"):
         list(requests(noise(2, 100), "bmp", most_bytes=10_000, concurrency=1))

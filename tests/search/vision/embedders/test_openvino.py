@@ -70,7 +70,7 @@ def test_the_compiled_model_is_kept_where_the_option_says(tmp_path):
     assert list(tmp_path.iterdir())
 
 
-def test_a_damaged_cache_is_passed_over(tmp_path):
+def test_a_damaged_cache_is_ignored(tmp_path):
     graphs = [OpenVinoEmbedder("test", precision="f32", cache_dir=tmp_path) for _ in range(2)]
     expected = graphs[0].embed(photographs(224)[:1])
     for kept in tmp_path.iterdir():
@@ -79,7 +79,7 @@ def test_a_damaged_cache_is_passed_over(tmp_path):
     np.testing.assert_allclose(graphs[1].embed(photographs(224)[:1]), expected, atol=1e-6)
 
 
-def test_a_cache_that_cannot_be_used_costs_a_warning_not_the_search(tmp_path, caplog):
+def test_an_unusable_cache_is_logged_and_does_not_stop_the_search(tmp_path, caplog):
     in_the_way = tmp_path / "file"
     in_the_way.write_text("not a folder")
     with caplog.at_level(logging.WARNING):
@@ -140,12 +140,12 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.parametrize("option", [{"variant": "lite0"}, {"pooling": "mean"}])
-def test_a_package_goes_with_no_variant_and_no_pooling(option, tmp_path):
+def test_a_package_excludes_variant_and_pooling(option, tmp_path):
     with pytest.raises(ImproperlyConfigured, match="A package has its own architecture and pooling"):
         OpenVinoEmbedder("test", package=tmp_path, **option)
 
 
-def test_a_package_that_is_not_there_fails_the_check_and_says_how_to_make_one(tmp_path):
+def test_a_missing_package_fails_the_check_and_says_how_to_make_one(tmp_path):
     embedder = OpenVinoEmbedder("test", package=tmp_path / "model.tar.gz")
     [message] = embedder.check()
     assert "python -m endpoint.export" in message.msg
@@ -155,14 +155,14 @@ def test_a_package_that_is_not_there_fails_the_check_and_says_how_to_make_one(tm
     assert not told.value.permanent  # photos wait until it is there
 
 
-def test_a_file_that_is_no_package_fails_the_check(tmp_path):
+def test_another_file_fails_the_check(tmp_path):
     path = tmp_path / "model.tar.gz"
     path.write_bytes(b"no archive")
     [message] = OpenVinoEmbedder("test", package=path).check()
     assert "cannot be read as a model package" in message.msg
 
 
-def test_a_package_whose_model_is_damaged_is_an_error_worth_another_try(tmp_path):
+def test_a_damaged_model_is_a_temporary_error(tmp_path):
     manifest = Manifest("resnet50", "ab" * 32, "mean", 224, 2048)
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "manifest.json").write_text(manifest.to_json())

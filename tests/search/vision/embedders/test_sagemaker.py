@@ -18,7 +18,7 @@ from django.test import override_settings
 from modelarchive.manifest import Manifest
 from resilience import breaker
 from search.exceptions import EmbedderError, EmbedderUnavailable, PicturesRejected
-from search.vision.embedders import Embedder, embedders, sagemaker
+from search.vision.embedders import Embedder, discovery, embedders
 from search.vision.embedders.deadline import request_deadline
 from search.vision.embedders.openvino import OpenVinoEmbedder
 from search.vision.embedders.sagemaker import SageMakerEmbedder
@@ -103,7 +103,7 @@ class TestPackageInProcess(EmbedderContract):
 
 
 @pytest.mark.usefixtures("server")
-def test_a_package_is_one_and_the_same_model_in_process_and_behind_an_endpoint(model_package):
+def test_a_package_is_the_same_model_in_process_and_on_an_endpoint(model_package):
     here = OpenVinoEmbedder("here", package=model_package, precision="f32")
     there = SageMakerEmbedder("there", endpoint=scripted.NAME)
     assert (here.fingerprint, here.size, here.dimensions) == (there.fingerprint, there.size, there.dimensions)
@@ -112,7 +112,7 @@ def test_a_package_is_one_and_the_same_model_in_process_and_behind_an_endpoint(m
     np.testing.assert_allclose(here.embed(found), there.embed(found), atol=1e-4)
 
 
-def test_a_package_that_was_exchanged_since_is_not_taken_for_the_former_one(model_package, tmp_path):
+def test_a_package_replaced_on_disk_is_refused(model_package, tmp_path):
     with tarfile.open(model_package) as archive:
         archive.extractall(tmp_path, filter="data")
     embedder = OpenVinoEmbedder("test", package=tmp_path)
@@ -120,13 +120,13 @@ def test_a_package_that_was_exchanged_since_is_not_taken_for_the_former_one(mode
     manifest = tmp_path / "code" / "manifest.json"
     manifest.write_text(replace(Manifest.from_json(manifest.read_text()), weights="cd" * 32).to_json())
     assert embedder.fingerprint == before
-    with pytest.raises(EmbedderError, match="has become another one: start the site and its worker anew"):
+    with pytest.raises(EmbedderError, match="was replaced: restart the site and its worker"):
         embedder.warm()
     assert OpenVinoEmbedder("test", package=tmp_path).fingerprint.startswith("mobilenetv2-224-cdcdcdcdcdcd-")
 
 
 @pytest.mark.usefixtures("server")
-def test_an_endpoint_that_does_not_exist_is_told_with_what_to_look_at():
+def test_an_unknown_endpoint_is_refused_with_what_to_check():
     with pytest.raises(EmbedderError, match=r"endpoint other-model cannot be called: .*SAGEMAKER_ENDPOINT_NAME"):
         SageMakerEmbedder("test", endpoint="other-model").warm()
 
@@ -135,7 +135,7 @@ def test_an_endpoint_that_does_not_exist_is_told_with_what_to_look_at():
 
 
 @pytest.mark.parametrize("encoding", ["bmp", "png"])
-def test_a_batch_goes_in_as_many_requests_as_its_size_takes(endpoint, encoding):
+def test_a_batch_is_split_into_requests_by_size(endpoint, encoding):
     embedder = build(request_bytes=100_000, concurrency=2, encoding=encoding)
     assert embedder.batch_size == 12  # six bitmaps of 12 KB in base64 to a request
     found = squares(40)
@@ -152,7 +152,7 @@ def test_connections_are_kept(endpoint):
     assert endpoint.connections == 1
 
 
-def test_a_picture_that_is_too_large_for_any_request_is_told(endpoint):
+def test_a_picture_larger_than_a_request_is_refused(endpoint):
     with pytest.raises(EmbedderError, match="SAGEMAKER_REQUEST_BYTES") as told:
         build(request_bytes=10_000).embed(squares(2))
     assert not told.value.permanent
@@ -161,7 +161,7 @@ def test_a_picture_that_is_too_large_for_any_request_is_told(endpoint):
 # What the model is ------------------------------------------------------------------------------------------
 
 
-def test_the_endpoint_says_what_it_is_once(endpoint):
+def test_the_endpoint_is_asked_for_its_model_once(endpoint):
     embedder = build()
     with ThreadPoolExecutor(4) as threads:
         names = set(threads.map(lambda _: embedder.fingerprint, range(8)))
@@ -170,13 +170,13 @@ def test_the_endpoint_says_what_it_is_once(endpoint):
     assert endpoint.seen == [0]
 
 
-def test_a_new_process_knows_the_model_while_the_endpoint_is_away(endpoint):
+def test_a_new_process_knows_the_model_from_the_cache(endpoint):
     known = build().fingerprint
     endpoint.script.extend([scripted.error(503, "ServiceUnavailable")] * 9)
     assert build().fingerprint == known
 
 
-def test_where_nobody_knows_the_model_it_is_unavailable_and_not_asked_at_every_turn(endpoint):
+def test_an_unknown_model_is_unavailable_and_not_asked_for_at_every_call(endpoint):
     endpoint.script.extend([scripted.error(503, "ServiceUnavailable")] * 99)
     embedder = build(attempts=2)
     for _ in range(5):
@@ -185,8 +185,8 @@ def test_where_nobody_knows_the_model_it_is_unavailable_and_not_asked_at_every_t
     assert len(endpoint.seen) == 2
 
 
-def test_an_endpoint_that_has_become_another_model_is_learnt_anew_in_time(endpoint, monkeypatch):
-    monkeypatch.setattr(sagemaker, "FRESH", 0)
+def test_a_replaced_model_is_discovered_in_time(endpoint, monkeypatch):
+    monkeypatch.setattr(discovery, "FRESH", 0)
     with override_settings(EMBEDDERS={"default": {"BACKEND": BACKEND, "OPTIONS": {"endpoint": scripted.NAME}}}):
         held = embedders["default"]
         before = held.fingerprint
@@ -197,8 +197,8 @@ def test_an_endpoint_that_has_become_another_model_is_learnt_anew_in_time(endpoi
         assert embedders["default"].fingerprint == f"{scripted.OTHER.fingerprint}-p{PREPROCESSING_VERSION}"
 
 
-def test_an_endpoint_that_is_away_when_it_is_asked_again_is_still_what_it_was(endpoint, monkeypatch):
-    monkeypatch.setattr(sagemaker, "FRESH", 0)
+def test_a_known_model_is_kept_while_the_endpoint_is_unavailable(endpoint, monkeypatch):
+    monkeypatch.setattr(discovery, "FRESH", 0)
     embedder = build()
     before = embedder.fingerprint
     endpoint.script.extend([scripted.dropped] * 9)
@@ -209,7 +209,7 @@ def test_an_endpoint_that_is_away_when_it_is_asked_again_is_still_what_it_was(en
     assert not embedder.outdated
 
 
-def test_an_answer_of_another_model_is_refused_and_the_model_asked_for_anew(endpoint):
+def test_an_answer_of_another_model_is_refused_and_makes_the_embedder_outdated(endpoint):
     with override_settings(EMBEDDERS={"default": {"BACKEND": BACKEND, "OPTIONS": {"endpoint": scripted.NAME}}}):
         held = embedders["default"]
         held.embed(squares(2))
@@ -230,7 +230,7 @@ def test_an_answer_of_another_model_is_refused_and_the_model_asked_for_anew(endp
         scripted.changed(lambda answer: answer.update(manifest={"architecture": "grid"})),
     ],
 )
-def test_an_endpoint_that_does_not_say_what_it_is_cannot_be_used(endpoint, fault):
+def test_an_endpoint_without_a_manifest_is_refused(endpoint, fault):
     endpoint.script.append(fault)
     with pytest.raises(EmbedderError, match=r"does not say which model it has: .*endpoint\.export"):
         build().warm()
@@ -246,7 +246,7 @@ class LostCache(DummyCache):
         raise OSError("The cache is away.")
 
 
-def test_a_cache_that_fails_costs_a_line_in_the_log_and_not_the_search(endpoint, settings, caplog):
+def test_a_failing_cache_is_logged_and_does_not_stop_the_search(endpoint, settings, caplog):
     settings.CACHES = {"default": {"BACKEND": f"{__name__}.LostCache"}}
     build().warm()
     assert "The cache is away." in caplog.text
@@ -272,7 +272,7 @@ def test_a_cache_that_fails_costs_a_line_in_the_log_and_not_the_search(endpoint,
         lambda handler, _answer: handler.answer(502, b"<html>Bad gateway</html>", Content_Type="text/html"),
     ],
 )
-def test_what_passes_is_tried_again(endpoint, fault):
+def test_temporary_faults_are_retried(endpoint, fault):
     embedder = build(attempts=3)
     embedder.warm()
     endpoint.seen.clear()
@@ -282,7 +282,7 @@ def test_what_passes_is_tried_again(endpoint, fault):
     assert endpoint.asked == [3, 3, 3]
 
 
-def test_an_endpoint_that_is_too_slow_is_tried_again(endpoint):
+def test_a_time_out_is_retried(endpoint):
     embedder = build(read_timeout=3, patience=30)
     embedder.warm()
     endpoint.script.append(scripted.hanging)
@@ -291,7 +291,7 @@ def test_an_endpoint_that_is_too_slow_is_tried_again(endpoint):
 
 
 @pytest.mark.parametrize("fault", [scripted.error(429, "ThrottlingException"), scripted.dropped, scripted.hanging])
-def test_what_does_not_pass_is_given_up_after_so_many_tries(endpoint, fault):
+def test_lasting_faults_end_after_the_configured_attempts(endpoint, fault):
     embedder = build(attempts=2)
     embedder.warm()
     embedder.read_timeout = 0.3
@@ -306,7 +306,7 @@ def test_what_does_not_pass_is_given_up_after_so_many_tries(endpoint, fault):
     assert endpoint.asked == [3, 3]
 
 
-def test_patience_ends_before_the_tries_do(endpoint):
+def test_patience_may_end_before_the_attempts(endpoint):
     embedder = build(attempts=1000, patience=0.3)
     embedder.warm()
     endpoint.always = scripted.error(429, "ThrottlingException")
@@ -316,7 +316,7 @@ def test_patience_ends_before_the_tries_do(endpoint):
     assert time.monotonic() - began < 5
 
 
-def test_an_answer_that_somebody_waits_for_is_not_waited_for_as_long_as_others(endpoint):
+def test_a_request_deadline_shortens_the_time_out(endpoint):
     embedder = build(read_timeout=30, query_timeout=30, patience=60)
     embedder.warm()
     embedder.query_timeout = 2
@@ -327,7 +327,7 @@ def test_an_answer_that_somebody_waits_for_is_not_waited_for_as_long_as_others(e
     assert time.monotonic() - began < 8
 
 
-def test_after_one_shopper_has_waited_for_nothing_others_do_not_wait(endpoint, monkeypatch):
+def test_after_a_time_out_the_breaker_refuses_shoppers_at_once(endpoint, monkeypatch):
     monkeypatch.setattr(breaker, "REST", 60.0)
     embedder = build(query_timeout=20, attempts=1)
     embedder.warm()
@@ -348,7 +348,7 @@ def test_after_one_shopper_has_waited_for_nothing_others_do_not_wait(endpoint, m
     assert len(endpoint.seen) == asked + 3
 
 
-def test_what_fails_at_once_is_asked_again_by_the_next_under_a_deadline(endpoint):
+def test_an_immediate_failure_does_not_open_the_breaker(endpoint):
     embedder = build(attempts=1)
     embedder.warm()
     endpoint.script.append(scripted.error(429, "ThrottlingException"))
@@ -358,7 +358,7 @@ def test_what_fails_at_once_is_asked_again_by_the_next_under_a_deadline(endpoint
         embedder.embed(squares(1))
 
 
-def test_all_that_is_asked_under_a_deadline_shares_one_time(endpoint):
+def test_calls_within_a_request_share_one_deadline(endpoint):
     embedder = build(query_timeout=4, attempts=5)
     endpoint.script.append(lambda handler, answer: (time.sleep(1.5), scripted.fine(handler, answer)))  # the manifest
     endpoint.always = scripted.hanging
@@ -371,7 +371,7 @@ def test_all_that_is_asked_under_a_deadline_shares_one_time(endpoint):
     assert len(endpoint.asked) <= 2
 
 
-def test_a_picture_alone_that_nobody_waits_for_has_the_patience_of_a_batch(endpoint):
+def test_a_single_picture_without_a_deadline_has_the_patience_of_a_batch(endpoint):
     embedder = build(query_timeout=20)
     embedder.warm()
     embedder.query_timeout = 0.3
@@ -380,7 +380,7 @@ def test_a_picture_alone_that_nobody_waits_for_has_the_patience_of_a_batch(endpo
     np.testing.assert_allclose(embedder.embed(found), expected(found), atol=1e-6)
 
 
-def test_a_model_that_is_busy_with_other_requests_is_asked_again_whether_a_picture_is_to_blame(endpoint):
+def test_a_busy_model_is_asked_again_whether_a_picture_is_to_blame(endpoint):
     embedder = build(concurrency=1)
     embedder.warm()
     endpoint.bad = BAD
@@ -390,7 +390,7 @@ def test_a_model_that_is_busy_with_other_requests_is_asked_again_whether_a_pictu
     assert set(told.value.reasons) == {3}
 
 
-def test_an_endpoint_that_is_not_there_is_unavailable(endpoint, monkeypatch):
+def test_a_refused_connection_is_unavailable(endpoint, monkeypatch):
     scripted.use("http://127.0.0.1:9", monkeypatch)  # discard: nothing listens
     with pytest.raises(EmbedderUnavailable, match="Could not connect"):
         build(attempts=2).warm()
@@ -410,14 +410,14 @@ def test_an_endpoint_that_is_not_there_is_unavailable(endpoint, monkeypatch):
         (scripted.all_text, "rows of numbers"),
         (scripted.true, "rows of numbers"),
         (scripted.enormous, "numbers|not JSON"),
-        (scripted.zeros, "zero, infinite or no numbers"),
+        (scripted.zeros, "zero, infinite or not numbers"),
         (scripted.words, "rows of numbers"),
-        (scripted.a_list, "nothing that says of which model it is"),
+        (scripted.a_list, "without the model's fingerprint"),
         (scripted.html, "not JSON"),
-        (scripted.without_model, "nothing that says of which model it is"),
+        (scripted.without_model, "without the model's fingerprint"),
     ],
 )
-def test_an_answer_that_is_not_the_rows_is_an_error_worth_another_try(endpoint, fault, sentence):
+def test_a_malformed_answer_is_a_temporary_error(endpoint, fault, sentence):
     embedder = build()
     embedder.warm()
     endpoint.seen.clear()
@@ -435,12 +435,12 @@ def test_an_answer_that_is_not_the_rows_is_an_error_worth_another_try(endpoint, 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 500])
 @pytest.mark.parametrize("bad", [(0,), (31,), (13,), (4, 5, 29), tuple(range(32))])
-def test_the_pictures_that_are_to_blame_are_found_and_the_others_embedded(endpoint, status, bad):
+def test_bad_pictures_are_found_and_the_others_embedded(endpoint, status, bad):
     embedder = build(attempts=2)
     embedder.warm()
     endpoint.bad, endpoint.bad_status = BAD, status
     found = squares(32, bad)
-    with pytest.raises(PicturesRejected, match="does not take this picture: This is no image") as told:
+    with pytest.raises(PicturesRejected, match="rejects this picture: This is no image") as told:
         embedder.embed(found)
     assert set(told.value.reasons) == set(bad)
     good = [place for place in range(32) if place not in bad]
@@ -468,17 +468,17 @@ def test_a_bad_picture_alone_is_refused(endpoint):
 
 @pytest.mark.parametrize("status", [400, 500])
 @pytest.mark.parametrize("n", [1, 3])
-def test_no_picture_is_blamed_for_a_model_that_does_not_take_a_grey_one_either(endpoint, status, n):
+def test_no_picture_is_blamed_if_the_model_rejects_a_grey_one(endpoint, status, n):
     embedder = build(attempts=2)
     embedder.warm()
     endpoint.seen.clear()
     endpoint.always = scripted.model_error(status, "The model has fallen over")
-    with pytest.raises(EmbedderUnavailable, match=r"a plain grey picture either.*fallen over"):
+    with pytest.raises(EmbedderUnavailable, match=r"even a plain grey picture.*fallen over"):
         embedder.embed(squares(n))
     assert endpoint.asked == ([n, 1] if status == 400 else [n, n, 1])
 
 
-def test_no_picture_is_blamed_for_a_model_that_falls_ill_while_it_is_looked_for(endpoint):
+def test_no_picture_is_blamed_if_the_model_fails_during_the_bisection(endpoint):
     embedder = build(concurrency=1)
     embedder.warm()
     endpoint.bad = BAD
@@ -489,7 +489,7 @@ def test_no_picture_is_blamed_for_a_model_that_falls_ill_while_it_is_looked_for(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_other_refusals_of_the_model_s_server_blame_no_picture(endpoint, status):
+def test_other_statuses_blame_no_picture(endpoint, status):
     embedder = build()
     embedder.warm()
     endpoint.script.append(scripted.model_error(status, "Not here"))
@@ -499,18 +499,18 @@ def test_other_refusals_of_the_model_s_server_blame_no_picture(endpoint, status)
 
 
 @pytest.mark.parametrize("status", [400, 413, 415])
-def test_what_aws_s_container_makes_of_a_refusal_is_one(endpoint, status):
+def test_a_refusal_that_aws_s_container_answers_with_500_is_recognised(endpoint, status):
     embedder = build(attempts=5)
     embedder.warm()
     endpoint.seen.clear()
     endpoint.script.append(scripted.model_error(500, f'{{"error": "{status}: This is no image."}}'))
-    with pytest.raises(PicturesRejected, match=r"does not take this picture: This is no image\.$"):
+    with pytest.raises(PicturesRejected, match=r"rejects this picture: This is no image\.$"):
         embedder.embed(squares(1))
     assert endpoint.asked == [1, 1]  # and the probe
 
 
 @pytest.mark.parametrize("message", ['{"error": "This is no image"}', "This is no image", '{"error": 5}', "[1]", ""])
-def test_what_the_model_says_is_told_without_its_wrapping(endpoint, message):
+def test_the_model_s_message_is_unwrapped(endpoint, message):
     endpoint.bad = BAD
     embedder = build()
     embedder.warm()
@@ -518,7 +518,7 @@ def test_what_the_model_says_is_told_without_its_wrapping(endpoint, message):
     with pytest.raises(PicturesRejected) as told:
         embedder.embed(squares(1))
     said = "This is no image" if "image" in message else message or "Received 400"
-    assert str(told.value) == f"The model does not take this picture: {said}."
+    assert str(told.value) == f"The model rejects this picture: {said}."
 
 
 # AWS --------------------------------------------------------------------------------------------------------
@@ -530,11 +530,11 @@ def test_what_the_model_says_is_told_without_its_wrapping(endpoint, message):
         (scripted.error(403, "AccessDeniedException", "not authorized"), "Allow them sagemaker:InvokeEndpoint"),
         (scripted.error(403, "ExpiredTokenException", "expired"), "Renew them"),
         (scripted.error(403, "UnrecognizedClientException", "invalid"), "Renew them"),
-        (scripted.error(400, "ValidationError", "Endpoint x of account y not found."), r"y not found\. See that"),
+        (scripted.error(400, "ValidationError", "Endpoint x of account y not found."), r"y not found\. Check that"),
         (scripted.error(413, "", "too long"), "SAGEMAKER_REQUEST_BYTES"),
     ],
 )
-def test_what_somebody_has_to_mend_is_told_at_once(endpoint, fault, sentence):
+def test_configuration_errors_are_not_retried(endpoint, fault, sentence):
     embedder = build()
     embedder.warm()
     endpoint.seen.clear()
@@ -545,40 +545,30 @@ def test_what_somebody_has_to_mend_is_told_at_once(endpoint, fault, sentence):
     assert endpoint.asked == [2]
 
 
-def test_without_credentials_amazon_s_endpoint_is_not_called(endpoint, monkeypatch):
-    for name in ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    with pytest.raises(EmbedderError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"):
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+SERVER = "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (dict.fromkeys((SERVER, *CREDENTIALS)), "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"),
+        ({"AWS_SECRET_ACCESS_KEY": None}, "AWS_SECRET_ACCESS_KEY"),
+        ({SERVER: None, "AWS_DEFAULT_REGION": None}, "set AWS_DEFAULT_REGION"),
+        ({"AWS_PROFILE": "shop"}, "with this AWS configuration: .*shop"),
+        ({SERVER: "localhost"}, "with this AWS configuration: .*localhost"),
+    ],
+    ids=["no credentials", "half of the credentials", "no region", "unknown profile", "invalid URL"],
+)
+def test_wrong_aws_configuration_is_refused_with_what_to_do(endpoint, monkeypatch, changes, sentence):
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    with pytest.raises(EmbedderError, match=sentence):
         build().warm()
 
 
-def test_half_of_the_credentials_are_told(endpoint, monkeypatch):
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(EmbedderError, match="AWS_SECRET_ACCESS_KEY"):
-        build().warm()
-
-
-def test_a_region_that_nothing_says_is_told(endpoint, monkeypatch):
-    monkeypatch.delenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(EmbedderError, match="set AWS_DEFAULT_REGION"):
-        build().warm()
-
-
-def test_a_profile_that_is_not_there_is_told(endpoint, monkeypatch):
-    monkeypatch.setenv("AWS_PROFILE", "shop")
-    with pytest.raises(EmbedderError, match=r"as AWS is configured here: .*shop"):
-        build().warm()
-
-
-def test_an_address_that_is_none_is_told(endpoint, monkeypatch):
-    scripted.use("localhost", monkeypatch)
-    with pytest.raises(EmbedderError, match=r"as AWS is configured here: .*localhost"):
-        build().warm()
-
-
-def test_a_server_of_one_s_own_needs_neither_credentials_nor_a_region(endpoint, monkeypatch):
-    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+def test_your_own_server_needs_neither_credentials_nor_a_region(endpoint, monkeypatch):
+    for name in ("AWS_DEFAULT_REGION", *CREDENTIALS):
         monkeypatch.delenv(name)
     found = squares(2)
     np.testing.assert_allclose(build().embed(found), expected(found), atol=1e-6)
@@ -588,33 +578,27 @@ def test_a_server_of_one_s_own_needs_neither_credentials_nor_a_region(endpoint, 
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        {"encoding": "jpeg"},
-        {"request_bytes": 0},
-        {"concurrency": 0},
-        {"attempts": 0},
-        {"connect_timeout": 0},
-        {"read_timeout": -1},
-        {"query_timeout": 0},
-        {"patience": 0},
-        {"backoff": -1},
+    ("option", "value"),
+    [("encoding", "jpeg"), ("read_timeout", -1), ("backoff", -1)]
+    + [
+        (name, 0)
+        for name in ("request_bytes", "concurrency", "attempts", "connect_timeout", "query_timeout", "patience")
     ],
 )
-def test_options_that_cannot_be_are_refused(options):
+def test_invalid_options_are_refused(option, value):
     with pytest.raises(ImproperlyConfigured):
-        build(**options)
+        build(**{option: value})
 
 
 @pytest.mark.parametrize("name", ["a", "shop-model", "A--1", "x" * 63])
-def test_names_of_endpoints_pass_the_check(name):
+def test_valid_endpoint_names_pass_the_check(name):
     assert SageMakerEmbedder("test", endpoint=name).check() == []
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "a_b", "https://shop.example", "x" * 64])
-def test_other_names_fail_the_check_without_the_network(name):
+def test_invalid_endpoint_names_fail_the_check(name):
     [message] = SageMakerEmbedder("test", endpoint=name).check()
-    assert "no name of an endpoint" in message.msg
+    assert "not an endpoint name" in message.msg
     assert message.hint
 
 
