@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from jobs.models import Job, JobQuerySet
+
+
+class ImportJobQuerySet(JobQuerySet["ImportJob"]):
+    pass
 
 
 class ImportJob(Job):
@@ -19,7 +21,7 @@ class ImportJob(Job):
     #: The language of its messages.
     language = models.CharField(max_length=10)
 
-    objects: ClassVar[JobQuerySet[ImportJob]] = JobQuerySet.as_manager()  # type: ignore[assignment]
+    objects = ImportJobQuerySet.as_manager()
 
     class Meta(Job.Meta):
         verbose_name = _("import")

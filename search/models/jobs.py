@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from jobs.models import Job, JobQuerySet
+
+
+class IndexJobQuerySet(JobQuerySet["IndexJob"]):
+    pass
 
 
 class IndexJob(Job):
@@ -31,7 +33,7 @@ class IndexJob(Job):
     photos = models.PositiveIntegerField(_("photos"), default=0)
     version = models.ForeignKey("search.IndexVersion", models.SET_NULL, null=True, related_name="jobs")
 
-    objects: ClassVar[JobQuerySet[IndexJob]] = JobQuerySet.as_manager()  # type: ignore[assignment]
+    objects = IndexJobQuerySet.as_manager()
 
     class Meta(Job.Meta):
         # Staff who may change index versions may ask.
