@@ -30,7 +30,7 @@ def check(page: Page, *, reload: bool = False) -> None:
     if reload:
         page.reload()
     found += _faults(page, "dark")
-    page.emulate_media(color_scheme=None, reduced_motion=None)
+    page.emulate_media(color_scheme="light", reduced_motion="no-preference")
     assert not found, f"axe finds {len(found)} faults in {page.url}:\n" + "\n".join(found)
 
 

@@ -15,8 +15,8 @@ from playwright.sync_api import Page, expect
 
 from benchmarks.browser import PHONE
 from tests import drawing
+from tests.browser import accessibility, furnishing, hands
 from tests.browser import desk as admin
-from tests.browser import furnishing, hands
 from tests.browser.shop import Shop
 
 SOON = 15.0
@@ -54,6 +54,7 @@ def test_a_product_that_cannot_be_saved_says_why_at_its_field(editor: Page) -> N
     admin.save(editor, "Save")
     admin.says(editor, "already exists")
     expect(editor.get_by_label("SKU")).to_have_value(furnishing.SOLD_OUT)
+    accessibility.check(editor)
 
 
 def test_photos_are_put_in_order_by_dragging_and_by_typing(editor: Page) -> None:
@@ -64,7 +65,7 @@ def test_photos_are_put_in_order_by_dragging_and_by_typing(editor: Page) -> None
     admin.save(editor)
     admin.says(editor, "was changed successfully")
     assert admin.previews(editor) == [second, third, first]
-    # Back again by keyboard alone: the last photo goes before the others.
+    # Back to the first order, with the keyboard only: the last photo goes first.
     for field, place in zip(admin.positions(editor).all(), "120", strict=True):
         hands.tab_to(field, at_most=90)
         editor.keyboard.press("Control+A")
@@ -79,6 +80,7 @@ def test_a_photo_is_compared_with_raw_scores(operator: Page) -> None:
     operator.get_by_role("link", name="Find similar").first.click()
     rows = operator.locator("table.index-neighbours tbody tr")
     expect(rows.first).to_contain_text("this photo")
+    accessibility.check(operator, reload=True)
     expect(rows.first).to_contain_text(re.compile(r"1\.0000|0\.999\d"))
     assert rows.count() >= 10
     scores = [float(text) for text in rows.locator("td strong").all_inner_texts()]
@@ -95,14 +97,17 @@ def test_products_are_edited_together_after_a_preview(editor: Page) -> None:
     prices = editor.locator("#result_list").get_by_label("Price of")
     before = prices.evaluate_all(VALUES)
     editor.locator("#action-toggle").first.check()
+    accessibility.check(editor)
     admin.act(editor, "Edit price, visibility, category, brand …")
     admin.says(editor, "3 products are chosen.")
+    accessibility.check(editor)
     editor.get_by_role("button", name="See what will change").click()
     admin.says(editor, "Choose at least one thing.")
     editor.get_by_label("Price", exact=True).select_option(label="Change by this many per cent")
     editor.get_by_label("Price or per cent").fill("10")
     editor.get_by_role("button", name="See what will change").click()
     admin.says(editor, "3 products will change")
+    accessibility.check(editor)
     expect(editor.get_by_role("row")).to_have_count(4)
     editor.get_by_role("button", name="Change 3 products").click()
     admin.says(editor, "3 products have been changed.")
@@ -177,7 +182,7 @@ def test_a_table_is_previewed_and_imported_with_its_photos(
     admin.says(editor, "This is what an import would do")
     expect(editor.get_by_role("region", name="What will change")).to_contain_text("2 photos added")
     expect(editor.get_by_role("region", name="Left out")).to_contain_text("cheap")
-    other = editor.context.new_page()  # nothing is written yet
+    other = editor.context.new_page()  # nothing is saved yet
     other.goto(f"{admin.PRODUCTS}?q={sku}")
     expect(other.get_by_text(f"{sku}-1")).to_have_count(0)
     other.close()
@@ -247,4 +252,4 @@ def test_a_photo_is_added_from_a_phone(sign_in: Callable[..., Page], shop: Shop,
     phone.get_by_label("New photos").set_input_files(own_photo(tmp_path, "hat.jpg", "hat", "#222222"))
     phone.get_by_role("button", name="Save and continue editing").tap()
     admin.says(phone, "1 photo has been added.")
-    assert phone.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert accessibility.fits(phone)

@@ -91,6 +91,7 @@ def _clean(context: BrowserContext, options: dict[str, Any]) -> None:
         other.close()
     page.unroute_all(behavior="ignoreErrors")
     page.mouse.move(0, 0)
+    page.emulate_media(color_scheme="light", reduced_motion="no-preference")
     page.goto("/healthz")
     page.evaluate("localStorage.clear(); sessionStorage.clear()")
     context.clear_permissions()
