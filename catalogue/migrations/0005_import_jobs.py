@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('state', models.CharField(choices=[('waiting', 'waiting'), ('running', 'running'), ('done', 'done'), ('failed', 'failed'), ('cancelled', 'cancelled')], default='waiting', max_length=9, verbose_name='state')),
                 ('asked', models.BooleanField(default=False)),
-                ('created', models.DateTimeField(default=django.utils.timezone.now, verbose_name='asked for')),
+                ('created', models.DateTimeField(default=django.utils.timezone.now, verbose_name='requested')),
                 ('started', models.DateTimeField(null=True, verbose_name='started')),
                 ('ended', models.DateTimeField(null=True, verbose_name='ended')),
                 ('owner', models.CharField(blank=True, max_length=100)),
