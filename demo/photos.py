@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL.Image import Image
 
-from demo.accessories import bag, hat, sneaker
+from demo.accessories import hat, sneaker
 from demo.backdrops import Backdrop
+from demo.bags import bag
 from demo.bottoms import dress, shorts, skirt, trousers
 from demo.fabrics import Cloth, cloth
 from demo.palette import RGB, SHADES, luminance, mix

@@ -7,30 +7,36 @@ The thread gets the whole body as a file and gives back the whole answer: it wai
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import os
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from tempfile import SpooledTemporaryFile, TemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 from wsgiref.util import FileWrapper
 
 from visualsearch.webserver.admission import RETRY_AFTER, Admission, Overloaded
+from visualsearch.webserver.requests import (
+    IN_MEMORY,
+    Body,
+    Environ,
+    Gone,
+    Receive,
+    disconnected,
+    environment,
+    kept,
+    length,
+    read,
+    refused_by_head,
+)
 
-Environ = dict[str, Any]
 WSGI = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
-Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-
-IN_MEMORY = 256 * 1024
-"""Bytes of a body or an answer that are kept in memory: most pages and photos of a shop."""
 
 CHUNK = 64 * 1024
 """Bytes that are written at a time; asyncio's own mark for a full buffer."""
@@ -38,16 +44,6 @@ CHUNK = 64 * 1024
 MOST_DRAINED = 64_000_000
 """Bytes. A client that sends less is still read after a refusal, so that it sees the answer; a connection with more,
 or with a body of unknown length, is closed."""
-
-HEAD_BYTES = 32 * 1024
-"""Names and values of a request's headers."""
-
-HEAD_FIELDS = 64
-MOST_DIGITS = 18
-"""Of a body's length, which fit in 64 bits."""
-
-LINE_BYTES = 8190
-"""Of a request's address. Those of results carry liked and disliked products."""
 
 READY_SECONDS = 1.0
 """How long an answer of the readiness probe is given again, however often it is asked."""
@@ -75,10 +71,6 @@ class Answer:
 
 ALIVE = Answer(HTTPStatus.OK, [(b"content-type", b"text/plain"), (b"cache-control", b"no-store")], b"ok")
 """The liveness probe asks whether the event loop turns, and waits for nothing else."""
-
-
-class _Gone(Exception):
-    """The client has closed its connection."""
 
 
 class Bridge:
@@ -133,7 +125,7 @@ class Bridge:
             except Overloaded:
                 refusal = self._refuse(environ, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER)
                 await self._write(_closing(refusal, environ), environ, send)
-            except _Gone:
+            except Gone:
                 pass
 
     async def _serve(self, environ: Environ, receive: Receive, send: Send) -> None:
@@ -147,11 +139,11 @@ class Bridge:
                 return
             staff = True
         limit = length(environ) if staff else self._body_limit
-        with _kept(self.admission, None if staff else client) as body:
+        with kept(self.admission, None if staff else client) as body:
             announced = length(environ) or "HTTP_TRANSFER_ENCODING" in environ
             with self.admission.receiving(client) if announced else nullcontext():
-                whole = await _read(body, receive, limit)
-            gone = asyncio.create_task(_disconnected(receive))
+                whole = await read(body, receive, limit)
+            gone = asyncio.create_task(disconnected(receive))
             try:
                 if whole:
                     environ["wsgi.input"] = body.file
@@ -171,11 +163,11 @@ class Bridge:
             gone.cancel()
 
     async def _answer(
-        self, client: str, environ: Environ, body: _Body | None = None, gone: asyncio.Task[None] | None = None
+        self, client: str, environ: Environ, body: Body | None = None, gone: asyncio.Task[None] | None = None
     ) -> Answer:
         async with self.admission.thread(client):
             if gone is not None and gone.done():
-                raise _Gone
+                raise Gone
             work = self._threads.submit(self._called, environ)
             if body is not None:
                 body.reader = work
@@ -238,65 +230,7 @@ class Bridge:
                 rest.close()
 
 
-# Requests -----------------------------------------------------------------------------------------------------------
-
-
-def environment(scope: Any) -> Environ:
-    """The WSGI environment (PEP 3333) of an ASGI scope, without a body.
-
-    Header names with underscores are left out: WSGI could not tell them from the same names with hyphens, which are
-    those that proxies set.
-    """
-    host, port = scope.get("server") or ("localhost", 80)
-    environ: Environ = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_NAME": host,
-        "SERVER_PORT": str(port or 0),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "REMOTE_ADDR": (scope.get("client") or [""])[0],
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-        "wsgi.file_wrapper": FileWrapper,
-    }
-    for raw, value in scope["headers"]:
-        if b"_" in raw:
-            continue
-        name = raw.decode("latin-1").upper().replace("-", "_")
-        key = name if name in {"CONTENT_LENGTH", "CONTENT_TYPE"} else f"HTTP_{name}"
-        text = value.decode("latin-1")
-        if key in environ:
-            # RFC 9110, 5.3; cookies are parted by semicolons (RFC 6265, 5.4).
-            text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
-        environ[key] = text
-    if (count := environ.get("CONTENT_LENGTH", "")).isdecimal():
-        # Parsers of integers differ about thousands of digits, and about zeros in front.
-        digits = count.lstrip("0") or "0"
-        environ["CONTENT_LENGTH"] = digits if len(digits) <= MOST_DIGITS else "9" * MOST_DIGITS
-    return environ
-
-
-def refused_by_head(scope: Any) -> HTTPStatus | None:
-    """The status that refuses a request whose address or headers are too long."""
-    if len(scope["raw_path"]) + len(scope["query_string"]) > LINE_BYTES:
-        return HTTPStatus.REQUEST_URI_TOO_LONG
-    headers = scope["headers"]
-    if len(headers) > HEAD_FIELDS or sum(len(name) + len(value) for name, value in headers) > HEAD_BYTES:
-        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    return None
-
-
-def length(environ: Environ) -> int:
-    """Bytes that a request's body has by its headers; 0 where they do not say."""
-    text = environ.get("CONTENT_LENGTH", "")
-    return int(text) if text.isdecimal() else 0
+# Responses ----------------------------------------------------------------------------------------------------------
 
 
 def _closing(answer: Answer, environ: Environ) -> Answer:
@@ -306,76 +240,6 @@ def _closing(answer: Answer, environ: Environ) -> Answer:
     if length(environ) <= MOST_DRAINED and "HTTP_TRANSFER_ENCODING" not in environ:
         return answer
     return replace(answer, headers=[*answer.headers, (b"connection", b"close")])
-
-
-class _Body:
-    """A request's body: `file` has its `count` bytes. What of a stranger's is not in memory counts for `admission`.
-
-    reader: the thread that reads it, which may outlive its client.
-    """
-
-    def __init__(self, admission: Admission, client: str | None) -> None:
-        self.count = 0
-        self.file: Any = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed by `_kept`
-        self.reader: Future[Answer] | None = None
-        self._admission = admission
-        self._client = client
-
-    @property
-    def _stored(self) -> int:
-        return max(0, self.count - IN_MEMORY)
-
-    def write(self, data: bytes) -> None:
-        """Raises Overloaded if there is no room for it."""
-        before = self._stored
-        self.count += len(data)
-        if self._client is not None:
-            try:
-                self._admission.keep(self._client, self._stored - before)
-            except Overloaded:
-                self.count -= len(data)
-                raise
-        self.file.write(data)
-
-    def close(self) -> None:
-        self.file.close()
-        if self._client is not None:
-            self._admission.drop(self._client, self._stored)
-
-
-@contextmanager
-def _kept(admission: Admission, client: str | None) -> Iterator[_Body]:
-    body = _Body(admission, client)
-    try:
-        yield body
-    finally:
-        if body.reader is None or body.reader.done():
-            body.close()
-        else:  # the server is being stopped
-            body.reader.add_done_callback(lambda _: body.close())
-
-
-async def _read(body: _Body, receive: Receive, limit: int) -> bool:
-    """Read a request's body; False if it has more than `limit` bytes. How slow it may come, its connection knows."""
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _Gone
-        if data := message.get("body", b""):
-            if body.count + len(data) > limit:
-                return False
-            body.write(data)
-        if not message.get("more_body", False):
-            body.file.seek(0)
-            return True
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-# Responses ----------------------------------------------------------------------------------------------------------
 
 
 def _drained(result: Iterable[bytes]) -> tuple[bytes, IO[bytes] | None]:

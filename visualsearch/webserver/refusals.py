@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from catalogue.images import TooManyBytes
 from search.web.clients import LONGEST_ACCEPT
 from visualsearch.refusals import refusal
-from visualsearch.webserver.bridge import Answer, Environ
+from visualsearch.webserver.bridge import Answer
+from visualsearch.webserver.requests import Environ
 
 
 def refuse(environ: Environ, status: HTTPStatus, retry_after: int | None) -> Answer:
