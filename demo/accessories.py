@@ -136,9 +136,6 @@ HATS: dict[str, Callable[[Attributes, int], Garment]] = {
 }
 
 
-# Bags
-
-
 def sneaker(attributes: Attributes, pose: int) -> Garment:
     """One shoe from the side; the second photo shows the pair."""
     near = _shoe(attributes)
