@@ -1,10 +1,10 @@
-"""How soon what staff save is found, and how shoppers fare while the index is built anew, on production's parts.
+"""How soon what staff save is found, and how fast searches stay during a rebuild, on production's parts.
 
     python -m tests.servers -- python -m benchmarks.production FOLDER [--photos 1000] [--json]
 
 FOLDER has photos, one folder a class. S3 (moto), the endpoint with a ResNet50, OpenSearch, Redis, PostgreSQL, the web
-server, both workers and beat run on this machine, and share its processors with whoever asks. The bulk reindex is a
-build with the model of the process, EfficientNet-Lite0, which embeds every photo anew; the rebuild that searches are
+server, both workers and beat run on this machine, and share its processors with the clients. The bulk reindex is a
+build with the model of the process, EfficientNet-Lite0, which embeds every photo again; the rebuild that searches are
 measured in is one from stored embeddings, asked for in the admin. Ends with 1 if a target is missed.
 """
 

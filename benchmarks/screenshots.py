@@ -1,4 +1,4 @@
-"""The README's pictures of the shop, taken anew.
+"""The README's pictures of the shop, taken again.
 
 `python -m benchmarks.screenshots [--out docs/screenshots] [--only NAME ...]` makes a demo shop, visits it as shoppers
 and staff do, and keeps what it looks like as WebP files below 200 KB. Only drawn garments are in them.
@@ -116,7 +116,7 @@ SHOTS = [
 
 
 def _product(server: Server) -> dict[str, Any]:
-    """A patterned dress that is in stock shows best what search does; any other product does where there is none."""
+    """A patterned dress that is in stock shows best what search does; any other product does otherwise."""
     with urllib.request.urlopen(f"{server.url}/api/v1/products/?k=200") as answer:  # noqa: S310 - the server's own
         listed: list[dict[str, Any]] = [one for one in json.load(answer)["results"] if one["photos"]]
     dresses = [one for one in listed if one["in_stock"] and one["attributes"].get("pattern") == "floral"]

@@ -76,7 +76,7 @@ class Site:
         if not worker:
             commands = {"web": commands["web"]}
         with ExitStack() as stack:
-            # Whoever is told to end ends what it has started, as on Ctrl-C.
+            # Stops the processes that it has started, as Ctrl-C does.
             stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler))
             server = Server(port, {name: logs / f"{name}.log" for name in commands} if logs else {}, [])
             for name, arguments in commands.items():

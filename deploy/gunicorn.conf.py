@@ -106,7 +106,7 @@ def _warm(live: IndexVersion | None, worker: Worker) -> None:
 
 
 def welcome() -> str:
-    """Where everything is, for whoever has started the site."""
+    """Print the addresses of the site."""
     shown = "localhost" if host in {"0.0.0.0", "::"} else host  # noqa: S104
     site = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
     lines = [

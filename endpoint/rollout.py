@@ -205,7 +205,7 @@ class Rollout:
         )
 
     def _wait(self, done: Callable[[dict[str, Any] | None], bool]) -> dict[str, Any] | None:
-        """Look at the endpoint until it is as `done` says, and return it, or None if there is none."""
+        """Poll the endpoint until `done` is true of it, and return it, or None if it does not exist."""
         started = time.monotonic()
         while not done(found := self._find(calls.describe_endpoint(self._name))):
             state = found["EndpointStatus"] if found else "absent"

@@ -46,7 +46,8 @@ def held_out(
 
     One answer for each of `weights`. A result is right if it has the query's category. Photos without a
     category are never queries and never right; nor are photos queries whose category no other fold has.
-    Of more than MAX_QUERIES, as many are drawn. `progress` is told of photos as their fold is done.
+    Of more than MAX_QUERIES, a sample of that size is drawn. `progress` is called with the photos of each fold
+    when it is done.
 
     Raises TooFewPhotos where no query is left.
     """

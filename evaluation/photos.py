@@ -67,7 +67,7 @@ class Fold:
 
 
 def split(photos: Photos, count: int = FOLDS, seed: int = 0, progress: Progress | None = None) -> list[Fold]:
-    """Each fold's photos against all others; `progress` is told of photos as their fold is ready.
+    """Each fold's photos against all others; `progress` is called with the photos of each fold when it is ready.
 
     Raises TooFewPhotos for fewer than MIN_PHOTOS photos, `count` products, or two categories.
     """

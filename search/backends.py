@@ -28,8 +28,8 @@ class Backend(ABC):  # noqa: B024, each kind of backend adds its own abstract me
     """What the setting's alias becomes. Subclasses take their options as keyword-only arguments."""
 
     outdated = False
-    """Whether what it stands for has become another thing; the handler then builds it anew when it is next asked for.
-    So whoever holds a backend holds one and the same thing throughout."""
+    """Whether what it stands for has been replaced. The handler then builds a new backend for the next caller, so a
+    backend that is in use never changes."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias

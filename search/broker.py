@@ -1,7 +1,7 @@
-"""Telling the workers of changes, where there is a broker: one batch for each transaction, and never a failed save.
+"""Tells the workers about changes, if there is a broker: one message for each transaction, and no failed saves.
 
-A message says no more than which photos to look at. What is to be done with them is in the ledger, so that a message
-may be lost, come twice or come late: what is pending is looked for each minute.
+A message only names photos. What to do with them is in the ledger, so a message may be lost, duplicated or late: the
+workers look for pending photos every minute anyway.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Batch:
 
 
 def away() -> bool:
-    """Whether there is to be a broker, and it does not answer. Takes a second at the most."""
+    """Whether a broker is configured but does not answer. Takes at most a second."""
     if not settings.REDIS_URL:
         return False
     import redis
@@ -50,7 +50,7 @@ def away() -> bool:
 
 
 def tell(ids: Iterable[int]) -> None:
-    """Have the workers told of these photos when the present transaction is committed."""
+    """Tell the workers about these photos when the current transaction is committed."""
     if not settings.REDIS_URL:
         return
     callbacks = transaction.get_connection().run_on_commit
@@ -64,7 +64,7 @@ def tell(ids: Iterable[int]) -> None:
 
 
 def publish(ids: list[int]) -> None:
-    """Send the workers these photos. Where the broker is away it is logged, and that is all."""
+    """Send the workers these photos. If the broker is unavailable, that is logged and nothing else happens."""
     from search import tasks
 
     if _breaker.refusal():
@@ -74,7 +74,7 @@ def publish(ids: list[int]) -> None:
         for start in range(0, len(ids), MESSAGE):
             task.delay(ids[start : start + MESSAGE])
     except Exception as error:
-        # Whatever it is: the change is committed, and must not look as if it had failed.
+        # Any error: the change is committed, and must not look as if it had failed.
         logger.warning(
             "The workers could not be told of changed photos (%s: %s). They look for what is pending each minute.",
             type(error).__name__,

@@ -74,7 +74,7 @@ class SpaceMismatch(SearchError):
 
 
 class BuildInterrupted(SearchError):
-    """A build could not go on because the model or the index is away; the next call goes on with it."""
+    """A build stopped because the model or the index is unavailable. The next rebuild continues it."""
 
 
 class NothingToCancel(SearchError):
@@ -82,15 +82,15 @@ class NothingToCancel(SearchError):
 
 
 class BuildRefused(SearchError):
-    """A version is not switched to: it is not complete, or worse than the live one."""
+    """A version does not go live: it is not complete, or worse than the live one."""
 
 
 class RollbackRefused(SearchError):
-    """The version that was live before cannot be gone back to."""
+    """The previous version cannot be rolled back to."""
 
 
 class PhotosPostponed(SearchError):
-    """Some photos could not be indexed now and wait for another try."""
+    """Some photos could not be indexed now and will be retried."""
 
 
 class NotIndexed(SearchError):
@@ -104,8 +104,8 @@ class QueryGone(SearchError):
 
 
 class FetchesBusy(SearchError):
-    """As many pictures as may be fetched at once are being fetched."""
+    """The limit of concurrent downloads is reached."""
 
 
 class WorkStopped(SearchError):
-    """The process that does something for the index was told to end; another goes on with it."""
+    """The process was told to stop. Another one continues its work."""

@@ -13,7 +13,7 @@ from search.models import IndexEntry, IndexVersion
 
 @receiver(photos_changed)
 def make_pending(ids: list[int], **kwargs: Any) -> None:
-    """In the catalogue's own transaction, write down that these photos are to be indexed anew."""
+    """Record, in the transaction of the change, that these photos have to be indexed again."""
     for version in IndexVersion.objects.lock_for_change():
         IndexEntry.objects.change(version, ids)
     broker.tell(ids)

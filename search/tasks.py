@@ -85,7 +85,7 @@ _heartbeat = jobs.Heartbeat()
 
 @contextmanager
 def worker_tasks(seconds: float) -> Iterator[WorkerTasks]:
-    """A stretch of work that ends after some time, or when the worker is told to stop. Its errors are sentences."""
+    """Tasks that end after some seconds, or when the worker is told to stop. Known errors are logged as sentences."""
     until = time.monotonic() + seconds
     work = WorkerTasks(lambda: bool(_ending.value) or time.monotonic() >= until, _heartbeat)
     try:

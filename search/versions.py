@@ -14,7 +14,7 @@ from search.vision.embedders import Embedder, embedders
 
 
 def live_version() -> IndexVersion:
-    """The version that answers searches: one query. Raises IndexMissing where there is none yet."""
+    """The version that answers searches: one query. Raises IndexMissing if there is none yet."""
     version = IndexVersion.objects.live()
     if version is None:
         raise IndexMissing(_("There is no index yet. Import a catalogue, or run “manage.py sync_index”."))

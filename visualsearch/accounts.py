@@ -97,7 +97,7 @@ class UserAdmin(TranslatedChoices, BaseUserAdmin, ModelAdmin):  # type: ignore[t
 
     @admin.action(description=_("Remove the second factor"), permissions=["remove_second_factor"])
     def remove_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """For whoever has lost both the app and the recovery codes: the password alone signs in again."""
+        """For users who have lost both the app and the recovery codes: the password alone signs in again."""
         for user in users:
             second_factor.remove(user)
             self.log_change(request, user, gettext("Removed the second factor."))

@@ -32,7 +32,7 @@ def configuration() -> dict[str, Any]:
     return {
         "broker_url": settings.REDIS_URL,
         "broker_use_ssl": verified if settings.REDIS_URL.startswith("rediss:") else False,
-        # Short enough for a save to wait for: where Redis is away, the ledger is looked at all the same.
+        # Short enough for a save to wait for. If Redis is unavailable, the workers still read the ledger.
         "broker_connection_timeout": 1,
         "broker_transport_options": {
             "visibility_timeout": VISIBLE_AGAIN,

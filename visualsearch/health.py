@@ -35,7 +35,7 @@ class Probes:
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process lives. Nothing else is asked: a restart would not mend a database that is away."""
+    """The process is alive. Nothing else is checked: a restart would not repair a database that is down."""
     return HttpResponse("ok", content_type="text/plain")
 
 
@@ -104,7 +104,7 @@ def _state(check: Callable[[], None]) -> str:
     except (NotReady, SearchError, ImproperlyConfigured) as error:
         return str(error)
     except DatabaseError as error:
-        # What drivers say names hosts and users: that is for the log, not for whoever asks.
+        # Messages of drivers name hosts and users: they belong in the log, not in the answer.
         logger.warning("Not ready (%s): %s", check.__name__, error)
         return "The database could not be asked; the site's log says why."
     return "ok"

@@ -66,7 +66,7 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str, tuple[str, ...]], ...]], .
 
 
 def sections(request: HttpRequest) -> list[dict[str, Any]]:
-    """The sidebar of whoever asks, as the theme takes it; a page that is not there is left out."""
+    """The user's sidebar, as the theme expects it. Pages that do not exist are left out."""
     shown = []
     for title, pages in SECTIONS:
         items = [

@@ -154,7 +154,7 @@ DATABASES: dict[str, dict[str, Any]] = {
     else {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3"}
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # WAL lets pages read while the worker writes; IMMEDIATE makes writers queue instead of failing half-way.
+    # WAL lets pages read while the worker writes; IMMEDIATE makes writers queue instead of failing.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -526,7 +526,7 @@ LOGGING = {
     "loggers": {
         "faiss": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
-        # Whoever gave an address that may not be asked is told so.
+        # The user who gave a forbidden address gets a message.
         "requests_hardened": {"level": "ERROR"},
         # opensearch-py's, which write a line for each request, or all of it; what goes wrong, the index says itself.
         "opensearch": {"level": "CRITICAL"},

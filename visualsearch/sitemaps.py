@@ -1,4 +1,4 @@
-"""What search engines are told of the site: every page worth finding, in each language, and where not to look."""
+"""Sitemaps and robots.txt: every page worth finding, in each language, and what not to crawl."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from catalogue.models import Category, Product
 from catalogue.tree import CategoryTree
 
 #: Pages of one file, each of which is listed in every language with its other languages. The format allows 50,000
-#: addresses; a file is made anew for each request, so that no hidden product stays in one, and must cost little.
+#: addresses; a file is generated for each request, so that no hidden product stays in one, and must cost little.
 PAGES_OF_FILE = 250
 #: What is made for one visitor alone.
 PRIVATE = ("search:ask", "admin:index")

@@ -57,7 +57,7 @@ class Comparison:
     neighbours: list[Neighbour] = field(default_factory=list)
     version: IndexVersion | None = None
     names: str = ""
-    #: why there are none
+    #: why there are no neighbours
     reason: str = ""
     #: what a cosine of the style or of the colour counts in the score
     style_share: float = 0.0

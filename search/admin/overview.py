@@ -237,7 +237,7 @@ def _gate(version: IndexVersion) -> list[tuple[str, float]]:
 
 
 def _former(versions: list[IndexVersion]) -> IndexVersion | None:
-    """The version that can be gone back to, of those that were read already."""
+    """The version that can be rolled back to, of those that were read already."""
     were_live = [version for version in versions if version.state == IndexVersion.State.RETIRED and version.activated]
     last = max(were_live, key=lambda version: version.retired or version.created, default=None)
     if last is None or not last.retired or last.retired <= timezone.now() - KEPT:
@@ -264,7 +264,7 @@ def _first(audited: IndexJob) -> list[tuple[str, int, str]]:
 
 
 def _announcement(running: IndexJob | None, waiting: IndexJob | None, found: Coverage) -> str:
-    """What a screen reader is told; it changes with the stage and with each quarter, not with each photo."""
+    """The announcement for screen readers. It changes with the stage and each quarter, not with each photo."""
     if running:
         shown = job_words.running(running)
         text = f"{shown.title}: {job_words.STAGES.get(running.stage, _('starting'))}"

@@ -219,7 +219,7 @@ def _model(live: IndexVersion | None) -> dict[str, Any]:
 
 
 def _trouble(former: IndexVersion) -> str:
-    """Why a version cannot be gone back to, as far as that can be told without opening its index; else empty."""
+    """Why a version cannot be rolled back to, as far as is known without opening its index; else empty."""
     try:
         versions.embedder_of(former)
     except (SearchError, ImproperlyConfigured) as error:

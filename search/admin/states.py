@@ -71,7 +71,7 @@ def photo_badge(photo: Any) -> str:
 
 
 def may_try_again(request: HttpRequest) -> bool:
-    """Whether whoever asks may have photos indexed again: a matter of the index, not of the catalogue."""
+    """Whether the user may have photos indexed again: a permission on the index, not on the catalogue."""
     return bool(request.user.has_perm("search.change_indexentry"))
 
 

@@ -142,7 +142,7 @@ class VectorIndex(ABC):
 
     @abstractmethod
     def drop(self) -> None:
-        """Remove the index; nothing happens where there is none."""
+        """Remove the index, if it exists."""
 
     def maintain(self) -> None:  # noqa: B027 - most services look after themselves
         """Housekeeping that the worker runs now and then; cheap when there is nothing to do."""

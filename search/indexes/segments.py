@@ -38,7 +38,7 @@ _OVERSAMPLED_MOST = 2_000
 """More candidates than this cost as much as is won (1.6 times the reading for 2,000, 2.1 for 4,000)."""
 
 _DEAD_SHARE = 0.1
-"""A segment with more dead rows than this is written anew without them."""
+"""A segment with more dead rows than this is rewritten without them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

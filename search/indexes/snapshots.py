@@ -62,7 +62,7 @@ class SnapshotFolder:
     def load(self, sequence: int, width: int) -> Snapshot:
         """Read a snapshot.
 
-        IndexMissing where there is none that can be used, IndexUnavailable where the disk refuses to be read.
+        IndexMissing if there is no usable one, IndexUnavailable if the disk cannot be read.
         """
         arrays = self._read(sequence, [*Rows._fields, *_TOMBSTONES])
         rows = Rows(*(arrays[name] for name in Rows._fields))

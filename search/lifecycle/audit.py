@@ -37,7 +37,7 @@ PAGE = 2_000
 AGAIN = 500
 #: Photos of each difference that are named.
 NAMED = 10
-#: How often a repair is looked over before what is left is told.
+#: How often a repair is checked before the remaining differences are reported.
 ROUNDS = 3
 #: Where a repair was of no avail, the index keeps a deletion that is newer than the ledger, as after the database was
 #: set back to a copy. Deletions do not show, so the next repair goes beyond any that is likely.

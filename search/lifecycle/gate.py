@@ -116,7 +116,7 @@ def measure(
     """Measure a version whose index is up to date, against the live one where there is one.
 
     The live version's index is not asked: it may be lost. Its photos are compared in its own space, so that it may
-    also be of another model. `alive` is told the photos done and in all. Raises what the index raises.
+    also be of another model. `alive` is called with the photos done and in all. Raises the errors of the index.
     """
     counts = _counts(version, live)
     indexed = IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED)

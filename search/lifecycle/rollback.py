@@ -1,6 +1,7 @@
-"""The way back to the version that was live before.
+"""Rolling back to the previous version.
 
-It is kept for a while, and the ledger goes on noting what changes: so it can be brought up to date and switched to.
+The previous version is kept for a while, and the ledger keeps recording changes for it, so it can be brought up to
+date and made live again.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def roll_back(progress: Progress | None = None, job: IndexJob | None = None, *, 
         ledger.retry_now([version])
         activation.bring_up_to_date(version, report)
         version = activation.activate(version, report, force=force, compare=False)
-        # What would be learnt from the same photos again is what was just gone back from.
+        # A refit to the same photos would give the version that was just rolled back.
         activation.hold(version)
         indexed = IndexEntry.objects.filter(version=version, state=IndexEntry.State.INDEXED)
         report.result(version=version, photos=indexed.count())

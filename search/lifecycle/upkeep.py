@@ -1,4 +1,4 @@
-"""The upkeep of the index: what is pending goes in, what is no longer needed goes, and it is fitted anew in time."""
+"""The upkeep of the index: pending photos are indexed, unused data is deleted, and refits start when they are due."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def maintain(progress: Progress | None = None) -> IndexVersion | None:
 
 
 def _due(live: IndexVersion, photos: int, gone: int = 0) -> bool:
-    """Whether a refit is due: since the last fit, or since one was refused or gone back from."""
+    """Whether a refit is due since the last fit, or since the last one that was refused or rolled back."""
     held = live.quality.get("held", {"photos": live.photos, "gone": 0})
     return fitting.is_due(photos, held["photos"], gone - held["gone"])
 
@@ -110,8 +110,8 @@ def _refit(live: IndexVersion, progress: Progress | None) -> IndexVersion | None
 def drop_retired(grace: timedelta = GRACE) -> int:
     """Drop the versions that are no longer needed; returns how many.
 
-    The one that was live last is kept to be gone back to. Nothing is dropped within the grace period after the last
-    moment at which readers took it, or changes were written down for it.
+    The previous version is kept so that it can be rolled back to. Nothing is dropped within the grace period after
+    the last moment at which readers used it or changes were recorded for it.
     """
     now = timezone.now()
     last = IndexVersion.objects.last_retired()

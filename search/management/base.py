@@ -66,7 +66,7 @@ class SearchCommand(BaseCommand):
         self.stderr.write(sentence)
 
     def bar(self, total: int, what: str) -> tqdm[Any]:
-        """A progress bar on the terminal; silent where there is none."""
+        """A progress bar, if there is a terminal."""
         return progress_bar(total, what, quiet=self.quiet)
 
     @property

@@ -18,7 +18,7 @@ from search.vision import vectors
 from search.vision.matches import DEFAULT, Calibration
 from search.vision.projection import Projection
 
-#: How long the version that was live before the present one is kept to be gone back to.
+#: How long the previous version is kept, so that it can be rolled back to.
 KEPT = timedelta(days=7)
 
 
@@ -32,7 +32,7 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
         return self.defer("projection_bytes").filter(state__in=["building", "ready"]).first()
 
     def former(self) -> IndexVersion | None:
-        """The version that was live before, as long as it can be gone back to."""
+        """The previous version, as long as it can be rolled back to."""
         return self.defer("projection_bytes").filter(retired__gt=timezone.now() - KEPT).last_retired()
 
     def last_retired(self) -> IndexVersion | None:
@@ -61,7 +61,7 @@ class IndexVersionQuerySet(models.QuerySet["IndexVersion"]):
 
     @contextmanager
     def lock_for_create(self) -> Iterator[None]:
-        """A transaction that adds a version or takes one away, while nobody is half-way through a change to all.
+        """A transaction that adds or removes a version, while no change to all versions is in progress.
 
         Searches go on; changes wait until it ends, as it has waited for those that were under way. So nothing is
         done in it that may take long.

@@ -81,7 +81,7 @@ def from_address(address: str) -> Query:
 
 
 def from_product(product: Product) -> Query:
-    """Make a query of a product: of its first photo that is indexed. Raises `NotIndexed` if there is none."""
+    """Make a query from a product's first indexed photo. Raises `NotIndexed` if it has none."""
     query = unsaved_of_product(product, live_version())
     query.save(force_insert=True)
     return query

@@ -5,8 +5,8 @@ later; within it, each search uses as much as it costs (`Cost`). Counting and de
 processes share: a script in Redis, or a statement of the database. A window of a fixed length needs one number of a
 client and is exact within it; over two windows that touch, a client may make the searches of both.
 
-A client that has used up its window is refused from the memory of the process. Where Redis is away, or the database
-cannot be written to, each process counts by itself.
+A client that has used up its window is refused from the memory of the process. If Redis is unavailable, or the
+database cannot be written to, each process counts by itself.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def parse_rate(rate: str) -> tuple[int, int]:
 
 
 def _shared(client: str, cost: int, limit: int, period: int) -> Window | None:
-    """Count in what all processes share: the cache, where it can count so, or the database. None where it is away."""
+    """Count in what all processes share: the cache if it can count, else the database. None if unavailable."""
     count = getattr(cache, "spend", None)
     if count is None:
         try:

@@ -146,7 +146,7 @@ def results(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """What a query found, refined as the address says, and as many of its products as the address asks for.
 
     `list` names a ranking that was frozen when the first of them were shown; where it is no longer kept, or none is
-    named, the products are ranked anew. `start` is the position in it of the page's first product, as a page holds
+    named, the products are ranked again. `start` is the position in it of the page's first product, as a page holds
     `MOST_SHOWN` at most. The page's script asks for the part that a refinement changes.
     """
     query = _find(pk)
@@ -221,7 +221,7 @@ def _picture_colours(query: Query) -> dict[str, Any]:
 
 @require_safe
 @private
-@cache_control(no_store=True)  # whoever deletes the picture must not find it in the browser's cache
+@cache_control(no_store=True)  # a deleted picture must not stay in the browser's cache
 def picture(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The shopper's own picture, from private storage."""
     query = _find(pk)

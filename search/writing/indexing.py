@@ -1,6 +1,6 @@
 """The write path: what is pending -> embedded -> in the index.
 
-Every function here may run twice, late, in several processes at once, or die half-way: entries are claimed for the
+Every function here may run twice, late, in several processes at once, or be interrupted: entries are claimed for the
 time of a lease, embeddings are stored once per content, and an index keeps the document of the highest generation.
 """
 

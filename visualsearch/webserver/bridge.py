@@ -266,7 +266,7 @@ def _continued(file: Any) -> IO[bytes]:
 
 
 def _spooled(parts: Iterable[bytes]) -> IO[bytes]:
-    file = TemporaryFile()  # noqa: SIM115 - closed by whoever writes it to the client
+    file = TemporaryFile()  # noqa: SIM115 - closed after it was written to the client
     for part in parts:
         file.write(part)
     file.seek(0)

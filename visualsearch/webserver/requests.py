@@ -71,7 +71,7 @@ def environment(scope: Any) -> Environ:
         key = name if name in {"CONTENT_LENGTH", "CONTENT_TYPE"} else f"HTTP_{name}"
         text = value.decode("latin-1")
         if key in environ:
-            # RFC 9110, 5.3; cookies are parted by semicolons (RFC 6265, 5.4).
+            # RFC 9110, 5.3; cookies are separated by semicolons (RFC 6265, 5.4).
             text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
         environ[key] = text
     if (count := environ.get("CONTENT_LENGTH", "")).isdecimal():

@@ -1,4 +1,4 @@
-"""The connection to a cluster: who asks, and what its failures mean here."""
+"""The connection to a cluster: credentials, timeouts, retries, and what its errors mean here."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Cluster:
             hosts=[_node(urlsplit(host), access) for host in access.hosts],
             ca_certs=None if access.ca_file is None else str(access.ca_file),
             timeout=access.timeout,
-            # Another node is asked where one is away; a single one once more, for it may have closed the connection.
+            # If a node is down, another is asked; a single one twice, since it may have closed the connection.
             max_retries=max(1, len(access.hosts) - 1),
             retry_on_timeout=len(access.hosts) > 1,
             retry_on_status=(HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT),
@@ -94,8 +94,8 @@ class Cluster:
     ) -> Any:
         """What the cluster answers, `accepting` some statuses of HTTP that are failures otherwise.
 
-        Raises IndexUnavailable where it is away or does not let this site in, IndexMissing, and `ClusterError` for
-        whatever else it refuses.
+        Raises IndexUnavailable if it is down or denies access, IndexMissing, and `ClusterError` if it refuses the
+        request for another reason.
         """
         try:
             answer = self._client.transport.perform_request(

@@ -129,9 +129,9 @@ class Runtime:
     def invoke(self, body: bytes, patience: Patience, *, manifest: bool = False) -> bytes:
         """Send a request and return the answer's body; `manifest` asks for the model's manifest with it.
 
-        Tries again, after a pause of random length that may grow twofold each time, where the endpoint is away, busy
-        or fails, as long as patience lasts: a try has no more time than is left. Raises ModelRefused, ModelFailed,
-        EmbedderUnavailable and, where somebody has to do something about the configuration, EmbedderError.
+        Retries with exponential backoff and full jitter while the endpoint is unavailable, busy or failing, as long
+        as `patience` lasts: an attempt has no more time than is left. Raises ModelRefused, ModelFailed,
+        EmbedderUnavailable and, if the configuration has to be changed, EmbedderError.
         """
         return retrying(_is_unavailable, stop=patience.is_over, first_pause=2 * self.backoff)(
             self._once, body, patience, manifest=manifest

@@ -60,7 +60,7 @@ class SageMakerEmbedder(Embedder):
     query_timeout: seconds for all calls of one request (`request_deadline`), retries included, and for asking which
         model it is.
     patience: seconds for a batch, tries included.
-    attempts: tries in all, where the endpoint is away, busy or fails.
+    attempts: calls in all, if the endpoint is unavailable, busy or failing.
     backoff: seconds; the pause before the second try is up to twice as long, and so on up to `retries.LONGEST_PAUSE`.
     encoding: of the pictures, without loss: "bmp" or "png", see `instances`.
     """
