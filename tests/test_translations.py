@@ -208,7 +208,7 @@ def test_the_shop_speaks_japanese(client: Client, products: list[Product], addre
         ("?box=1&box=1&box=0&box=0&colour_weight=9&colour=none", 400),
     ],
 )
-def test_what_was_found_is_told_in_japanese(client: Client, query: Query, parameters: str, status: int) -> None:
+def test_results_are_summarized_in_japanese(client: Client, query: Query, parameters: str, status: int) -> None:
     answer = client.get(f"/ja/search/{query.pk}/{parameters}")
     assert answer.status_code == status
     assert left_in_english(answer) == []

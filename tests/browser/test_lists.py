@@ -140,7 +140,7 @@ def test_choices_that_leave_nothing_offer_the_way_out(desk: Page) -> None:
     expect(lists.cards(desk)).not_to_have_count(0)
 
 
-def test_a_price_that_is_no_number_is_told_beside_the_field(desk: Page, watch: Watch) -> None:
+def test_an_invalid_price_is_explained_beside_the_field(desk: Page, watch: Watch) -> None:
     watch.expects(400)
     desk.goto("/products/?price_min=cheap")
     expect(desk.get_by_role("alert")).to_contain_text("cannot be used")

@@ -58,7 +58,7 @@ def test_held_out_photos_find_their_kind_better_than_before(learned: Finetuned) 
     assert figures["mAP after"] > figures["mAP before"] + 0.1
 
 
-def test_only_the_last_block_has_changed_and_no_average_of_batch_normalisation(learned: Finetuned, tiny: str) -> None:
+def test_training_changes_only_the_last_block(learned: Finetuned, tiny: str) -> None:
     start = export.backbone(tiny, "none", 0, SIZE)
     changed = {
         layer.name

@@ -101,7 +101,7 @@ def test_categories_of_single_products_leave_nothing_to_find() -> None:
         measured(photos)
 
 
-def test_colour_differences_are_means_over_the_results_and_leave_out_what_cannot_be_read() -> None:
+def test_colour_differences_are_means_over_readable_results() -> None:
     lab = np.array([[50, 0, 0], [60, 0, 0], [50, 40, 0], [np.nan] * 3])
     none = np.empty(0)
     found = HeldOut(0.0, np.array([0, 1]), np.array([[1, 2], [0, 3]]), Retrieval(none, none, none, 0))
@@ -323,7 +323,7 @@ def test_figures_of_categories_and_columns_that_line_up() -> None:
         assert len({len(line) for line in part.splitlines()}) == 1
 
 
-def test_feedback_is_told_of_all_queries_and_of_those_that_judged_two_of_each() -> None:
+def test_feedback_is_reported_for_all_queries_and_for_judged_ones() -> None:
     photos = mingled()
     found, judged = measured(photos), fed_back(photos)
     figures = report(photos, found, [np.array([3.0])], {}, judged=judged)

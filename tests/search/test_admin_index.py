@@ -99,7 +99,7 @@ def test_a_photo_that_the_ledger_does_not_know_is_waiting(admin_client: Client, 
     assert "2 waiting" in words(shown(admin_client))
 
 
-def test_an_empty_shop_is_told_what_comes_next(admin_client: Client) -> None:
+def test_an_empty_shop_shows_the_next_steps(admin_client: Client) -> None:
     seen = words(shown(admin_client))
     assert "There are no photos yet. Import a catalogue or add a product" in seen
     assert "There is no index yet." in seen
@@ -132,7 +132,7 @@ def test_what_waits_for_another_try_says_why(admin_client: Client, live: IndexVe
     assert "Photos waiting to be retried 1 photo The model is asleep." in words(shown(admin_client))
 
 
-def test_the_live_version_and_the_last_rebuild_are_told(admin_client: Client) -> None:
+def test_the_live_version_and_the_last_rebuild_are_shown(admin_client: Client) -> None:
     for seed in range(3):
         shop.product(f"p{seed}", photo(seed=seed))
     version = building.rebuild()
@@ -162,11 +162,11 @@ def test_what_a_fit_has_measured_is_shown(admin_client: Client, live: IndexVersi
     ("seconds", "text"),
     [(0, "0 seconds"), (1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (7_200, "2 hours")],
 )
-def test_durations_are_told_as_people_do(seconds: int, text: str) -> None:
+def test_durations_are_rounded_for_people(seconds: int, text: str) -> None:
     assert job_words.lasted(timedelta(seconds=seconds)) == text
 
 
-def test_the_throughput_is_told_by_the_minute(admin_client: Client, live: IndexVersion) -> None:
+def test_the_throughput_is_shown_per_minute(admin_client: Client, live: IndexVersion) -> None:
     now = timezone.now().replace(second=0, microsecond=0)
     assert "No photo was indexed in the last five minutes." in words(shown(admin_client))
     for ago in (1, 2):
@@ -314,7 +314,7 @@ def test_a_request_is_cancelled_while_it_waits(admin_client: Client, live: Index
 
 
 @pytest.mark.parametrize("pk", ["0", "x", "", "999999999999999999999"])
-def test_cancelling_what_is_not_there_is_told(admin_client: Client, live: IndexVersion, pk: str) -> None:
+def test_cancelling_an_unknown_job_says_so(admin_client: Client, live: IndexVersion, pk: str) -> None:
     response = admin_client.post(DO, {"cancel": pk}, follow=True)
     assert "This job has already ended." in response.content.decode()
 
@@ -426,7 +426,7 @@ def test_the_first_page_of_the_admin_sums_the_index_up(
     assert "No worker is running" in seen
 
 
-def test_the_first_page_says_nothing_of_the_index_to_those_who_may_not_see_it() -> None:
+def test_the_admin_index_hides_the_index_from_unauthorized_staff() -> None:
     request = RequestFactory().get("/admin/")
     request.user = User.objects.create_user("clerk", is_staff=True)
     assert overview.summary(request) == {}
@@ -437,7 +437,7 @@ def test_the_first_page_says_nothing_of_the_index_to_those_who_may_not_see_it() 
 
 
 @pytest.mark.parametrize("address", [INDEX, "/admin/"])
-def test_an_index_that_does_not_answer_is_told_first(admin_client: Client, settings: Any, address: str) -> None:
+def test_an_unavailable_index_is_shown_first(admin_client: Client, settings: Any, address: str) -> None:
     shop.product("a", photo())
     live = ledger.ensure_live_version()
     indexing.reconcile()

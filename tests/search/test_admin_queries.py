@@ -119,7 +119,7 @@ def test_an_empty_catalogue_has_no_best_score() -> None:
     assert (asked.best, asked.best_match, asked.alike, asked.found) == (None, "", False, 0)
 
 
-def test_asking_with_a_product_is_told_apart() -> None:
+def test_searches_with_a_product_are_marked() -> None:
     made = shop.product("a", photo())
     indexing.reconcile()
     assert queries.from_product(made).kind == Query.Kind.PRODUCT
@@ -218,7 +218,7 @@ def test_a_picture_is_shown_small_and_whole_to_those_who_may_see_it() -> None:
 
 
 @pytest.mark.parametrize(("left", "kept"), [(timedelta(hours=2), 600), (timedelta(seconds=60), 60)])
-def test_a_picture_is_kept_by_this_browser_alone_and_no_longer_than_by_the_shop(
+def test_a_picture_is_cached_only_by_the_browser_until_it_expires(
     admin_client: Client, left: timedelta, kept: int
 ) -> None:
     made = query(expires=timezone.now() + left)

@@ -201,7 +201,7 @@ def test_staff_go_back_after_they_have_seen_what_it_means(admin_client: Client, 
     assert live() == first
 
 
-def test_what_stands_in_the_way_of_going_back_is_told_instead_of_a_button(
+def test_the_rollback_page_explains_why_no_rollback_is_possible(
     admin_client: Client, settings: Any, first: IndexVersion
 ) -> None:
     assert "There is no version to roll back to." in words(shown(admin_client, ROLLBACK))
@@ -234,7 +234,7 @@ def test_what_a_former_version_has_not_indexed_waits_for_nothing(admin_client: C
     assert f"{first.pk} retired 0 – 0" in words(shown(admin_client))
 
 
-def test_a_version_half_way_back_is_gone_on_with_or_left(
+def test_an_interrupted_rollback_can_be_continued(
     admin_client: Client, first: IndexVersion, grid: type[Grid]
 ) -> None:
     building.rebuild("other")

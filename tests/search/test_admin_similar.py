@@ -84,7 +84,7 @@ def test_hidden_products_are_found_only_if_asked_for(first: ProductImage) -> Non
     assert len(compared(first, visible=False).neighbours) == 12
 
 
-def test_a_photo_without_embedding_is_told_why(admin_client: Client) -> None:
+def test_a_photo_without_an_embedding_says_why(admin_client: Client) -> None:
     ledger.ensure_live_version()
     image = shop.product("a", photo()).photos.get()
     assert "cannot be compared. Not indexed yet." in words(admin_client, address(image))
@@ -98,7 +98,7 @@ def test_without_an_index_there_is_nothing_to_compare(admin_client: Client) -> N
     assert "There is no index yet." in words(admin_client, address(image))
 
 
-def test_an_index_that_was_lost_is_told(admin_client: Client, first: ProductImage) -> None:
+def test_a_lost_index_is_explained(admin_client: Client, first: ProductImage) -> None:
     version = IndexVersion.objects.live()
     assert version is not None
     index_of(version).drop()
@@ -124,7 +124,7 @@ def test_the_page_shows_the_numbers_and_links_on(admin_client: Client, first: Pr
 
 
 @pytest.mark.parametrize("weight", ["2", "-1", "x", "nan", "inf"])
-def test_a_wrong_weight_is_told_and_counts_as_absent(admin_client: Client, first: ProductImage, weight: str) -> None:
+def test_an_invalid_weight_is_explained_and_ignored(admin_client: Client, first: ProductImage, weight: str) -> None:
     response = admin_client.get(address(first), {"weight": weight})
     assert response.status_code == 200
     assert response.context["form"].errors

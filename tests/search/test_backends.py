@@ -111,7 +111,7 @@ def test_a_setting_without_default_fails_the_check(kettles):
     assert 'no "default"' in message.msg
 
 
-def test_a_backend_that_is_outdated_is_built_anew(kettles):
+def test_an_outdated_backend_is_rebuilt(kettles):
     with configured():
         first = kettles["default"]
         first.outdated = True

@@ -50,7 +50,7 @@ def test_what_one_transaction_changes_is_one_message(workplace: Workplace) -> No
     assert sent(workplace) == [photos(), photos()[2:]]
 
 
-def test_what_is_rolled_back_is_told_nobody(workplace: Workplace) -> None:
+def test_no_message_is_sent_for_a_rolled_back_transaction(workplace: Workplace) -> None:
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         shop.product("a", photo())
         raise ZeroDivisionError
@@ -136,9 +136,7 @@ def test_a_save_in_the_admin_succeeds_while_redis_is_down(
     assert "look for what is pending each minute" in caplog.text
 
 
-def test_a_save_waits_two_seconds_for_redis_that_hangs_and_the_next_ones_do_not(
-    editor: Client, own_redis: Redis
-) -> None:
+def test_only_the_first_save_waits_for_a_hanging_redis(editor: Client, own_redis: Redis) -> None:
     own_redis.process.send(signal.SIGSTOP)
     assert save(editor) < 5
     assert save(editor) < 1

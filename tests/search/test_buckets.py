@@ -51,9 +51,7 @@ def test_photos_are_indexed_found_and_shown(client: Client, s3: S3, products: li
     assert all(urllib3.request("GET", url).status == 200 for url in addresses)
 
 
-def test_a_shoppers_picture_is_given_out_by_the_site_alone_until_it_is_deleted(
-    client: Client, s3: S3, products: list[Product]
-) -> None:
+def test_a_shoppers_picture_is_served_only_by_the_site(client: Client, s3: S3, products: list[Product]) -> None:
     address = ask(client)["Location"]
     [key] = s3.listed("queries/")
     assert s3.client.head_object(Bucket=BUCKET, Key=key)["CacheControl"] == "private, no-store"
@@ -115,7 +113,7 @@ def test_a_photo_that_is_missing_fails_for_good_and_alone(s3: S3) -> None:
     assert IndexEntry.objects.get(photo_id=kept.photos.get().pk).state == IndexEntry.State.INDEXED
 
 
-def test_shoppers_are_told_to_come_again_and_the_shop_stays_open(
+def test_pages_stay_available_while_the_storage_is_down(
     client: Client, s3: S3, products: list[Product], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with failing(503, "SlowDown") as url:

@@ -144,7 +144,7 @@ def test_rebuild_index_tells_why_it_cannot_go_back() -> None:
 
 
 @pytest.mark.django_db
-def test_rebuild_index_goes_on_with_an_unfinished_build_of_another_model_or_discards_it(other: str) -> None:
+def test_rebuild_index_continues_or_cancels_an_unfinished_build(other: str) -> None:
     shop.product("a", photo())
     indexing.reconcile()
     build = unfinished(other)
@@ -276,7 +276,7 @@ def test_the_worker_drains_the_ledger_in_steps(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.django_db
-def test_a_worker_that_is_told_to_stop_begins_no_further_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopping_worker_starts_no_further_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "STEP", 2)
     ledger.ensure_live_version()
     for seed in range(5):

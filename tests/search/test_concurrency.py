@@ -91,7 +91,7 @@ def test_two_claimers_never_share_an_entry(place: Workplace, beside: Callable[..
 # Publishing -------------------------------------------------------------------------------------------------
 
 
-def test_whoever_has_seen_a_number_has_missed_nothing_before_it(
+def test_a_reader_that_saw_a_sequence_number_missed_no_earlier_one(
     place: Workplace, beside: Callable[..., Future[Any]]
 ) -> None:
     version = ledger.ensure_live_version()
@@ -152,7 +152,7 @@ def test_a_worker_and_a_change_of_many_photos_do_not_wait_for_each_other(
 
 
 @pytest.mark.parametrize("work", ["change", "release"])
-def test_whoever_writes_to_several_entries_begins_with_the_first_photo(
+def test_writers_of_several_entries_lock_them_in_order(
     place: Workplace, beside: Callable[..., Future[Any]], work: str
 ) -> None:
     version = ledger.ensure_live_version()
@@ -186,7 +186,7 @@ def add(_product: Product) -> None:
 
 
 @pytest.mark.parametrize("write", [change, delete, add])
-def test_a_change_that_is_under_way_when_a_build_begins_reaches_the_new_version(
+def test_a_change_in_progress_when_a_build_begins_reaches_the_version(
     place: Workplace, beside: Callable[..., Future[Any]], write: Callable[[Product], None]
 ) -> None:
     made = shop.product("a", photo(), stock=1)
@@ -219,7 +219,7 @@ def test_a_change_that_is_under_way_when_a_build_begins_reaches_the_new_version(
     assert stock == wanted
 
 
-def test_a_save_does_not_fail_when_an_unfinished_version_is_dropped_meanwhile(
+def test_a_save_succeeds_while_an_unfinished_version_is_dropped(
     place: Workplace, beside: Callable[..., Future[Any]], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = shop.product("a", photo())

@@ -115,7 +115,7 @@ def shoppers_are_told_plainly(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("fault", "sentence"), PASSING.values(), ids=PASSING)
-def test_photos_wait_shoppers_are_told_and_nothing_wrong_is_stored(
+def test_photos_wait_and_searches_fail_while_the_endpoint_is_down(
     sold: ProductImage,
     endpoint: scripted.Endpoint,
     client: Client,
@@ -201,7 +201,7 @@ def test_a_shopper_s_picture_that_the_model_refuses_is_the_picture_s_fault(
     assert client.get(f"{query.get_absolute_url()}?box=0,0,0.5,0.5").status_code == 422
 
 
-def test_what_is_stored_goes_on_being_answered_while_the_model_is_away_even_by_a_new_process(
+def test_stored_embeddings_are_searched_while_the_model_is_unavailable(
     endpoint: scripted.Endpoint, client: Client, settings: Any
 ) -> None:
     shop.fill()
@@ -313,7 +313,7 @@ def test_an_endpoint_that_hangs_is_asked_for_one_batch_of_a_claim(endpoint: scri
     assert len(set(IndexEntry.objects.values_list("reason", flat=True))) == 1
 
 
-def test_a_new_process_with_an_index_of_its_own_model_does_not_wait_for_an_endpoint(
+def test_a_new_process_with_a_local_model_does_not_ask_an_endpoint(
     endpoint: scripted.Endpoint, settings: Any
 ) -> None:
     grid = configured()
@@ -345,7 +345,7 @@ def test_an_index_of_the_model_in_process_goes_on_until_it_is_rebuilt(
     assert "keeps answering with it" not in admin_client.get(reverse("admin:search_index")).content.decode()
 
 
-def test_an_endpoint_that_nobody_has_reached_yet_makes_no_index_and_tells_no_shopper_its_name(
+def test_an_endpoint_that_never_answered_is_not_named_to_shoppers(
     endpoint: scripted.Endpoint, client: Client
 ) -> None:
     IndexVersion.objects.create(fingerprint="x-p1", colours_version=COLOURS_VERSION, width=317, state="live")

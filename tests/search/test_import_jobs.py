@@ -53,7 +53,7 @@ def test_an_import_that_fails_does_not_stop_the_worker() -> None:
     assert "The column 'sku' is missing" in failed.reason
 
 
-def test_a_worker_that_is_told_to_stop_leaves_an_import_to_the_next() -> None:
+def test_a_stopping_worker_leaves_an_import_to_the_next() -> None:
     queued()
     stopping = iter([False])
     with pytest.raises(WorkStopped):

@@ -53,7 +53,7 @@ def test_a_large_import_is_learnt_from_and_each_photo_is_embedded_once(tmp_path:
     assert ledger.ensure_live_version().calibration.photos == MIN_PHOTOS + 3
 
 
-def test_a_second_import_indexes_nothing_anew(tmp_path: Path, grid: type[Grid]) -> None:
+def test_a_repeated_import_indexes_nothing(tmp_path: Path, grid: type[Grid]) -> None:
     source = folder(tmp_path, 4)
     run(source)
     generations = list(IndexEntry.objects.values_list("generation", flat=True))
@@ -68,7 +68,7 @@ def test_a_dry_run_indexes_nothing(tmp_path: Path) -> None:
     assert not Product.objects.exists()
 
 
-def test_with_the_model_away_the_products_are_in_and_staff_are_told(tmp_path: Path, grid: type[Grid]) -> None:
+def test_an_import_without_the_model_keeps_the_products_and_warns(tmp_path: Path, grid: type[Grid]) -> None:
     grid.unavailable = True
     errors = StringIO()
     call_command("import_catalogue", str(folder(tmp_path, 4)), stdout=StringIO(), stderr=errors)

@@ -224,7 +224,7 @@ def test_the_pages_of_a_search_are_for_the_shopper_alone(client: Client, query: 
     assert (gone.status_code, gone["X-Robots-Tag"]) == (410, "noindex")
 
 
-def test_an_embedding_is_the_same_whether_made_before_or_after_the_metadata_went(products: list[Product]) -> None:
+def test_removing_metadata_does_not_change_the_embedding(products: list[Product]) -> None:
     from search.models import Embedding, IndexVersion
 
     data = dirty(encoded(picture(size=(400, 300), seed=7)), 6)

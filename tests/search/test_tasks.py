@@ -119,7 +119,7 @@ def test_a_photo_that_its_worker_dies_of_is_given_up_and_holds_nothing_back(work
     assert len(searchable()) == 12
 
 
-def test_a_worker_that_is_told_to_stop_gives_back_what_it_is_at(workplace: Workplace) -> None:
+def test_a_stopping_celery_worker_returns_its_job(workplace: Workplace) -> None:
     ledger.ensure_live_version()
     fill(40)
     app.control.purge()
@@ -164,7 +164,7 @@ def test_beat_asks_for_tasks_that_there_are() -> None:
     assert set(app.conf.task_routes) <= app.tasks.keys()
 
 
-def test_a_message_is_given_to_another_worker_only_after_its_task_must_have_ended() -> None:
+def test_a_message_is_redelivered_only_after_its_task_must_have_ended() -> None:
     for budget, limits in ((tasks.SHORT, tasks.LIMITS), (tasks.LONG, tasks.LONG_LIMITS)):
         assert budget < limits["soft_time_limit"] < limits["time_limit"] < VISIBLE_AGAIN
 

@@ -70,7 +70,7 @@ def during_the_build(monkeypatch: pytest.MonkeyPatch, look: Callable[[], None]) 
     monkeypatch.setattr(activation, "activate", looked)
 
 
-def test_the_live_version_answers_with_its_own_colours_while_one_with_new_colours_is_built(
+def test_the_live_version_keeps_its_colours_during_a_build(
     products: list[Product], new_colours: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = answers()
@@ -82,18 +82,14 @@ def test_the_live_version_answers_with_its_own_colours_while_one_with_new_colour
     assert answers() != before
 
 
-def test_photos_that_come_before_the_rebuild_are_indexed_with_the_colours_of_the_live_version(
-    products: list[Product], new_colours: None
-) -> None:
+def test_new_photos_are_indexed_with_the_live_versions_colours(products: list[Product], new_colours: None) -> None:
     added = shop.product("late", photo("hat", "#cc2229", seed=5)).photos.get()
     assert indexing.sync().indexed == 1
     assert Embedding.objects.get(digest=added.sha256).colours_version == 1
     assert results.similar_to(Product.objects.get(sku="late"), 3)
 
 
-def test_a_rebuild_with_new_colours_keeps_the_embeddings_of_both_until_the_former_version_goes(
-    products: list[Product], new_colours: None
-) -> None:
+def test_embeddings_of_both_colour_versions_are_kept_while_used(products: list[Product], new_colours: None) -> None:
     photos = ProductImage.objects.count()
     former = IndexVersion.objects.get()
     building.rebuild(force=True)

@@ -140,7 +140,7 @@ def test_an_unknown_server_is_named_with_those_there_are(capsys: pytest.CaptureF
     assert "opensearch" in capsys.readouterr().err
 
 
-def test_servers_end_when_whoever_started_them_is_killed() -> None:
+def test_servers_end_when_their_parent_is_killed() -> None:
     code = (
         "from tests.servers.base import running\n"
         "from tests.servers.test_servers import Pages\n"

@@ -225,7 +225,7 @@ class VectorIndexContract:
         index.refresh()
         assert [hit.product_id for hit in index.search(np.ones(WIDTH, np.float32), 5)] == [2]
 
-    def test_the_generations_of_some_photos_are_told_and_nothing_of_others(self, index):
+    def test_generations_are_returned_only_for_the_given_photos(self, index):
         index.upsert([document(1, generation=4), document(2, generation=1), document(3, generation=2)])
         index.upsert([document(2, generation=7)])
         index.delete({3: 3})
@@ -281,7 +281,7 @@ class VectorIndexContract:
             index.search(vector, 3)
 
     @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-    def test_a_vector_that_is_not_finite_is_refused_and_nothing_of_its_batch_is_kept(self, index, number):
+    def test_a_batch_with_a_vector_that_is_not_finite_is_refused(self, index, number):
         vector = np.ones(WIDTH, np.float32)
         vector[3] = number
         with pytest.raises(ValueError, match="finite"):
@@ -453,9 +453,7 @@ class VectorIndexContract:
             assert reader.generations(range(20)) == {it.photo_id: it.generation for it in stored}
             assert same(reader.search(vector, 5, where), exact(stored, vector, 5, where))
 
-    def test_searches_during_changes_never_see_a_photo_twice_or_after_its_deletion(
-        self, shared_database, make_backend
-    ):
+    def test_concurrent_searches_see_no_duplicate_or_deleted_photo(self, shared_database, make_backend):
         """Two processes with two searching threads each, while documents are replaced, deleted and compacted."""
         version = new_version()
         processes = [make_backend(), make_backend()]

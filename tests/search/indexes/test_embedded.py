@@ -115,7 +115,7 @@ def test_a_reader_that_missed_changes_before_they_went_into_a_file_loads_it(comp
     assert found(late) == [2, 3]
 
 
-def test_a_reader_whose_file_was_replaced_while_it_opened_it_takes_the_new_one(compacting, index, make_backend):
+def test_a_reader_takes_a_file_that_was_replaced_while_it_opened_it(compacting, index, make_backend):
     late = make_backend().open(index.version)
     index.upsert([document(1)])
     changes = type(late)._changes
@@ -168,7 +168,7 @@ def test_a_worker_that_another_was_quicker_than_removes_nothing(compacting, inde
 
 @thorough
 @given(data=st.data())
-def test_a_damaged_file_is_told_or_does_no_harm(compacting, db, make_backend, data):
+def test_a_damaged_file_is_detected_or_harmless(compacting, db, make_backend, data):
     index = make_backend().open(new_version())
     index.create()
     index.upsert([document(1), document(2, -QUERY)])
@@ -191,7 +191,7 @@ def answer(index) -> list[int] | str:
         return str(error)
 
 
-def test_a_lost_file_is_told(index, make_backend):
+def test_a_lost_file_is_detected(index, make_backend):
     (index._snapshots.path / f"{base_of(index)}.npz").unlink()
     with pytest.raises(IndexMissing, match="rebuild_index"):
         make_backend().open(index.version).search(QUERY, 3)

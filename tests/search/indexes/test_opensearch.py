@@ -104,9 +104,7 @@ def test_a_search_is_one_request_where_the_graph_has_the_answer(index: OpenSearc
     assert body["size"] == 11
 
 
-def test_many_copies_of_a_photo_are_told_apart_by_their_ids(
-    index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_copies_of_a_photo_are_ordered_by_their_ids(index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where there are more of them than the graph is followed for at first, or than one answer may hold."""
     index.upsert([document(photo_id) for photo_id in range(1_000, 0, -1)] + [document(2_000, -QUERY)])
     index.wide = 20

@@ -38,7 +38,7 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def test_nobody_is_named_where_nobody_is_configured(server: Recorder) -> None:
+def test_no_credentials_are_sent_if_none_are_configured(server: Recorder) -> None:
     assert index(server.url).count() == 7
     [request] = server.requests
     assert (request.method, request.path) == ("POST", "/shop-3/_count")
@@ -50,7 +50,7 @@ def test_requests_are_not_written_to_the_log(server: Recorder, caplog: pytest.Lo
     assert caplog.records == []
 
 
-def test_a_user_is_told_with_each_request(server: Recorder) -> None:
+def test_credentials_are_sent_with_each_request(server: Recorder) -> None:
     shop = index(server.url, username="shop", password="s@fe:word")
     shop.count()
     shop.count()
@@ -93,7 +93,7 @@ def test_without_credentials_of_amazon_it_says_what_to_give(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_who_is_not_let_in_is_told_what_to_look_at(server: Recorder, status: int) -> None:
+def test_denied_access_is_explained(server: Recorder, status: int) -> None:
     server.status, server.answer = status, {"message": "User: arn:aws:iam::1:user/x is not authorized"}
     with pytest.raises(IndexUnavailable, match="OPENSEARCH_USER"):
         index(server.url).count()

@@ -97,7 +97,7 @@ def test_a_node_that_is_away_is_unavailable_and_all_is_there_when_it_returns(
     assert found(index) == [1, 2]
 
 
-def test_a_node_that_is_killed_while_documents_are_written_keeps_what_it_took(
+def test_a_node_killed_during_writes_keeps_acknowledged_documents(
     index: OpenSearchIndex, node: OpenSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "_BYTES", 2_000)
@@ -182,7 +182,7 @@ def test_a_node_that_stays_busy_is_unavailable(
 
 
 @pytest.mark.parametrize("block", ["read_only_allow_delete", "read_only", "write"])
-def test_an_index_that_takes_no_changes_goes_on_answering_and_says_what_to_do(
+def test_an_index_that_is_read_only_still_answers_searches(
     index: OpenSearchIndex, node: OpenSearch, block: str
 ) -> None:
     """The first is what a full disk does."""

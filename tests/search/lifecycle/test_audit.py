@@ -201,7 +201,7 @@ def test_what_changes_while_it_is_looked_at_again_is_no_difference(
     assert audit.run().agree
 
 
-def test_a_lost_index_is_told_as_such(version: IndexVersion) -> None:
+def test_a_lost_index_is_reported(version: IndexVersion) -> None:
     index_of(version).drop()
     with pytest.raises(IndexMissing, match="rebuild_index"):
         audit.run()
@@ -265,7 +265,7 @@ def test_a_worker_looks_once_a_day(version: IndexVersion) -> None:
     assert audit.due()
 
 
-def test_the_workers_housekeeping_looks_when_it_is_time_and_says_what_differs(
+def test_the_worker_audits_when_it_is_due_and_logs_differences(
     version: IndexVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
     upkeep.maintain()
@@ -278,7 +278,7 @@ def test_the_workers_housekeeping_looks_when_it_is_time_and_says_what_differs(
     assert "1 photos missing, 0 stale, 0 orphaned. Run “manage.py audit_index --repair”" in caplog.text
 
 
-def test_a_worker_does_not_look_while_something_else_is_asked_for_or_under_way(version: IndexVersion) -> None:
+def test_the_worker_does_not_audit_while_a_job_is_queued_or_running(version: IndexVersion) -> None:
     IndexVersion.objects.update(created=timezone.now() - timedelta(days=2))
     run, _new = jobs.ask(IndexJob.Kind.SYNC)
     assert not audit.due()

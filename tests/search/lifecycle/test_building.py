@@ -175,7 +175,7 @@ def test_an_interrupted_build_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -
     assert version.state == "live"
 
 
-def test_a_build_goes_on_with_what_a_claim_had_no_time_for_also_where_the_model_refuses_it(
+def test_a_build_continues_with_photos_that_a_claim_did_not_reach(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(_model: Grid, squares: np.ndarray) -> np.ndarray:
@@ -306,7 +306,7 @@ def test_outsiders_are_not_led_to_a_version_that_was_discarded_meanwhile(monkeyp
     assert led == []
 
 
-def test_a_version_is_live_although_outsiders_cannot_be_led_to_it_and_upkeep_does_it_later(
+def test_upkeep_publishes_a_live_version_that_could_not_be_published(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     led: list[int] = []

@@ -88,7 +88,7 @@ def test_a_rebuild_that_is_cancelled_while_it_fits_leaves_no_version(photos: Ind
 
 
 @pytest.mark.parametrize(("stage", "calls"), [("embed", 2), ("fit", 0), ("index", 0)])
-def test_a_rebuild_that_is_started_again_asks_the_model_for_nothing_it_has_embedded(
+def test_a_restarted_rebuild_does_not_embed_a_photo_twice(
     photos: IndexVersion, grid: type[Grid], stage: str, calls: int
 ) -> None:
     cancelled_at(stage, "other")  # of six photos, four are embedded when it notices
@@ -244,7 +244,7 @@ def test_all_steps_of_a_build_are_cut_off_in_turn(photos: IndexVersion) -> None:
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
-def test_a_build_that_is_cut_off_at_any_step_is_gone_on_with_and_loses_nothing(
+def test_a_build_interrupted_at_any_step_is_continued_without_loss(
     photos: IndexVersion, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     with monkeypatch.context() as dead:
@@ -284,7 +284,7 @@ def test_a_build_that_ends_after_the_measuring_is_switched_to_by_the_next(
     assert building.rebuild() == ready == live()
 
 
-def test_a_process_that_ends_right_after_the_switch_leaves_what_came_meanwhile_pending(
+def test_changes_stay_pending_if_the_process_dies_after_the_switch(
     photos: IndexVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*args: Any) -> Any:

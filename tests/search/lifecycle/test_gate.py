@@ -103,7 +103,7 @@ def test_a_sound_build_goes_live_and_keeps_its_figures(indexed: IndexVersion) ->
     assert (figures["precision_at_1"], figures["live_precision_at_1"], figures["queries"]) == (1, 1, PHOTOS)
 
 
-def test_a_model_that_tells_categories_apart_less_well_is_refused_and_the_live_version_stays(
+def test_a_model_with_lower_precision_by_category_is_refused(
     indexed: IndexVersion,
 ) -> None:
     see("other", apart=0)

@@ -295,7 +295,7 @@ def postponing(do: Any) -> Any:
     return claimed
 
 
-def test_a_worker_that_is_told_to_stop_gives_the_rebuild_back(tasks: WorkerTasks, stop: threading.Event) -> None:
+def test_a_stopping_worker_returns_its_job_to_the_queue(tasks: WorkerTasks, stop: threading.Event) -> None:
     shop.product("a", photo())
     ledger.ensure_live_version()
     run, _new = jobs.ask(REBUILD)

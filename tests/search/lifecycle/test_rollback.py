@@ -58,9 +58,7 @@ def prices(version: IndexVersion) -> dict[int, int]:
     return {photo_id: attributes["price"] for photo_id, attributes in deltas.values_list("photo_id", "attributes")}
 
 
-def test_the_version_that_was_live_before_is_live_again_with_all_that_has_changed(
-    former: IndexVersion, grid: type[Grid]
-) -> None:
+def test_a_rollback_brings_the_previous_version_up_to_date(former: IndexVersion, grid: type[Grid]) -> None:
     present = live()
     change()
     indexing.sync()
@@ -131,7 +129,7 @@ def test_staff_have_the_worker_go_back(former: IndexVersion) -> None:
     assert live() == former
 
 
-def test_search_goes_on_with_the_present_version_until_the_former_is_up_to_date(former: IndexVersion) -> None:
+def test_search_uses_the_live_version_until_the_rollback_is_done(former: IndexVersion) -> None:
     change()
     seen: set[int] = set()
     rollback.roll_back(lambda *_: seen.add(live().pk))
@@ -238,7 +236,7 @@ def test_going_back_that_was_interrupted_is_gone_on_with(interrupted: IndexVersi
     assert audit.run().agree
 
 
-def test_a_version_half_way_back_is_kept_up_to_date_and_does_not_go_live_by_itself(interrupted: IndexVersion) -> None:
+def test_an_interrupted_rollback_does_not_go_live_by_itself(interrupted: IndexVersion) -> None:
     present = live()
     ledger.retry_now()
     indexing.sync()
@@ -247,7 +245,7 @@ def test_a_version_half_way_back_is_kept_up_to_date_and_does_not_go_live_by_itse
     assert not IndexEntry.objects.filter(version=interrupted, state="pending").exists()
 
 
-def test_a_rebuild_puts_a_version_half_way_back_where_it_was(interrupted: IndexVersion) -> None:
+def test_a_rebuild_cancels_an_interrupted_rollback(interrupted: IndexVersion) -> None:
     retired = interrupted.retired
     version = building.rebuild()
     interrupted.refresh_from_db()
@@ -255,7 +253,7 @@ def test_a_rebuild_puts_a_version_half_way_back_where_it_was(interrupted: IndexV
     assert (interrupted.state, interrupted.retired) == ("retired", retired)
 
 
-def test_a_version_half_way_back_can_be_left_where_it_was(interrupted: IndexVersion) -> None:
+def test_an_interrupted_rollback_can_be_cancelled(interrupted: IndexVersion) -> None:
     building.cancel()
     interrupted.refresh_from_db()
     assert interrupted.state == "retired"

@@ -49,7 +49,7 @@ def age(version: IndexVersion, by: timedelta) -> None:
     IndexVersion.objects.filter(pk=version.pk).update(retired=timezone.now() - by)
 
 
-def test_a_retired_version_is_dropped_a_grace_period_after_the_next_was_retired() -> None:
+def test_a_retired_version_is_dropped_after_a_grace_period() -> None:
     shop.product("a", photo())
     indexing.reconcile()
     old = ledger.ensure_live_version()
@@ -142,7 +142,7 @@ def test_embeddings_that_no_photo_has_any_more_are_deleted() -> None:
     assert Embedding.objects.get().digest == kept.photos.get().sha256
 
 
-def test_a_shop_that_takes_the_place_of_another_is_learnt_anew() -> None:
+def test_a_replaced_catalogue_is_refitted() -> None:
     shop.fill(per_kind=3)
     upkeep.catch_up()
     learnt = IndexVersion.objects.live()

@@ -308,12 +308,12 @@ def test_a_picture_that_cannot_be_read_makes_no_query(products: list[Product]) -
     assert not Query.objects.exists()
 
 
-def test_without_an_index_the_reader_is_told() -> None:
+def test_searching_without_an_index_explains_what_to_do() -> None:
     with pytest.raises(IndexMissing, match="Import a catalogue"):
         queries.from_picture(photo())
 
 
-def test_a_search_costs_the_same_number_of_queries_for_any_number_of_products(
+def test_a_search_needs_the_same_queries_for_any_number_of_products(
     products: list[Product], django_assert_num_queries: Any
 ) -> None:
     from django.db import connection

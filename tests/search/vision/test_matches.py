@@ -89,7 +89,7 @@ def test_products_that_share_pictures_leave_room_for_a_compressed_copy() -> None
     assert calibration.match(0.95) is Match.SAME_ITEM
 
 
-def test_a_model_to_which_all_photos_look_alike_does_not_call_them_all_the_same_item() -> None:
+def test_a_model_without_contrast_does_not_call_all_photos_the_same_item() -> None:
     calibration = calibrate(pairs(np.linspace(0.95, 0.99, 30)), np.arange(60))
     assert calibration is not None
     assert calibration.same_item > 0.985

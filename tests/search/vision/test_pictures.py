@@ -114,7 +114,7 @@ def test_a_gentle_gradient_is_neither_trimmed_nor_an_error(step: int, upright: b
     assert abs(int(np.ptp(found)) - step) <= 1
 
 
-def test_trimming_a_picture_of_a_million_lines_takes_no_longer_than_any_other() -> None:
+def test_trimming_a_picture_of_a_million_lines_is_quick() -> None:
     stripe = Image.new("RGB", (32, 1_000_000), "white")
     started = time.process_time()
 
@@ -215,7 +215,7 @@ def test_every_valid_box_gives_a_square_that_covers_its_middle(
         (0.1, 0.5, 0.9, 0.51),
     ],
 )
-def test_a_box_outside_the_picture_reversed_or_tiny_is_refused_with_a_sentence(
+def test_an_invalid_box_is_refused(
     edges: tuple[float, ...],
 ) -> None:
     with pytest.raises(ValueError, match=r"box .*\.$"):

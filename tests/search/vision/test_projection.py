@@ -155,7 +155,7 @@ def test_at_most_64_classes_are_learnt() -> None:
     assert fit(embeddings, groups, {}, range(1_400)).report["classes"] == fitting.MAX_CLASSES
 
 
-def test_photos_of_one_product_are_never_split_between_learning_and_holding_out() -> None:
+def test_photos_of_one_product_are_all_fitted_to_or_all_held_out() -> None:
     # Six photos of each product are nearly the same, and categories mean nothing: were the holdout to split
     # products, class scores would look right by having seen the product.
     rng = np.random.default_rng(0)

@@ -253,7 +253,7 @@ def test_an_address_that_is_not_asked_is_the_clients_to_mend(client: Client, add
     assert response.json()["code"] == "address_refused"
 
 
-def test_a_site_that_fails_is_told_from_an_address_that_is_wrong(
+def test_remote_failures_and_invalid_urls_have_different_statuses(
     client: Client, products: list[Product], site: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("catalogue.fetching.SECONDS", 1.0)

@@ -73,7 +73,7 @@ def test_a_picture_leads_to_its_results_at_their_own_address(client: Client, pro
     assert len(titles(shown)) == 24
 
 
-def test_the_address_works_for_whoever_has_it(client: Client, query: Query) -> None:
+def test_the_link_works_for_anyone_who_has_it(client: Client, query: Query) -> None:
     assert titles(page(Client(), query.get_absolute_url())) == titles(page(client, query.get_absolute_url()))
 
 
@@ -118,9 +118,7 @@ def test_a_product_that_there_is_not_is_404(client: Client, products: list[Produ
     assert client.post("/search/", {"product": sku}).status_code == 404
 
 
-def test_the_pages_script_is_told_in_json_that_there_is_no_such_product(
-    client: Client, products: list[Product]
-) -> None:
+def test_an_unknown_product_is_answered_in_json_for_the_script(client: Client, products: list[Product]) -> None:
     response = client.post("/search/", {"product": "unknown"}, headers={"Accept": "application/json"})
     assert response.status_code == 404
     assert response.json() == {"error": "There is no product with the SKU unknown."}
@@ -387,7 +385,7 @@ def test_show_more_adds_to_what_is_shown_while_the_catalogue_changes(client: Cli
 
 
 @pytest.mark.parametrize("key", ["0123456789abcdef", "x", "../..", ""])
-def test_a_list_that_is_gone_is_made_anew(client: Client, query: Query, key: str) -> None:
+def test_an_expired_list_is_ranked_again(client: Client, query: Query, key: str) -> None:
     shown = page(client, f"{query.get_absolute_url()}?in_stock=true&list={key}&shown=48")
     assert titles(shown) == titles(page(client, f"{query.get_absolute_url()}?in_stock=true"))
 
@@ -526,9 +524,7 @@ def test_the_costliest_page_of_results_costs_little(client: Client, many: list[P
 # The picture ------------------------------------------------------------------------------------------------
 
 
-def test_the_picture_is_shown_to_whoever_has_the_address_and_not_kept_on_the_way(
-    client: Client, query: Query
-) -> None:
+def test_anyone_with_the_link_sees_the_picture_and_no_proxy_caches_it(client: Client, query: Query) -> None:
     shown = page(client, query.get_absolute_url())
     address = f"{query.get_absolute_url()}picture.jpg"
     assert f'src="{address}" width="240" height="320"' in shown

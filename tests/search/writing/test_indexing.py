@@ -176,7 +176,7 @@ def test_while_the_model_is_away_photos_wait_and_then_go_in(grid: type[Grid]) ->
     assert indexing.sync().indexed == 1
 
 
-def test_a_photo_whose_file_is_refused_fails_after_a_few_tries_and_can_be_tried_again(files: Files) -> None:
+def test_a_photo_whose_file_is_refused_fails_after_a_few_attempts(files: Files) -> None:
     shop.product("a", photo(), photo("hat"))
     refused = ProductImage.objects.earliest("pk")
     files.refuse(refused)
@@ -241,7 +241,7 @@ def test_while_the_index_is_away_nothing_is_marked_as_indexed(monkeypatch: pytes
     assert indexing.sync().indexed == 1
 
 
-def test_a_document_that_the_index_refuses_fails_alone_and_its_former_one_goes(
+def test_a_refused_document_fails_alone_and_replaces_the_former_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop.product("a", photo(seed=1))
@@ -297,7 +297,7 @@ def test_a_photo_deleted_while_it_is_embedded_is_gone_afterwards(monkeypatch: py
     assert set(states().values()) == {"gone"}
 
 
-def test_a_settled_change_is_looked_at_again_when_a_slow_writer_lands_after_it() -> None:
+def test_a_late_write_makes_a_settled_change_pending_again() -> None:
     made = shop.product("a", photo())
     indexing.reconcile()
     slow = list(IndexEntry.objects.all())
@@ -317,7 +317,7 @@ def test_a_dead_workers_photos_come_back_when_the_lease_ends() -> None:
     assert indexing.sync_version(version).indexed == 1
 
 
-def test_what_dead_workers_have_left_is_taken_last_and_in_ever_smaller_groups() -> None:
+def test_claims_of_dead_workers_are_retried_last_in_smaller_groups() -> None:
     version = ledger.ensure_live_version()
 
     def change(photo_ids: range) -> None:

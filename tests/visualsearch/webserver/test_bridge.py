@@ -74,7 +74,7 @@ def test_a_body_larger_than_any_picture_is_refused_before_upload(server: Server)
         assert client.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_client_that_asks_first_is_told_to_go_on_or_not(server: Server) -> None:
+def test_expect_100_continue_is_answered(server: Server) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     with server.connect() as client:
         exchange(client, head % 3, b"HTTP/1.1 100 Continue\r\n\r\n")

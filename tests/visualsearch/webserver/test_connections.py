@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ],
     ids=["nothing", "half a head", "blank lines", "half a body", "half a chunk"],
 )
-def test_clients_that_stop_half_way_hold_no_thread_and_are_hung_up_on(server: Server, begun: bytes) -> None:
+def test_stalled_clients_are_disconnected_and_hold_no_thread(server: Server, begun: bytes) -> None:
     with ExitStack() as stack:
         slow = [stack.enter_context(server.connect()) for _ in range(4)]
         for client in slow:

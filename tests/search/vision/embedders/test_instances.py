@@ -58,7 +58,7 @@ def test_fitting_is_exact_for_bitmaps(size):
     assert len(list(requests(squares, "bmp", most_bytes=len(body) - 1, concurrency=1))) == 2
 
 
-def test_thirty_one_squares_fit_into_a_request_to_sagemaker_and_twenty_into_a_serverless_one():
+def test_how_many_squares_fit_into_a_request():
     assert (fitting(224, 6_291_456), fitting(224, 4_194_304)) == (31, 20)
 
 

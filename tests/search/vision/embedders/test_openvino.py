@@ -45,7 +45,7 @@ def test_the_chosen_precision_agrees_with_full_precision():
     assert chosen.fingerprint == full.fingerprint
 
 
-def test_bf16_runs_where_the_processor_has_it_and_is_refused_with_advice_elsewhere():
+def test_bf16_is_refused_on_a_processor_without_it():
     from openvino import Core
 
     demanding = OpenVinoEmbedder("test", precision="bf16")
@@ -57,7 +57,7 @@ def test_bf16_runs_where_the_processor_has_it_and_is_refused_with_advice_elsewhe
             demanding.warm()
 
 
-def test_precision_threads_and_cache_are_not_in_the_fingerprint_but_pooling_is(tmp_path):
+def test_the_fingerprint_depends_on_pooling_but_not_on_precision(tmp_path):
     plain = OpenVinoEmbedder("test").fingerprint
     assert plain.startswith("efficientnet-lite0-579344248a93-p")
     assert OpenVinoEmbedder("x", precision="f32", threads=1, cache_dir=tmp_path).fingerprint == plain
