@@ -32,6 +32,7 @@ from search.vision.matches import Match
 from search.writing import indexing
 from tests import shop
 from tests.drawing import photo
+from tests.test_architecture import APPS
 
 ROOT = Path(__file__).resolve().parent.parent
 MESSAGES = ROOT / "locale/ja/LC_MESSAGES/django.po"
@@ -110,7 +111,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(sentence)
         pytest.fail(sentence, pytrace=False)
     folder = tmp_path_factory.mktemp("sources")
-    for name in ("catalogue", "demo", "evaluation", "search", "visualsearch", "templates", "locale", "static"):
+    for name in (*APPS, "modelarchive", "templates", "locale", "static"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     shutil.copy(ROOT / "manage.py", folder)
     return folder

@@ -63,6 +63,7 @@ def respond(request: HttpRequest, error: Exception) -> HttpResponse | None:
     for name, value in answer.headers.items():
         response[name] = value
     add_never_cache_headers(response)
+    response["X-Robots-Tag"] = "noindex"
     return response
 
 

@@ -337,7 +337,7 @@ def test_a_rebuild_says_what_it_will_change_before_it_is_asked_for(admin_client:
     assert "It takes about 60 seconds, judging by the last rebuild." in seen
     assert "Search keeps using the live version" in seen
     Embedding.objects.filter(digest=made.photos.first().sha256).delete()  # type: ignore[union-attr]
-    assert "The model has to look at 1 photo;" in words(shown(admin_client, REBUILD))
+    assert "The model has to embed 1 photo;" in words(shown(admin_client, REBUILD))
     assert IndexJob.objects.count() == 1
 
 

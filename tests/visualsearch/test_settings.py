@@ -172,7 +172,7 @@ def test_an_endpoint_and_a_package_at_once_stop_the_start(tmp_path: Path) -> Non
 
 def test_a_wrong_name_of_an_endpoint_fails_the_check(tmp_path: Path) -> None:
     (found,) = settings(tmp_path, "EMBEDDERS", SAGEMAKER_ENDPOINT_NAME="https://shop.example")
-    with override_settings(EMBEDDERS=found), pytest.raises(SystemCheckError, match="is no name of an endpoint"):
+    with override_settings(EMBEDDERS=found), pytest.raises(SystemCheckError, match="is not an endpoint name"):
         call_command("check")
 
 

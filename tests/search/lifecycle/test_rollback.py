@@ -158,7 +158,7 @@ def refused(match: str) -> None:
 
 def test_where_no_version_was_live_before_there_is_none_to_go_back_to() -> None:
     ledger.ensure_live_version()
-    refused("no version to roll back to: the one that was live before is kept for 7 days")
+    refused("no version to roll back to: the previous version is kept for 7 days")
 
 
 def test_a_version_that_is_no_longer_kept_cannot_be_gone_back_to(former: IndexVersion) -> None:

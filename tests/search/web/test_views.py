@@ -339,7 +339,7 @@ def test_a_box_may_come_in_one_parameter_or_from_four_fields(client: Client, que
         ("colour_weight=2", "less than or equal to 0.5"),
         ("colour_weight=nan", "Enter a number"),
         ("price_min=x", "Enter a number"),
-        ("price_min=9&price_max=3", "above the highest"),
+        ("price_min=9&price_max=3", "above the maximum"),
         ("category=nothing", "Unknown value: nothing"),
         ("colour=beautiful", "Unknown value: beautiful"),
     ],
