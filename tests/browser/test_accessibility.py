@@ -170,7 +170,7 @@ def test_a_search_that_is_refused_in_its_place(
     name: str, visits: Visits, empty_shop: Shop, strict_shop: Shop, watch: Watch
 ) -> None:
     shop, sentence = {
-        "answered": (empty_shop, "Search by picture is unavailable right now"),
+        "answered": (empty_shop, "Search is unavailable right now"),
         "counted": (strict_shop, "Try again in"),
     }[name]
     page = visits.open(shop, **DESK)

@@ -102,7 +102,7 @@ def test_products_are_edited_together_after_a_preview(editor: Page) -> None:
     admin.says(editor, "3 products are chosen.")
     accessibility.check(editor)
     editor.get_by_role("button", name="See what will change").click()
-    admin.says(editor, "Choose at least one thing.")
+    admin.says(editor, "Choose at least one change.")
     editor.get_by_label("Price", exact=True).select_option(label="Change by this many per cent")
     editor.get_by_label("Price or per cent").fill("10")
     editor.get_by_role("button", name="See what will change").click()
@@ -181,7 +181,7 @@ def test_a_table_is_previewed_and_imported_with_its_photos(
     editor.get_by_role("button", name="See what will change").click()
     admin.says(editor, "This is what an import would do")
     expect(editor.get_by_role("region", name="What will change")).to_contain_text("2 photos added")
-    expect(editor.get_by_role("region", name="Left out")).to_contain_text("cheap")
+    expect(editor.get_by_role("region", name="Skipped")).to_contain_text("cheap")
     other = editor.context.new_page()  # nothing is saved yet
     other.goto(f"{admin.PRODUCTS}?q={sku}")
     expect(other.get_by_text(f"{sku}-1")).to_have_count(0)

@@ -121,7 +121,7 @@ def test_an_empty_shop_is_filled_and_searched_in_its_first_minute(
     for name in ("Import a table or photos", "Add a product"):
         expect(page.get_by_role("link", name=name)).to_be_visible()
     page.get_by_role("button", name="Load the demo shop").click()
-    expect(page.get_by_text("24 demo products are in the shop.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("24 demo products were added.")).to_be_visible(timeout=30_000)
     expect(page.get_by_role("heading", name="The shop is empty")).to_have_count(0)
     page.goto(admin.INDEX)
     expect(page.get_by_text("100 % of the photos are indexed.")).to_be_visible(timeout=60_000)
