@@ -89,7 +89,8 @@ async function refresh(page) {
       for (const part of page.querySelectorAll("[data-part]")) {
         const next = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
         if (!next) return location.reload(); // signed out
-        if (part.innerHTML !== next.innerHTML) part.innerHTML = next.innerHTML;
+        // By its text: the form's token differs each time, and replacing a button takes its focus away.
+        if (part.textContent !== next.textContent) part.innerHTML = next.innerHTML;
       }
       if (!fresh.querySelector("[data-refresh]")) return undefined;
     } catch {

@@ -188,6 +188,7 @@ def test_a_table_is_previewed_and_imported_with_its_photos(
     other.close()
     editor.get_by_role("button", name="Import one product").click()
     admin.says(editor, "Imported")
+    accessibility.check(editor)
     admin.open_product(editor, f"{sku}-1")
     expect(admin.photos(editor)).to_have_count(2)
 
