@@ -230,7 +230,7 @@ class PhotoBucket(_Bucket):
                 return str(found.get_frozen_credentials().access_key)
         except StorageUnavailable as error:
             logger.warning("Photos cannot be shown: %s", error)
-            self._credentials.open(str(error))
+            self._credentials.open(error)
             return ""
 
     @cached_property

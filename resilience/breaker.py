@@ -40,11 +40,11 @@ class Breaker:
             self._refuses_until = now + probe_seconds
             return ""
 
-    def open(self, reason: str) -> bool:
-        """Refuse calls, for this reason. Return whether the breaker was closed before."""
+    def open(self, error: Exception) -> bool:
+        """Refuse calls, because of this error. Return whether the breaker was closed before."""
         with self._lock:
             was_closed = not self._reason
-            self._reason = reason
+            self._reason = str(error) or type(error).__name__
             self._refuses_until = time.monotonic() + (REST if self._rest is None else self._rest)
             return was_closed
 
@@ -69,7 +69,7 @@ class Breaker:
             yield
         except unavailable as error:
             if time.monotonic() - started > timeout / 2:
-                self.open(str(error))
+                self.open(error)
             else:
                 self.close()
             raise

@@ -80,6 +80,6 @@ def publish(ids: list[int]) -> None:
             type(error).__name__,
             error,
         )
-        _breaker.open(str(error))
+        _breaker.open(error)
     else:
         _breaker.close()

@@ -92,7 +92,7 @@ class Client(RedisCacheClient):
             log_refused(error)
             return otherwise
         except RedisError as error:
-            if breaker.open(str(error) or type(error).__name__):
+            if breaker.open(error):
                 logger.warning(
                     "Redis is unavailable (%s: %s). The site runs without its cache.", type(error).__name__, error
                 )

@@ -15,7 +15,7 @@ from django.utils.cache import add_never_cache_headers
 from catalogue.files import StorageError
 from resilience.breaker import Breaker
 from search.web.clients import prefers_json
-from search.web.errors import DATABASE_ERRORS, Answer, answer_to, is_for_shoppers
+from search.web.errors import DATABASE_ERRORS, Answer, answer_to
 from visualsearch.problems import in_api
 from visualsearch.refusals import refusal
 from visualsearch.security import in_admin
@@ -41,23 +41,24 @@ class ErrorAnswers:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
-        return respond(request, OperationalError()) if self._database.refusal() else None
+        error = OperationalError()
+        return respond(request, error, answer_to(error)) if self._database.refusal() else None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, DATABASE_ERRORS) and time.monotonic() - request.started > LONG:  # type: ignore[attr-defined]
-            self._database.open(str(error))
+            self._database.open(error)
         if isinstance(error, Http404) and prefers_json(request) and not in_api(request.path_info):
             return JsonResponse({"error": str(error)}, status=HTTPStatus.NOT_FOUND)
-        return respond(request, error)
+        answer = answer_to(error)
+        if answer is not None and answer.hides_message:
+            logger.warning("A request could not be answered: %s: %s", type(error).__name__, error)
+        return respond(request, error, answer)
 
 
-def respond(request: HttpRequest, error: Exception) -> HttpResponse | None:
+def respond(request: HttpRequest, error: Exception, answer: Answer | None) -> HttpResponse | None:
     """Return the response to an error, or None for a bug. No database is needed if the database is what failed."""
-    answer = answer_to(error)
     if answer is None:
         return None
-    if not is_for_shoppers(error):
-        logger.warning("A request could not be answered: %s: %s", type(error).__name__, error)
     in_shop = not isinstance(error, (StorageError, *DATABASE_ERRORS))
     response = refusal(request, answer.status, str(answer.title), _sentence(request, error, answer), in_shop=in_shop)
     for name, value in answer.headers.items():

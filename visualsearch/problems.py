@@ -17,7 +17,7 @@ from rest_framework import exceptions
 from rest_framework.views import exception_handler, set_rollback
 
 from catalogue.serializers import MAX_REPEATED, PROBLEM
-from search.web.errors import DATABASE_ERRORS, answer_to, is_for_shoppers
+from search.web.errors import DATABASE_ERRORS, answer_to
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def handler(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
     if (answer := answer_to(error)) is not None:
         body = problem(answer.status, str(answer.sentence), **({"code": answer.code} if answer.code else {}))
         headers = answer.headers
-        if not is_for_shoppers(error):
+        if answer.hides_message:
             logger.warning("An API request could not be answered: %s: %s", type(error).__name__, error)
     elif isinstance(error, RecursionError):
         body = problem(HTTPStatus.BAD_REQUEST, _("The body is nested too deeply. See /api/docs/ for what to send."))

@@ -38,6 +38,7 @@ class Answer:
     sentence: what to do, for shoppers and API clients. Messages for staff may name machines; they go to the log.
     retry_after: seconds; 0 if a retry would not help.
     code: identifies the error to API clients; "" if only the status does.
+    hides_message: the error's own message is for staff: it belongs in the log.
     """
 
     status: HTTPStatus
@@ -45,6 +46,7 @@ class Answer:
     sentence: str | Promise
     retry_after: int = 0
     code: str = ""
+    hides_message: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -111,15 +113,13 @@ def answer_to(error: Exception) -> Answer | None:
         return _too_many_searches(error)
     for kinds, answer in _ANSWERS:
         if isinstance(error, kinds):
-            sentence = str(error) if answer.sentence is OWN else answer.sentence
-            return replace(answer, sentence=sentence, code=getattr(error, "code", ""))
+            return replace(
+                answer,
+                sentence=answer.sentence or str(error),
+                code=getattr(error, "code", ""),
+                hides_message=bool(answer.sentence),
+            )
     return None
-
-
-def is_for_shoppers(error: Exception) -> bool:
-    """Whether the error's own message is shown to shoppers, so that it need not be logged."""
-    answer = answer_to(error)
-    return answer is not None and answer.sentence == str(error)
 
 
 def _too_many_searches(error: Throttled) -> Answer:

@@ -46,7 +46,7 @@ from search.vision.vectors import DEFAULT_COLOUR_WEIGHT, MAX_COLOUR_WEIGHT
 from search.web.cards import MOST_SHOWN, cards, following
 from search.web.chips import chips, wished_products
 from search.web.clients import prefers_json
-from search.web.errors import Answer, answer_to, is_for_shoppers
+from search.web.errors import Answer, answer_to
 from search.web.forms import RefinementForm
 from search.web.summary import summary
 from search.web.throttling import Cost, charge
@@ -92,10 +92,10 @@ def ask(request: HttpRequest) -> HttpResponseBase:
     try:
         query = _query_of(request)
     except (ImageRefused, PicturesRejected) as error:
-        if not is_for_shoppers(error):
-            logger.warning("The model refused a shopper's picture: %s", error)
         if (answer := answer_to(error)) is None:
             raise
+        if answer.hides_message:
+            logger.warning("The model refused a shopper's picture: %s", error)
         return _ask_again(request, answer, address=request.POST.get("image_url", ""))
     if query is None:
         sentence = _("Choose a picture first, then search.")

@@ -38,3 +38,9 @@ def test_a_try_that_never_ends_does_not_keep_the_others_out_for_ever(monkeypatch
     fail(found, EmbedderUnavailable("It hangs."), 0.0)
     with found.guard(EmbedderUnavailable, 0.0), found.guard(EmbedderUnavailable, 60):
         pass
+
+
+def test_an_error_without_a_message_opens_the_breaker_too():
+    found = Breaker()
+    assert found.open(TimeoutError())
+    assert found.refusal() == "TimeoutError"

@@ -92,7 +92,7 @@ class Discovery:
             manifest = self._timed(1 if cached else self._attempts)
         except EmbedderError as error:
             if cached is None:
-                self._unknown.open(str(error))
+                self._unknown.open(error)
                 raise
             manifest = cached
         else:

@@ -316,3 +316,11 @@ def test_pictures_that_are_refused_are_not_read_again_and_again(client: Client, 
 def test_a_body_that_cannot_be_read_is_counted_too(client: Client) -> None:
     statuses = Counter(client.post(SEARCH, "{", content_type="application/json").status_code for _ in range(8))
     assert statuses == {400: 6, 429: 2}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/search/", "/api/v1/search/"])
+def test_refused_searches_fill_no_log(client: Client, caplog: pytest.LogCaptureFixture, path: str) -> None:
+    statuses = [client.post(path).status_code for _search in range(9)]
+    assert statuses[-1] == 429
+    assert "could not be answered" not in caplog.text
